@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Completion of rehost(1) for bash.
+
+_rehost_commands="move copy status list cutover pause resume abort verify report
+rollback confirm"
+
+# The flags that each command takes.
+_rehost_flags() {
+	local run="--name --dry-run --quiet --verbose --format --bwlimit
+		--downtime --lanes --lane-port --via --overwrite --linger
+		--verify --hook-timeout -n -q -v -F -i -J -o -p"
+
+	case $1 in
+	move) echo "$run --cutover --freeze --fence --quiesce --rollback" \
+		"--activate --deactivate" ;;
+	copy) echo "$run" ;;
+	status) echo "--format --follow -f" ;;
+	list | report) echo "--format" ;;
+	cutover | pause) echo "--quiet -q" ;;
+	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
+		"--cutover -q -v" ;;
+	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
+	esac
+	echo "--help -h"
+}
+
+_rehost() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]} words=
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		words="$_rehost_commands --help --version"
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		return
+	fi
+	case $prev in
+	--format) words="text json" ;;
+	--cutover) words="auto wait" ;;
+	--via) words="auto direct reverse relay" ;;
+	--fence) words="freeze unmounted signature" ;;
+	--verify) words="quick full" ;;
+	-F | -i)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--quiesce | --rollback | --activate | --deactivate)
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		return
+		;;
+	-J)
+		mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur")
+		return
+		;;
+	--name | --bwlimit | --downtime | --lanes | --lane-port | \
+		--overwrite | --linger | --hook-timeout | -o | -p) return ;;
+	esac
+	if [[ -n $words ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	elif [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_rehost_flags \
+			"$command")" -- "$cur")
+	elif [[ $command == move || $command == copy ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	else
+		# Names of moves are in the first column.
+		words=$("${COMP_WORDS[0]}" list 2>/dev/null | cut -d ' ' -f 1)
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	fi
+}
+
+complete -F _rehost rehost

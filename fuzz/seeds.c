@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes inputs to begin with: seeds FOLDER, one folder a fuzzer. They follow
+ * the code, so they are made with it and not stored. */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "base/io.h"
+#include "copy/record.h"
+#include "wire/message.h"
+
+static const char *folder;
+
+static void make(const char *path)
+{
+	fuzz_check(mkdir(path, 0777) == 0 || errno == EEXIST);
+}
+
+static void seed(const char *target, const void *bytes, size_t n)
+{
+	static unsigned number;
+	char path[4096];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, target);
+	make(path);
+	(void)snprintf(
+		path, sizeof(path), "%s/%s/seed%03u", folder, target, number++);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	fuzz_check(fd >= 0 && io_write_all(fd, bytes, n) == 0);
+	(void)close(fd);
+}
+
+static void seed_texts(const char *target, const char *const *texts)
+{
+	for (; *texts; texts++)
+		seed(target, *texts, strlen(*texts));
+}
+
+/* ---- messages ---- */
+
+static void fill(const struct shape *s, char *out)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct field *f = &s->fields[i];
+		uint32_t two = f->max < 2 ? f->max : 2;
+
+		switch (f->kind) {
+		case FIELD_STR:
+			(void)snprintf(out + f->offset, f->max, "text");
+			break;
+		case FIELD_LIST:
+			memcpy(out + f->count_offset, &two, 4);
+			for (uint32_t k = 0; k < two; k++)
+				fill(f->element,
+					out + f->offset + k * f->element->size);
+			break;
+		case FIELD_BLOB:
+			memcpy(out + f->count_offset, &two, 4);
+			break;
+		default:
+			out[f->offset] = 1;
+		}
+	}
+}
+
+static void messages(void)
+{
+	for (uint32_t type = 0; type < MSG_TYPE_MAX; type++) {
+		const struct message_def *d = message_def(type);
+		uint8_t *wire;
+		void *msg;
+		int64_t n = 5;
+
+		if (!d)
+			continue;
+		msg = calloc(1, d->shape->size + 1);
+		wire = calloc(1, 14 + codec_max(d->shape) + 8);
+		fuzz_check(msg && wire);
+		fill(d->shape, msg);
+		if (!d->max)
+			n = codec_encode(
+				d->shape, msg, wire + 14, codec_max(d->shape));
+		fuzz_check(n >= 0);
+		wire[0] = d->from;
+		wire[1] = (uint8_t)type;
+		put_be32(wire + 2, type);
+		put_be32(wire + 6, 1);
+		put_be32(wire + 10, (uint32_t)n);
+		seed("channel", wire, 14 + (size_t)n);
+		wire[13] = (uint8_t)type;
+		if (!d->max)
+			seed("codec", wire + 13, 1 + (size_t)n);
+		free(msg);
+		free(wire);
+	}
+}
+
+/* ---- records ---- */
+
+static size_t format(uint8_t *out, struct record *r, const void *payload)
+{
+	uint8_t head[RECORD_HEAD_MAX];
+	uint32_t n = record_format(r, head);
+	uint8_t sized[8 + RECORD_HEAD_MAX];
+
+	put_be64(sized, 1 << 20);
+	memcpy(sized + 8, head, n);
+	seed("record", sized, 8 + n);
+	memcpy(out, head, n);
+	memcpy(out + n, payload, r->payload);
+	return n + r->payload;
+}
+
+static void records(void)
+{
+	static uint8_t out[60000], raw[16384], packed[16384];
+	struct record data = {.type = RECORD_DATA,
+		.n = 2,
+		.raw = 12288,
+		.payload = 12288,
+		.v = {{0, 4096}, {65536, 8192}}};
+	struct record zero = {
+		.type = RECORD_ZERO, .n = 2, .v = {{4096, 512}, {8192, 65536}}};
+	struct record digest = {.type = RECORD_DIGEST,
+		.n = 2,
+		.raw = 4873,
+		.payload = 32,
+		.v = {{0, 4096}, {256 * 1024, 777}}};
+	struct record barrier = {.type = RECORD_BARRIER, .raw = 1};
+	struct record end = {.type = RECORD_END};
+	struct record zstd = data;
+	size_t n = 2;
+
+	n += format(out + n, &data, raw);
+	n += format(out + n, &barrier, raw);
+	put_be16(out, (uint16_t)(n - 2));
+	n += format(out + n, &zero, raw);
+	n += format(out + n, &digest, raw);
+	n += format(out + n, &barrier, raw);
+	seed("receiver", out, n);
+	zstd.flags = RECORD_ZSTD;
+	zstd.payload = (uint32_t)ZSTD_compress(
+		packed, sizeof(packed), raw, zstd.raw, 1);
+	n = 2 + format(out + 2, &zstd, packed);
+	n += format(out + n, &zero, raw);
+	n += format(out + n, &digest, raw);
+	n += format(out + n, &barrier, raw);
+	put_be16(out, (uint16_t)(n - 2));
+	n += format(out + n, &barrier, raw);
+	n += format(out + n, &end, raw);
+	seed("receiver", out, n);
+}
+
+/* ---- the kernel's ---- */
+
+static void ringpage(void)
+{
+	static const char header[] =
+		"\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
+		"\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
+		"\tfield: char data;\toffset:16;\tsize:4080;\tsigned:0;\n";
+	static const char event[] =
+		"name: block_rq_complete\nID: 2107\nformat:\n"
+		"\tfield:unsigned short common_type;\toffset:0;\tsize:2;"
+		"\tsigned:0;\n"
+		"\tfield:dev_t dev;\toffset:8;\tsize:4;\tsigned:0;\n"
+		"\tfield:sector_t sector;\toffset:16;\tsize:8;\tsigned:0;\n"
+		"\tfield:unsigned int nr_sector;\toffset:24;\tsize:4;"
+		"\tsigned:0;\n"
+		"\tfield:char rwbs[10];\toffset:34;\tsize:10;\tsigned:0;\n";
+	static uint8_t out[sizeof(header) + sizeof(event) + 4096];
+	uint8_t *page = out + sizeof(header) + sizeof(event);
+	uint32_t word = 13 | 100 << 5, dev = 7 << 20;
+	uint64_t at = 16, sector = 2048, commit;
+	uint16_t id = 2107;
+
+	memcpy(out, header, sizeof(header));
+	memcpy(out + sizeof(header), event, sizeof(event));
+	for (int i = 0; i < 3; i++) {
+		memcpy(page + at, &word, 4);
+		memcpy(page + at + 4, &id, 2);
+		memcpy(page + at + 12, &dev, 4);
+		memcpy(page + at + 20, &sector, 8);
+		page[at + 28] = 8;
+		memcpy(page + at + 38, i == 2 ? "D\0" : "WS", 3);
+		at += 4 + 13 * 4;
+	}
+	commit = at - 16;
+	memcpy(page + 8, &commit, 8);
+	seed("ringpage", out, sizeof(out));
+}
+
+static void dmtable(void)
+{
+	static const char *const params[] = {"\1"
+					     "8:16 2048",
+		"\3"
+		"2 128 8:16 0 8:32 2048",
+		"\3"
+		"64 8 8:0 0",
+		NULL};
+	struct {
+		uint8_t form;
+		struct dm_target_spec spec;
+		char text[32];
+	} __attribute__((packed)) t = {.spec = {.length = 4096,
+					       .next = sizeof(t) - 1,
+					       .target_type = "linear"},
+		.text = "8:16 2048"};
+
+	seed_texts("dmtable", params);
+	seed("dmtable", &t, sizeof(t));
+}
+
+/* ---- a volume's content ---- */
+
+static void signature(uint32_t off, const char *bytes, size_t n)
+{
+	uint8_t out[512] = {15, (uint8_t)(off >> 16), (uint8_t)(off >> 8),
+		(uint8_t)off, 0, (uint8_t)n};
+
+	memcpy(out + 6, bytes, n);
+	seed("signatures", out, 6 + n);
+}
+
+static void signatures(void)
+{
+	signature(1080, "\x53\xef\1\0\1\0", 6);
+	signature(0, "XFSB\0\0\x10\0\0\0\0\0\0\0\x40\0", 16);
+	signature(4086, "SWAPSPACE2", 10);
+	signature(512, "LABELONE\1\0\0\0\0\0\0\0", 16);
+	signature(512, "EFI PART\0\0\1\0\\\0\0\0", 16);
+	signature(65600, "_BHRfS_M", 8);
+	signature(510, "\x55\xaa", 2);
+	signature(4096, "\xfc\x4e\x2b\xa9\1\0\0\0", 8);
+	signature(0, "LUKS\xba\xbe\0\2", 8);
+}
+
+static void texts(void)
+{
+	static const char *const places[] = {"/dev/vdb", "./disk.img",
+		"root@host:/dev/vdb", "ssh://me@[2001:db8::1]:2222/srv/",
+		"[::1]:/x", "host", "ssh://host:22", "-oProxyCommand=x:/y",
+		NULL};
+	static const char *const numbers[] = {"0", "18446744073709551615",
+		"50M", "500ms", "1h", "web-1.a_b", "00ff10", NULL};
+	static const char *const mounts[] = {
+		"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root "
+		"rw,errors=continue",
+		"29 1 8:1 / /a\\040b\\134c ro shared:1 - ext4 /dev/sda1 rw",
+		"8:1", "a\\011b", NULL};
+	static const char *const options[] = {"{}",
+		"{\"name\":\"one\",\"source\":\"a:/b\",\"target\":\"c:/d\","
+		"\"copy\":false,\"wait\":true,\"freeze\":true,"
+		"\"full_verify\":false,\"fence\":1,\"via\":2,\"lanes\":4,"
+		"\"port_low\":0,\"port_high\":0,\"bwlimit\":0,"
+		"\"downtime_ms\":2000,\"linger_ms\":3600000,"
+		"\"hook_timeout_ms\":60000,\"lease_ms\":30000,"
+		"\"overwrite\":\"\",\"quiesce\":[\"true\"],\"rollback\":[],"
+		"\"activate\":[],\"deactivate\":[],\"ssh\":[\"-p\",\"22\"]}",
+		NULL};
+
+	seed_texts("place", places);
+	seed_texts("parse", numbers);
+	seed_texts("mountinfo", mounts);
+	seed_texts("options", options);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2)
+		return 2;
+	folder = argv[1];
+	make(folder);
+	messages();
+	records();
+	ringpage();
+	dmtable();
+	signatures();
+	texts();
+	return 0;
+}

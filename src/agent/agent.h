@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent: serves one controller on standard input and output, as source or
+ * as target of one move, and ends when the controller is gone.
+ *
+ * The main thread polls: requests, the keeper, relayed lanes. What may take
+ * time runs in one job thread, one job at a time; while it runs, only requests
+ * that the message table allows in a pass are served.
+ */
+#ifndef REHOST_AGENT_AGENT_H
+#define REHOST_AGENT_AGENT_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "copy/receiver.h"
+#include "copy/sender.h"
+#include "link/lane.h"
+#include "track/keeper.h"
+#include "volume/volume.h"
+#include "wire/channel.h"
+
+/* One lane that is relayed through the controller. */
+struct relay {
+	int fd;		 /* our end of the pair whose other end is the lane */
+	uint64_t credit; /* source: bytes that may still be sent */
+	uint8_t *buf;	 /* target: received and not yet taken */
+	uint32_t start, end, owed; /* owed: credit not yet given back */
+	bool ended;
+};
+
+struct agent {
+	struct channel *channel;
+	uint8_t state; /* IN_NEW, IN_SOURCE or IN_TARGET */
+
+	/* The job: its request stays here while it runs. */
+	pthread_t job_thread;
+	bool job_joinable;
+	_Atomic bool job_running, job_answered;
+	struct frame job;
+	uint8_t *job_payload;
+
+	/* Lanes. */
+	struct lane_listener *listener;
+	uint32_t generation; /* of the lanes in use */
+	unsigned n_relays;
+	struct relay relays[LANES_MAX];
+
+	struct volume volume;
+	struct volume_facts facts;
+	uint8_t secret[SECRET_SIZE];
+
+	/* Source. */
+	struct keeper_link keeper;
+	bool keeper_gone;
+	/* What the keeper was asked and has not answered. */
+	struct {
+		uint32_t type, id;
+	} asked[8];
+	unsigned n_asked;
+	/* What the keeper would do to give the source back; the agent does it
+	 * when the keeper was killed. */
+	struct msg_arm arm;
+	struct msg_hooks_result undone;
+	/* Held to replace the sender, and to tell it something while a job
+	 * may be replacing it. */
+	pthread_mutex_t sender_lock;
+	struct sender *sender;
+	_Atomic bool in_pass;
+	uint64_t progress_at;
+
+	/* Target. */
+	struct withheld withheld;
+	struct receiver *receiver;
+	char name[64];
+};
+
+/* Answers a request; usable from any thread. */
+void agent_answer(struct agent *a, uint32_t type, uint32_t id, const void *msg);
+void agent_answer_error(struct agent *a, uint32_t id, const struct error *err);
+
+/* A handler decodes the frame, does the work and answers; on failure it returns
+ * a negative errno with err filled, and the caller answers. */
+typedef int agent_handler(
+	struct agent *a, const struct frame *f, struct error *err);
+
+/* source.c */
+agent_handler source_open, source_map, source_pass, source_mark, source_backlog,
+	source_read_blocks;
+void source_progress(struct agent *a);
+/* Passes a request on to the keeper; answers itself when it is gone. */
+agent_handler source_forward;
+/* Handles what came from the keeper. */
+void source_keeper_input(struct agent *a);
+/* DURABLE and MISMATCH, passed on by the controller. */
+int source_event(struct agent *a, const struct frame *f);
+
+/* target.c */
+agent_handler target_open, target_publish, target_wipe, target_close,
+	target_keep_file, target_drop_file;
+
+/* lanes.c */
+agent_handler lanes_listen, lanes_accept, lanes_connect, lanes_relay;
+/* Relay traffic: a frame from the controller; polling the pairs. */
+int relay_frame(struct agent *a, const struct frame *f);
+void relay_poll(struct agent *a, struct pollfd *p); /* fills n_relays */
+/* Ends all relayed lanes. */
+void relay_end(struct agent *a);
+int relay_serve(struct agent *a, const struct pollfd *p);
+
+/* Peak memory of a process in KiB, 0 when unknown. */
+uint64_t agent_hwm(int pid);
+
+#endif

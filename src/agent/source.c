@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent does on the source. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+#include "base/hook.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "volume/probe.h"
+#include "volume/usedmap.h"
+
+/* What was discarded since is not known any more, and needs no proof. */
+static uint64_t unproved(const struct maps *m)
+{
+	uint64_t at = 0, first, n, bytes = 0;
+
+	while (bitmap_next_and(
+		&m->unproved, &m->known, false, at, UINT64_MAX, &first, &n)) {
+		bytes += maps_bytes(m, first, n);
+		at = first + n;
+	}
+	return bytes;
+}
+
+static void fill_state(struct agent *a, struct msg_source_state *m)
+{
+	struct maps *maps = &a->keeper.maps;
+
+	m->tracking = maps->shared->tracking != 0;
+	if (!m->tracking)
+		(void)snprintf(m->reason, sizeof(m->reason), "%.*s",
+			(int)sizeof(maps->shared->reason) - 1,
+			maps->shared->reason);
+	m->size = maps->shared->size;
+	m->granule = maps->shared->granule;
+	m->dirty = maps_count(maps, &maps->dirty);
+	m->unproved = unproved(maps);
+	m->known = maps_count(maps, &maps->known);
+	m->inflight = maps_count(maps, &maps->inflight);
+	m->written = maps->shared->written;
+	m->hwm_kb = agent_hwm(getpid()) + agent_hwm(a->keeper.pid);
+}
+
+static void answer_state(
+	struct agent *a, uint32_t id, uint64_t unexplained, uint64_t suspect)
+{
+	struct msg_source_state m = {0};
+
+	fill_state(a, &m);
+	m.unexplained = unexplained;
+	m.suspect = suspect;
+	agent_answer(a, MSG_SOURCE_STATE, id, &m);
+}
+
+int source_open(struct agent *a, const struct frame *f, struct error *err)
+{
+	CLEANUP_FREE struct keeper_config *c = calloc(1, sizeof(*c));
+	static struct msg_open_source m;
+	struct msg_source_state state = {0};
+	int r;
+
+	if (!c)
+		return error_set(err, -ENOMEM, "open the source");
+	if (frame_decode(f, &m) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	r = probe_volume(m.path, &a->facts, err);
+	if (r < 0)
+		return r;
+	r = volume_open_source(&a->facts, &a->volume, err);
+	if (r < 0)
+		return r;
+	memcpy(a->secret, m.secret, sizeof(a->secret));
+	memcpy(c->key, m.key, sizeof(c->key));
+	memcpy(c->name, m.name, sizeof(c->name));
+	c->facts = a->facts;
+	c->linger_ms = m.linger_ms;
+	c->granule = maps_granule(a->facts.size);
+	c->track = m.track;
+	c->filesystem = a->facts.fstype[0] != '\0';
+	c->drop_every = m.test_drop_every;
+	c->trace_kb = m.test_trace_kb;
+	r = keeper_attach(c, !m.attach, &a->keeper, err);
+	if (r < 0) {
+		volume_close(&a->volume);
+		return r;
+	}
+	/* Who wants nothing but the keeper may still end it. */
+	if (!m.attach && a->keeper.maps.shared->size != a->facts.size) {
+		keeper_detach(&a->keeper);
+		volume_close(&a->volume);
+		error_set(err, -EINVAL, "go on with %s", m.path);
+		return error_why(err, "its size changed since the move began");
+	}
+	a->state = IN_SOURCE;
+	state.fresh = a->keeper.fresh;
+	fill_state(a, &state);
+	agent_answer(a, MSG_SOURCE_STATE, f->id, &state);
+	return 0;
+}
+
+/* ---- used map ---- */
+
+struct map_run {
+	struct maps *maps;
+	uint64_t used, added;
+};
+
+static void use(void *arg, uint64_t offset, uint64_t bytes)
+{
+	struct map_run *run = arg;
+	struct maps *m = run->maps;
+	uint64_t g = m->shared->granule, first = offset / g, n;
+
+	if (bytes == 0 || offset >= m->shared->size)
+		return;
+	n = (MIN(offset + bytes, m->shared->size) + g - 1) / g - first;
+	run->used += n * g;
+	run->added += g * bitmap_set_unless(&m->dirty, &m->known, first, n);
+	bitmap_set(&m->used, first, n);
+}
+
+/* What is free needs no equal and no proof: discards change it at any time,
+ * even under a freeze. If it is used again, it is sent again. */
+static void forget_free(struct maps *m)
+{
+	uint64_t at = 0, first, n;
+
+	while (bitmap_next_and(
+		&m->known, &m->used, true, at, UINT64_MAX, &first, &n)) {
+		bitmap_clear(&m->known, first, n);
+		at = first + n;
+	}
+}
+
+int source_map(struct agent *a, const struct frame *f, struct error *err)
+{
+	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
+	struct map_run run = {.maps = &a->keeper.maps};
+	struct msg_map_result m = {0};
+	struct error why = {0};
+	int r;
+
+	if (!now)
+		return error_set(err, -ENOMEM, "read the used map");
+	r = probe_use(a->facts.path, now, err);
+	if (r < 0)
+		return r;
+	if (now->size != a->keeper.maps.shared->size) {
+		error_set(err, -EINVAL, "go on with %s", a->facts.path);
+		error_why(err, "its size changed since the move began");
+		return error_todo(err, "abort the move and begin a new one");
+	}
+	if (now->n_mounts > 0 && !now->n_partitions_mounted) {
+		bitmap_clear(&run.maps->used, 0, run.maps->granules);
+		r = usedmap_read(now->mounts[0].point, now->major, now->minor,
+			now->size, use, &run, &why);
+		m.mapped = r == 0;
+		(void)snprintf(m.reason, sizeof(m.reason), "%.*s",
+			(int)sizeof(m.reason) - 1, why.why);
+	} else {
+		(void)snprintf(m.reason, sizeof(m.reason), "%s",
+			a->facts.fstype[0] ? "it is not mounted"
+					   : "it holds no known filesystem");
+	}
+	if (!m.mapped) {
+		run.used = 0;
+		use(&run, 0, now->size);
+	}
+	if (m.mapped)
+		forget_free(run.maps);
+	m.used = MIN(run.used, now->size);
+	m.added = run.added;
+	agent_answer(a, MSG_MAP_RESULT, f->id, &m);
+	return 0;
+}
+
+/* ---- passes ---- */
+
+int source_pass(struct agent *a, const struct frame *f, struct error *err)
+{
+	struct msg_pass m;
+	struct msg_pass_done done;
+
+	if (frame_decode(f, &m) < 0 ||
+		(m.kind != PASS_SEND && m.kind != PASS_COMPARE))
+		return error_set(err, -EPROTO, "understand a request");
+	if (!a->sender) {
+		error_set(err, -ENOTCONN, "send");
+		return error_why(err, "there are no lanes");
+	}
+	a->in_pass = true;
+	sender_pass(a->sender, &m, &done);
+	a->in_pass = false;
+	agent_answer(a, MSG_PASS_DONE, f->id, &done);
+	return 0;
+}
+
+void source_progress(struct agent *a)
+{
+	struct msg_progress m;
+
+	if (!a->in_pass || clock_ms() < a->progress_at)
+		return;
+	a->progress_at = clock_ms() + 200;
+	sender_progress(a->sender, &m);
+	agent_answer(a, MSG_PROGRESS, 0, &m);
+}
+
+int source_event(struct agent *a, const struct frame *f)
+{
+	static union {
+		struct msg_durable durable;
+		struct msg_mismatch mismatch;
+	} m;
+	static const struct msg_durable nonsense = {
+		.error = {
+			EPROTO, "go on", "it said what no target may say", ""}};
+	int r = 0;
+
+	if (frame_decode(f, &m) < 0)
+		return -EPROTO;
+	(void)pthread_mutex_lock(&a->sender_lock);
+	/* Nothing to do when it is of lanes that are gone. */
+	if (a->sender && (f->type == MSG_DURABLE ? m.durable.generation
+						 : m.mismatch.generation) ==
+				 a->generation)
+		r = f->type == MSG_DURABLE
+			    ? sender_durable(a->sender, &m.durable)
+			    : sender_mismatch(a->sender, &m.mismatch);
+	if (r < 0)
+		(void)sender_durable(a->sender, &nonsense);
+	(void)pthread_mutex_unlock(&a->sender_lock);
+	return 0;
+}
+
+/* Everything dirty counts as on the target from now on, unproved: after marks
+ * were lost, only a comparison tells what has to be sent. */
+static void suppose_known(struct maps *m)
+{
+	uint64_t at = 0, first, n;
+
+	while (bitmap_next(&m->dirty, at, UINT64_MAX, &first, &n)) {
+		bitmap_set(&m->unproved, first, n);
+		bitmap_set(&m->known, first, n);
+		bitmap_clear(&m->dirty, first, n);
+		at = first + n;
+	}
+}
+
+static void use_again(struct maps *m)
+{
+	uint64_t at = 0, first, n;
+
+	while (bitmap_next_and(
+		&m->used, &m->known, true, at, UINT64_MAX, &first, &n)) {
+		bitmap_set(&m->dirty, first, n);
+		at = first + n;
+	}
+}
+
+int source_mark(struct agent *a, const struct frame *f, struct error *err)
+{
+	static struct msg_mark m;
+	struct maps *maps = &a->keeper.maps;
+	uint64_t unexplained = 0, suspect = 0;
+
+	if (frame_decode(f, &m) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	if (m.differ && a->sender)
+		sender_differ(a->sender, m.differ == 2, &unexplained, &suspect);
+	if (m.all)
+		maps_mark(maps, 0, maps->shared->size);
+	if (m.used)
+		use_again(maps);
+	if (m.known)
+		suppose_known(maps);
+	if (m.unprove)
+		bitmap_or(&maps->unproved, &maps->known);
+	for (uint32_t i = 0; i < m.n; i++)
+		maps_mark(maps, m.v[i].offset, m.v[i].bytes);
+	answer_state(a, f->id, unexplained, suspect);
+	return 0;
+}
+
+int source_backlog(struct agent *a, const struct frame *f, struct error *err)
+{
+	answer_state(a, f->id, 0, 0);
+	return 0;
+}
+
+int source_read_blocks(
+	struct agent *a, const struct frame *f, struct error *err)
+{
+	CLEANUP_FREE struct msg_blocks *out = calloc(1, sizeof(*out));
+	static struct msg_commit m;
+	void *buf;
+	int r = 0;
+
+	if (!out || posix_memalign(&buf, 4096, 2 * SIGNATURE_BLOCK) != 0)
+		return error_set(err, -ENOMEM, "read %s", a->facts.path);
+	if (frame_decode(f, &m) < 0)
+		r = error_set(err, -EPROTO, "understand a request");
+	for (uint32_t i = 0; i < m.n && r == 0; i++) {
+		struct msg_block *b = &out->v[i];
+
+		if (m.v[i].bytes > SIGNATURE_BLOCK ||
+			m.v[i].offset % SIGNATURE_BLOCK ||
+			m.v[i].offset > a->volume.size ||
+			m.v[i].bytes > a->volume.size - m.v[i].offset) {
+			r = error_set(err, -ERANGE, "read %s", a->facts.path);
+			break;
+		}
+		b->offset = m.v[i].offset;
+		b->n = (uint32_t)m.v[i].bytes;
+		r = a->volume.ops->read(&a->volume, buf, b->n, b->offset);
+		if (r < 0)
+			error_set(err, r, "read %s", a->facts.path);
+		else
+			memcpy(b->data, buf, b->n);
+	}
+	free(buf);
+	if (r < 0)
+		return r;
+	out->n = m.n;
+	agent_answer(a, MSG_BLOCKS, f->id, out);
+	return 0;
+}
+
+/* ---- keeper ---- */
+
+/* What the keeper would have answered, were it alive. */
+static void answer_for_keeper(struct agent *a, uint32_t type, uint32_t id)
+{
+	struct msg_keeper_state none = {0};
+	struct error err;
+
+	if (type == MSG_KEEPER) {
+		agent_answer(a, MSG_KEEPER_STATE, id, &none);
+		return;
+	}
+	if (type == MSG_RELEASE &&
+		a->keeper.maps.shared->phase != KEEPER_COMMITTED) {
+		agent_answer(a, MSG_HOOKS_RESULT, id, &a->undone);
+		return;
+	}
+	error_set(&err, -ECHILD, "ask the keeper");
+	error_why(&err, "it was killed");
+	error_todo(&err, "resume the move");
+	agent_answer_error(a, id, &err);
+}
+
+/* The keeper held the source, or was about to, or was giving it back. */
+static void run_rollback(struct agent *a, uint32_t phase)
+{
+	struct hook_env env = {a->arm.name, "rollback", a->arm.device};
+	const char *commands[HOOKS_MAX];
+	struct hook_run *run;
+
+	if (phase == KEEPER_IDLE)
+		return;
+	run = calloc(1, sizeof(*run));
+	if (!run)
+		return;
+	for (uint32_t i = 0; i < a->arm.n_rollback; i++)
+		commands[i] = a->arm.rollback[i].command;
+	hook_begin(run, commands, a->arm.n_rollback, &env,
+		a->arm.hook_timeout_ms, false);
+	hook_finish(run);
+	a->undone.failed = run->failed;
+	a->undone.ms = run->ms;
+	memcpy(a->undone.why, run->why, sizeof(a->undone.why));
+	memcpy(a->undone.output, run->output, sizeof(a->undone.output));
+	free(run);
+}
+
+static void keeper_died(struct agent *a)
+{
+	struct msg_log m = {"the keeper was killed; what it held was given "
+			    "back"};
+	uint32_t phase = a->keeper.maps.shared->phase;
+	bool unacknowledged = false;
+
+	a->keeper_gone = true;
+	for (unsigned i = 0; i < a->n_asked; i++)
+		unacknowledged |= a->asked[i].type == MSG_COMMIT;
+	if (keeper_undo(&a->keeper.maps, a->facts.path, unacknowledged)) {
+		run_rollback(a, phase);
+		agent_answer(a, MSG_LOG, 0, &m);
+	}
+	for (unsigned i = 0; i < a->n_asked; i++)
+		answer_for_keeper(a, a->asked[i].type, a->asked[i].id);
+	a->n_asked = 0;
+}
+
+int source_forward(struct agent *a, const struct frame *f, struct error *err)
+{
+	int r;
+
+	if (f->type == MSG_ARM && frame_decode(f, &a->arm) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	if (a->keeper_gone) {
+		answer_for_keeper(a, f->type, f->id);
+		return 0;
+	}
+	/* A lease is renewed often, and nobody waits for the answer. */
+	if (f->type != MSG_RENEW) {
+		if (a->n_asked == ARRAY_LEN(a->asked))
+			return error_set(err, -EPROTO, "ask the keeper");
+		a->asked[a->n_asked].type = f->type;
+		a->asked[a->n_asked++].id = f->id;
+	}
+	r = channel_send_raw(
+		a->keeper.channel, f->type, f->id, f->payload, f->n, NULL, 0);
+	if (r == 0)
+		r = channel_flush(a->keeper.channel, true);
+	if (r < 0)
+		source_keeper_input(a);
+	return 0;
+}
+
+static void answered(struct agent *a, uint32_t id)
+{
+	for (unsigned i = 0; i < a->n_asked; i++)
+		if (a->asked[i].id == id) {
+			a->asked[i] = a->asked[--a->n_asked];
+			return;
+		}
+}
+
+void source_keeper_input(struct agent *a)
+{
+	struct frame f;
+	int r, n;
+
+	if (a->keeper_gone)
+		return;
+	r = channel_read(a->keeper.channel);
+	while ((n = channel_next(a->keeper.channel, &f)) > 0) {
+		/* A newer agent has it now; this one's time is over. */
+		if (f.type == MSG_LOG)
+			_exit(0);
+		answered(a, f.id);
+		(void)channel_send_raw(
+			a->channel, f.type, f.id, f.payload, f.n, NULL, 0);
+		(void)channel_flush(a->channel, false);
+	}
+	if (r < 0 || n < 0)
+		keeper_died(a);
+}

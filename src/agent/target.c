@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent does on the target. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "volume/probe.h"
+
+#define STATE_DIR "/var/lib/rehost"
+
+/* A half-made replica shows no signature, one that was published the source's:
+ * anything else got here without us. */
+static bool may_be_ours(
+	const struct volume_facts *f, const struct msg_open_target *m)
+{
+	return f->n_signatures == 0 || strcmp(f->uuid, m->source_uuid) == 0;
+}
+
+/* Is this disk one that may be written? (Promise 5.) */
+static int check_writable(const struct volume_facts *f,
+	const struct msg_open_target *m, struct error *err)
+{
+	char identity[256];
+
+	error_set(err, -EBUSY, "use %s as target", f->path);
+	if (f->size < m->size) {
+		error_set(err, -ENOSPC, "use %s as target", f->path);
+		error_why(err, "it has %llu bytes, the source %llu",
+			(unsigned long long)f->size,
+			(unsigned long long)m->size);
+		return error_todo(err, "name a target at least as large");
+	}
+	if (f->readonly) {
+		error_set(err, -EROFS, "use %s as target", f->path);
+		return err->code;
+	}
+	if (f->n_mounts > 0) {
+		error_why(err, "it is mounted on %s", f->mounts[0].point);
+		return error_todo(err, "unmount it first, if it is the right "
+				       "one");
+	}
+	if (f->n_partitions_mounted > 0) {
+		error_why(err, "partitions of it are in use");
+		return error_todo(err, "unmount them first");
+	}
+	if (f->swap) {
+		error_why(err, "it is active swap");
+		return error_todo(err, "swapoff first");
+	}
+	if (f->holder_count > 0) {
+		error_why(err, "%s uses it", f->holder);
+		return error_todo(err, "stop that first");
+	}
+	if (f->writers > 0 && !m->resume) {
+		error_why(err, "%s has it open for writing", f->writer);
+		return error_todo(err, "stop that first");
+	}
+	if (f->busy) {
+		error_why(err, "something holds it open exclusively");
+		return error_todo(err, "stop that first");
+	}
+	if (f->zoned) {
+		error_set(err, -EOPNOTSUPP, "use %s as target", f->path);
+		return error_why(err, "zoned devices are not supported yet");
+	}
+	if (f->kind == VOLUME_BLOCK && f->logical > m->source_logical &&
+		m->source_logical > 1) {
+		error_set(err, -EOPNOTSUPP, "use %s as target", f->path);
+		error_why(err,
+			"its logical blocks have %u bytes, the "
+			"source's %u",
+			f->logical, m->source_logical);
+		return error_todo(err, "name a disk with the same block size");
+	}
+	(void)probe_identity(f, identity, sizeof(identity));
+	if ((m->resume && may_be_ours(f, m)) || f->empty ||
+		strcmp(m->overwrite, identity) == 0) {
+		memset(err, 0, sizeof(*err));
+		return 0;
+	}
+	error_set(err, -EEXIST, "use %s as target", f->path);
+	if (m->overwrite[0])
+		error_why(
+			err, "it is not empty, and it is not %s", m->overwrite);
+	else if (f->fstype[0])
+		error_why(err, "it is not empty (%s)", f->fstype);
+	else
+		error_why(err, "it is not empty");
+	return error_todo(
+		err, "if all on it may be destroyed: --overwrite %s", identity);
+}
+
+/* Removes what libblkid knows the old content by, also beyond the source's
+ * size. */
+static int wipe_old(struct agent *a, struct error *err)
+{
+	struct volume whole = a->volume;
+	struct withheld *old = calloc(1, sizeof(*old));
+	struct msg_extent v[PROBE_SIGNATURES_MAX];
+	uint32_t n = 0;
+	int r;
+
+	if (!old)
+		return error_set(err, -ENOMEM, "wipe %s", a->facts.path);
+	whole.size = a->facts.size;
+	for (uint32_t i = 0; i < a->facts.n_signatures; i++)
+		if (a->facts.signatures[i].bytes > 0)
+			v[n++] = (struct msg_extent){
+				a->facts.signatures[i].offset,
+				a->facts.signatures[i].bytes};
+	r = withheld_init(old, v, n, whole.size);
+	if (r < 0)
+		error_set(err, r, "wipe %s", a->facts.path);
+	else
+		r = receiver_wipe(&whole, old, err);
+	free(old);
+	return r;
+}
+
+int target_open(struct agent *a, const struct frame *f, struct error *err)
+{
+	static struct msg_open_target m;
+	struct msg_target_state state = {0};
+	bool made = false;
+	int r;
+
+	if (frame_decode(f, &m) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	r = probe_volume(m.path, &a->facts, err);
+	if (r == -ENOENT && m.create && m.check) {
+		r = volume_room(m.path, m.size, err);
+		if (r == 0)
+			agent_answer(a, MSG_TARGET_STATE, f->id, &state);
+		return r;
+	}
+	if (r == -ENOENT && m.create) {
+		r = volume_create(m.path, m.size, err);
+		made = r == 0;
+		if (r == 0)
+			r = probe_volume(m.path, &a->facts, err);
+	}
+	/* A file gets its size from us; what it had does not matter. */
+	if (r == 0 && a->facts.kind == VOLUME_FILE && a->facts.size < m.size &&
+		(a->facts.size == 0 || m.resume))
+		a->facts.size = m.size;
+	if (r == 0)
+		r = check_writable(&a->facts, &m, err);
+	if (r == 0 && m.check) {
+		agent_answer(a, MSG_TARGET_STATE, f->id, &state);
+		return 0;
+	}
+	if (r == 0)
+		r = volume_open_target(&a->facts, m.size, &a->volume, err);
+	if (r < 0) {
+		if (made)
+			(void)unlink(m.path);
+		return r;
+	}
+	r = withheld_init(&a->withheld, m.withhold, m.n_withhold, m.size);
+	if (r < 0)
+		error_set(err, r, "withhold the source's signatures");
+	else
+		r = wipe_old(a, err);
+	if (r == 0 && !made)
+		r = receiver_wipe(&a->volume, &a->withheld, err);
+	if (r < 0) {
+		volume_close(&a->volume);
+		return r;
+	}
+	memcpy(a->secret, m.secret, sizeof(a->secret));
+	memcpy(a->name, m.name, sizeof(a->name));
+	a->state = IN_TARGET;
+	state.size = a->facts.size;
+	state.hwm_kb = agent_hwm(getpid());
+	agent_answer(a, MSG_TARGET_STATE, f->id, &state);
+	return 0;
+}
+
+int target_publish(struct agent *a, const struct frame *f, struct error *err)
+{
+	struct msg_target_state state = {.size = a->facts.size};
+	int r = receiver_publish(&a->volume, &a->withheld, err);
+
+	state.hwm_kb = agent_hwm(getpid());
+	if (r == 0)
+		agent_answer(a, MSG_TARGET_STATE, f->id, &state);
+	return r;
+}
+
+int target_wipe(struct agent *a, const struct frame *f, struct error *err)
+{
+	int r = receiver_wipe(&a->volume, &a->withheld, err);
+
+	if (r == 0)
+		agent_answer(a, MSG_OK, f->id, NULL);
+	return r;
+}
+
+int target_close(struct agent *a, const struct frame *f, struct error *err)
+{
+	receiver_stop(a->receiver);
+	a->receiver = NULL;
+	relay_end(a);
+	if (a->volume.fd >= 0 && fsync(a->volume.fd) < 0)
+		return error_set(err, -errno, "flush %s", a->facts.path);
+	if (a->facts.kind == VOLUME_BLOCK && a->volume.fd >= 0) {
+		/* What was cached before is not what is there now; and a new
+		 * partition table wants to be seen. */
+		(void)ioctl(a->volume.fd, BLKFLSBUF, 0);
+		(void)ioctl(a->volume.fd, BLKRRPART, 0);
+	}
+	volume_close(&a->volume);
+	a->state = IN_NEW;
+	agent_answer(a, MSG_OK, f->id, NULL);
+	return 0;
+}
+
+/* ---- a copy of the source's signatures, kept until confirm ---- */
+
+static int file_path(const char *name, char *buf, size_t size)
+{
+	if (!parse_is_name(name))
+		return -EINVAL;
+	(void)snprintf(buf, size, STATE_DIR "/%.63s.signatures", name);
+	return 0;
+}
+
+int target_keep_file(struct agent *a, const struct frame *f, struct error *err)
+{
+	CLEANUP_FREE struct msg_file *m = calloc(1, sizeof(*m));
+	CLEANUP_CLOSE int fd = -1;
+	char path[256];
+	int r;
+
+	if (!m)
+		return error_set(err, -ENOMEM, "keep the signatures");
+	if (frame_decode(f, m) < 0 ||
+		file_path(m->name, path, sizeof(path)) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	if (mkdir(STATE_DIR, 0700) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "make " STATE_DIR);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		0600);
+	if (fd < 0)
+		return error_set(err, -errno, "write %s", path);
+	/* As on the wire: offset, count, bytes; readable with any hex dump. */
+	for (uint32_t i = 0; i < m->blocks.n; i++) {
+		uint8_t head[12];
+
+		put_be64(head, m->blocks.v[i].offset);
+		put_be32(head + 8, m->blocks.v[i].n);
+		r = io_write_all(fd, head, sizeof(head));
+		if (r == 0)
+			r = io_write_all(
+				fd, m->blocks.v[i].data, m->blocks.v[i].n);
+		if (r < 0)
+			return error_set(err, r, "write %s", path);
+	}
+	if (fsync(fd) < 0)
+		return error_set(err, -errno, "write %s", path);
+	agent_answer(a, MSG_OK, f->id, NULL);
+	return 0;
+}
+
+int target_drop_file(struct agent *a, const struct frame *f, struct error *err)
+{
+	static struct msg_path m;
+	char path[256];
+
+	if (frame_decode(f, &m) < 0 ||
+		file_path(m.path, path, sizeof(path)) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	if (unlink(path) < 0 && errno != ENOENT)
+		return error_set(err, -errno, "remove %s", path);
+	(void)rmdir(STATE_DIR);
+	agent_answer(a, MSG_OK, f->id, NULL);
+	return 0;
+}

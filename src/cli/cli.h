@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of rehost and what they share. */
+#ifndef REHOST_CLI_CLI_H
+#define REHOST_CLI_CLI_H
+
+#include <stdbool.h>
+
+#include "move/move.h"
+
+struct command {
+	const char *name;
+	int (*run)(const struct command *c, int argc, char **argv);
+	const char *arguments; /* for the usage line */
+	const char *summary;
+	const char *flags; /* long names it takes, separated by spaces */
+};
+
+/* Finds a command, or NULL. */
+const struct command *command_find(const char *name);
+extern const struct command commands[];
+
+/* What the user said, parsed. */
+struct flags {
+	struct options options;
+	bool dry_run, quiet, verbose, json, follow;
+	bool set_downtime, set_cutover; /* said, and no default */
+	char **arguments;
+	int n_arguments;
+};
+
+/* Parses the flags that the command takes; prints what is wrong itself. Returns
+ * 0, EXIT_USAGE, or -1 when all is done (--help). flags_done frees. */
+int flags_parse(
+	const struct command *c, int argc, char **argv, struct flags *ret);
+void flags_done(struct flags *f);
+
+/* One JSON object on a line of standard output; takes the reference. */
+void print_json(json_t *j);
+
+/* "rehost COMMAND: text", and where to read on; returns EXIT_USAGE. */
+int usage_error(const struct command *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Prints an error on standard error, for people or as JSON. */
+void print_error(const struct flags *f, const struct error *err);
+
+/* An observer that shows progress as the flags say. progress_end puts the
+ * terminal right. */
+struct observer progress_observer(const struct flags *f);
+void progress_end(void);
+
+/* A report for people, from its JSON. */
+void report_print(const json_t *report);
+
+/* What --dry-run found, from the same. */
+void plan_print(const json_t *report);
+
+/* Replaces control characters in all texts of j but newlines and tabs. */
+void report_clean(json_t *j);
+
+/* Bytes and times for people: "1.2 GiB", "3 min 4 s". */
+const char *human_bytes(uint64_t n, char buf[32]);
+const char *human_ms(uint64_t ms, char buf[32]);
+
+int cmd_run(const struct command *c, int argc, char **argv);
+int cmd_resume(const struct command *c, int argc, char **argv);
+int cmd_request(const struct command *c, int argc, char **argv);
+int cmd_decide(const struct command *c, int argc, char **argv);
+int cmd_status(const struct command *c, int argc, char **argv);
+int cmd_list(const struct command *c, int argc, char **argv);
+int cmd_report(const struct command *c, int argc, char **argv);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rehost cutover, pause; abort, verify, rollback, confirm. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+
+#define ABORT_WAIT_MS 120000
+
+/* Leaves a request for the process that controls the move. */
+int cmd_request(const struct command *c, int argc, char **argv)
+{
+	struct store_row row = {0};
+	struct store *store = NULL;
+	struct error err = {0};
+	struct flags f;
+	int r = flags_parse(c, argc, argv, &f);
+
+	if (r != 0 || f.n_arguments > 1) {
+		flags_done(&f);
+		return r < 0   ? EXIT_DONE
+		       : r > 0 ? r
+			       : usage_error(c, "one name is wanted");
+	}
+	r = store_open(&store, &err);
+	if (r == 0)
+		r = store_get(store, f.n_arguments ? f.arguments[0] : NULL,
+			&row, &err);
+	if (r == 0 && !row.controlled) {
+		r = error_set(&err, -ESRCH, "%s %s", c->name, row.name);
+		error_why(&err, "nobody controls it now; it is %s", row.state);
+		error_todo(&err, "rehost resume %s", row.name);
+	}
+	if (r == 0)
+		r = store_request(store, row.name, c->name, &err);
+	if (r < 0)
+		print_error(&f, &err);
+	else if (!f.quiet)
+		(void)printf("%s: asked to %s; see rehost status %s\n",
+			row.name, c->name, row.name);
+	store_row_done(&row);
+	store_close(store);
+	flags_done(&f);
+	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+/* A running move is aborted by its own process; wait for that. */
+static int abort_running(
+	struct store *store, struct store_row *row, struct error *err)
+{
+	uint64_t until = clock_ms() + ABORT_WAIT_MS;
+	char name[64];
+	int r = store_request(store, row->name, "abort", err);
+
+	(void)snprintf(name, sizeof(name), "%s", row->name);
+	while (r == 0 && row->controlled && clock_ms() < until) {
+		clock_sleep_ms(200);
+		store_row_done(row);
+		r = store_get(store, name, row, err);
+	}
+	if (r < 0)
+		return r;
+	if (strcmp(row->state, "rolled-back") != 0) {
+		error_set(err, -EBUSY, "abort %s", row->name);
+		return error_why(
+			err, "it is %s, phase %s", row->state, row->phase);
+	}
+	return 0;
+}
+
+static int decide(const struct command *c, struct move *m, struct error *err)
+{
+	if (strcmp(c->name, "abort") == 0)
+		return move_abort(m, err);
+	if (strcmp(c->name, "rollback") == 0)
+		return move_rollback(m, err);
+	if (strcmp(c->name, "confirm") == 0)
+		return move_confirm(m, err);
+	return move_check(m, err);
+}
+
+int cmd_decide(const struct command *c, int argc, char **argv)
+{
+	struct observer observer;
+	struct store_row row = {0};
+	struct store *store = NULL;
+	struct error err = {0};
+	static struct move m;
+	struct flags f;
+	const char *name;
+	int r = flags_parse(c, argc, argv, &f);
+
+	if (r != 0 || f.n_arguments > 1) {
+		flags_done(&f);
+		return r < 0   ? EXIT_DONE
+		       : r > 0 ? r
+			       : usage_error(c, "one name is wanted");
+	}
+	name = f.n_arguments ? f.arguments[0] : NULL;
+	observer = progress_observer(&f);
+	r = store_open(&store, &err);
+	if (r == 0)
+		r = store_get(store, name, &row, &err);
+	if (r < 0) {
+		print_error(&f, &err);
+		r = EXIT_REFUSED;
+	} else if (row.controlled && strcmp(c->name, "abort") == 0) {
+		r = abort_running(store, &row, &err);
+		if (r < 0)
+			print_error(&f, &err);
+		else if (!f.quiet && !f.json)
+			(void)printf("%s: %s\n", row.name, row.state);
+		r = r < 0 ? EXIT_REFUSED : EXIT_DONE;
+	} else {
+		r = move_load(store, row.name, &observer, &m, &err) < 0
+			    ? EXIT_REFUSED
+			    : decide(c, &m, &err);
+		progress_end();
+		/* Different is an answer and no error. */
+		if (r != EXIT_DONE && r != EXIT_DIFFERENT)
+			print_error(&f, &err);
+		else if (r == EXIT_DONE && !f.quiet && !f.json)
+			(void)printf("%s: %s\n", m.row.name,
+				strcmp(c->name, "verify") == 0 ? "equal"
+							       : m.row.state);
+		move_done(&m);
+	}
+	store_row_done(&row);
+	store_close(store);
+	flags_done(&f);
+	return r;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/cli.h"
+
+enum {
+	FLAG_NAME = 256,
+	FLAG_FORMAT,
+	FLAG_BWLIMIT,
+	FLAG_DOWNTIME,
+	FLAG_CUTOVER,
+	FLAG_LANES,
+	FLAG_LANE_PORT,
+	FLAG_VIA,
+	FLAG_OVERWRITE,
+	FLAG_FREEZE,
+	FLAG_FENCE,
+	FLAG_QUIESCE,
+	FLAG_ROLLBACK,
+	FLAG_ACTIVATE,
+	FLAG_DEACTIVATE,
+	FLAG_HOOK_TIMEOUT,
+	FLAG_LINGER,
+	FLAG_VERIFY,
+};
+
+/* One row a flag: for getopt, for --help, and for who may use it. */
+static const struct {
+	const char *name;
+	int value; /* short letter or FLAG_… */
+	const char *argument, *help;
+} table[] = {
+	{"name", FLAG_NAME, "NAME", "name of the move (made from the source)"},
+	{"dry-run", 'n', NULL, "check both ends, say what stands in the way"},
+	{"quiet", 'q', NULL, "only errors"},
+	{"verbose", 'v', NULL, "more about what happens"},
+	{"format", FLAG_FORMAT, "text|json", "for people or for programs"},
+	{"follow", 'f', NULL, "go on showing it until it ends"},
+	{"bwlimit", FLAG_BWLIMIT, "SIZE", "at most so many bytes a second"},
+	{"downtime", FLAG_DOWNTIME, "TIME", "budget for the outage (2s)"},
+	{"cutover", FLAG_CUTOVER, "auto|wait",
+		"by itself, or when rehost cutover says so (auto)"},
+	{"lanes", FLAG_LANES, "N", "connections that carry data (4)"},
+	{"lane-port", FLAG_LANE_PORT, "LOW-HIGH", "ports they may use"},
+	{"via", FLAG_VIA, "auto|direct|reverse|relay",
+		"who connects to whom (auto)"},
+	{"overwrite", FLAG_OVERWRITE, "ID", "destroy what is on this disk"},
+	{"freeze", FLAG_FREEZE, NULL,
+		"leave the mounted filesystem frozen as it is"},
+	{"fence", FLAG_FENCE, "freeze|unmounted|signature",
+		"what keeps the source from being used afterwards"},
+	{"quiesce", FLAG_QUIESCE, "CMD", "on the source: stop the writers"},
+	{"rollback", FLAG_ROLLBACK, "CMD", "on the source: start them again"},
+	{"activate", FLAG_ACTIVATE, "CMD", "on the target: start it"},
+	{"deactivate", FLAG_DEACTIVATE, "CMD", "on the target: stop it"},
+	{"hook-timeout", FLAG_HOOK_TIMEOUT, "TIME", "for each hook (60s)"},
+	{"linger", FLAG_LINGER, "TIME",
+		"how long the source tracks on, left alone (1h)"},
+	{"verify", FLAG_VERIFY, "quick|full",
+		"at the cut prove the rest, or everything (quick)"},
+	{"ssh", 'F', "FILE", "ssh's configuration file"},
+	{"ssh", 'i', "FILE", "ssh's identity"},
+	{"ssh", 'J', "HOST", "ssh's jump host"},
+	{"ssh", 'o', "OPTION", "ssh's option"},
+	{"ssh", 'p', "PORT", "ssh's port"},
+};
+
+static bool takes(const struct command *c, const char *name)
+{
+	const char *p = c->flags;
+	size_t n = strlen(name);
+
+	while ((p = strstr(p, name))) {
+		if ((p == c->flags || p[-1] == ' ') &&
+			(p[n] == ' ' || p[n] == '\0'))
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+int usage_error(const struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "rehost %s: ", c->name);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "; try rehost %s --help\n", c->name);
+	return EXIT_USAGE;
+}
+
+static void help(const struct command *c)
+{
+	(void)printf("usage: rehost %s [FLAGS]%s%s\n\n%s\n", c->name,
+		c->arguments[0] ? " " : "", c->arguments, c->summary);
+	if (c->flags[0])
+		(void)printf("\nflags:\n");
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+		char left[64], letter[8] = "";
+
+		if (!takes(c, table[i].name))
+			continue;
+		if (table[i].value < 256)
+			(void)snprintf(
+				letter, sizeof(letter), "-%c", table[i].value);
+		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", letter,
+			letter[0] && strcmp(table[i].name, "ssh") ? ", " : "",
+			strcmp(table[i].name, "ssh") ? "--" : "",
+			strcmp(table[i].name, "ssh") ? table[i].name : "",
+			table[i].argument ? " " : "",
+			table[i].argument ? table[i].argument : "");
+		(void)printf(
+			strlen(left) > 24 ? "  %s\n%27s%s\n" : "  %-24s %s%s\n",
+			left, strlen(left) > 24 ? "" : table[i].help,
+			strlen(left) > 24 ? table[i].help : "");
+	}
+	(void)printf("  -h, --help               this text\n");
+}
+
+/* The index of text in names, or -1. */
+static int choose(const char *text, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	return -1;
+}
+
+static int port_range(const char *text, struct options *o)
+{
+	char low[16];
+	const char *dash = strchr(text, '-');
+	uint64_t a, b;
+	size_t n = dash ? (size_t)(dash - text) : strlen(text);
+
+	if (n >= sizeof(low))
+		return -EINVAL;
+	memcpy(low, text, n);
+	low[n] = '\0';
+	if (parse_u64(low, &a) < 0 ||
+		parse_u64(dash ? dash + 1 : low, &b) < 0 || a == 0 || a > b ||
+		b > 65535)
+		return -EINVAL;
+	o->port_low = (uint32_t)a;
+	o->port_high = (uint32_t)b;
+	return 0;
+}
+
+static int add_ssh(struct options *o, int letter, const char *value)
+{
+	char flag[3] = {'-', (char)letter, '\0'};
+	int r = options_add_ssh(o, flag);
+
+	return r < 0 ? r : options_add_ssh(o, value);
+}
+
+/* Takes one flag's value. 0 or negative: it is no good. */
+static int take(int flag, const char *v, struct flags *f)
+{
+	static const char *const formats[] = {"text", "json"};
+	static const char *const cutovers[] = {"auto", "wait"};
+	static const char *const verifies[] = {"quick", "full"};
+	struct options *o = &f->options;
+	uint64_t n;
+	int i;
+
+	switch (flag) {
+	case 'n':
+		f->dry_run = true;
+		return 0;
+	case 'q':
+		f->quiet = true;
+		return 0;
+	case 'v':
+		f->verbose = true;
+		return 0;
+	case 'f':
+		f->follow = true;
+		return 0;
+	case FLAG_NAME:
+		if (!parse_is_name(v))
+			return -EINVAL;
+		(void)snprintf(o->name, sizeof(o->name), "%s", v);
+		return 0;
+	case FLAG_FORMAT:
+		i = choose(v, formats, 2);
+		f->json = i == 1;
+		return i;
+	case FLAG_BWLIMIT:
+		return parse_size(v, &o->bwlimit);
+	case FLAG_DOWNTIME:
+		f->set_downtime = true;
+		return parse_duration(v, &o->downtime_ms);
+	case FLAG_CUTOVER:
+		i = choose(v, cutovers, 2);
+		o->wait = i == 1;
+		f->set_cutover = true;
+		return i;
+	case FLAG_LANES:
+		if (parse_u64(v, &n) < 0 || n < 1 || n > LANES_MAX)
+			return -EINVAL;
+		o->lanes = (uint32_t)n;
+		return 0;
+	case FLAG_LANE_PORT:
+		return port_range(v, o);
+	case FLAG_VIA:
+		i = choose(v, via_names, 4);
+		o->via = (enum via)MAX(i, 0);
+		return i;
+	case FLAG_OVERWRITE:
+		if (strlen(v) >= sizeof(o->overwrite))
+			return -EINVAL;
+		(void)snprintf(o->overwrite, sizeof(o->overwrite), "%s", v);
+		return 0;
+	case FLAG_FREEZE:
+		o->freeze = true;
+		return 0;
+	case FLAG_FENCE:
+		i = choose(v, fence_names, 4);
+		o->fence = (enum fence_kind)MAX(i, 0);
+		return i;
+	case FLAG_QUIESCE:
+		return options_add_hook(&o->quiesce, v);
+	case FLAG_ROLLBACK:
+		return options_add_hook(&o->rollback, v);
+	case FLAG_ACTIVATE:
+		return options_add_hook(&o->activate, v);
+	case FLAG_DEACTIVATE:
+		return options_add_hook(&o->deactivate, v);
+	case FLAG_HOOK_TIMEOUT:
+		i = parse_duration(v, &o->hook_timeout_ms);
+		return i < 0 || o->hook_timeout_ms == 0 ||
+				       o->hook_timeout_ms > 86400000
+			       ? -EINVAL
+			       : 0;
+	case FLAG_LINGER:
+		return parse_duration(v, &o->linger_ms);
+	case FLAG_VERIFY:
+		i = choose(v, verifies, 2);
+		o->full_verify = i == 1;
+		return i;
+	default:
+		return add_ssh(o, flag, v);
+	}
+}
+
+int flags_parse(
+	const struct command *c, int argc, char **argv, struct flags *ret)
+{
+	struct option longs[ARRAY_LEN(table) + 2];
+	char shorts[64] = ":h";
+	unsigned n = 0;
+	int flag;
+
+	memset(ret, 0, sizeof(*ret));
+	options_init(&ret->options);
+	memset(longs, 0, sizeof(longs));
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+		size_t at = strlen(shorts);
+
+		if (!takes(c, table[i].name))
+			continue;
+		if (table[i].value < 256)
+			(void)snprintf(shorts + at, sizeof(shorts) - at, "%c%s",
+				table[i].value, table[i].argument ? ":" : "");
+		if (strcmp(table[i].name, "ssh") == 0)
+			continue;
+		longs[n].name = table[i].name;
+		longs[n].has_arg =
+			table[i].argument ? required_argument : no_argument;
+		longs[n++].val = table[i].value;
+	}
+	longs[n].name = "help";
+	longs[n].val = 'h';
+	optind = 1;
+	while ((flag = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (flag == 'h') {
+			help(c);
+			return -1;
+		}
+		if (flag == '?' || flag == ':')
+			return usage_error(c, "%s %s",
+				flag == ':' ? "a value is missing after"
+					    : "there is no flag",
+				argv[optind - 1]);
+		if (take(flag, optarg, ret) < 0)
+			return usage_error(c, "'%s' is no good value for %s",
+				optarg,
+				argv[optind - 1] == optarg ? argv[optind - 2]
+							   : argv[optind - 1]);
+	}
+	ret->arguments = argv + optind;
+	ret->n_arguments = argc - optind;
+	return 0;
+}
+
+void flags_done(struct flags *f)
+{
+	options_done(&f->options);
+}
+
+void print_json(json_t *j)
+{
+	char *line = json_dumps(j, JSON_COMPACT);
+
+	if (line)
+		(void)printf("%s\n", line);
+	free(line);
+	json_decref(j);
+	(void)fflush(stdout);
+}
+
+void print_error(const struct flags *f, const struct error *err)
+{
+	char text[3072];
+
+	if (f->json) {
+		print_json(json_pack("{s:s s:{s:s s:s s:s s:s}}", "event",
+			"error", "error", "host", err->host, "what", err->what,
+			"why", err->why, "do", err->todo));
+		return;
+	}
+	(void)fprintf(
+		stderr, "rehost: %s\n", error_text(err, text, sizeof(text)));
+}

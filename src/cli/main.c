@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "build_id.h"
+#include "cli/cli.h"
+
+#define SSH " ssh"
+#define RUN                                                                    \
+	"name dry-run quiet verbose format bwlimit downtime lanes lane-port "  \
+	"via overwrite linger verify hook-timeout" SSH
+
+/* clang-format off */
+const struct command commands[] = {
+	{"move", cmd_run, "SOURCE TARGET",
+		"move a live volume; the target lives at the end",
+		RUN " cutover freeze fence quiesce rollback activate "
+		"deactivate"},
+	{"copy", cmd_run, "SOURCE TARGET",
+		"one proven copy of a live volume as of one instant", RUN},
+	{"status", cmd_status, "[NAME]", "how a move stands",
+		"format follow"},
+	{"list", cmd_list, "", "all moves", "format"},
+	{"cutover", cmd_request, "[NAME]",
+		"cut a waiting move over now", "quiet"},
+	{"pause", cmd_request, "[NAME]",
+		"stop the work; changes stay tracked", "quiet"},
+	{"resume", cmd_resume, "[NAME]",
+		"go on with a paused or broken-off move",
+		"quiet verbose format bwlimit downtime cutover"},
+	{"abort", cmd_decide, "[NAME]",
+		"give a move up before its commit", "quiet format"},
+	{"verify", cmd_decide, "[NAME]",
+		"re-read both sides and compare", "quiet format"},
+	{"report", cmd_report, "[NAME]", "what happened, with figures",
+		"format"},
+	{"rollback", cmd_decide, "[NAME]",
+		"after commit: stop the target, give the source back",
+		"quiet format"},
+	{"confirm", cmd_decide, "[NAME]",
+		"the target is good: clean up, end the fence", "quiet format"},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+/* clang-format on */
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static int help(FILE *to)
+{
+	(void)fprintf(to,
+		"usage: rehost COMMAND [FLAGS] [ARGUMENTS]\n"
+		"\n"
+		"Moves live volumes between Linux machines over SSH, with "
+		"about a second offline,\n"
+		"proof that nothing was lost, and a way back.\n"
+		"\n"
+		"commands:\n");
+	for (const struct command *c = commands; c->name; c++)
+		(void)fprintf(to, "  %-9s %-14s %s\n", c->name, c->arguments,
+			c->summary);
+	(void)fprintf(to,
+		"\n"
+		"rehost COMMAND --help tells a command's flags; the manual is "
+		"rehost(1).\n");
+	return to == stdout ? EXIT_DONE : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c = NULL;
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc < 2)
+		return help(stderr);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		(void)printf("rehost %s (%.12s)\n", VERSION, BUILD_ID);
+		r = EXIT_DONE;
+	} else if (strcmp(argv[1], "--help") == 0 ||
+		   strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		r = help(stdout);
+	} else if (strcmp(argv[1], "--kill-points") == 0) {
+		/* For the tests, which try them all. */
+		for (int p = 0; p < PHASE_COUNT; p++)
+			for (int at = 0; at < POINT_COUNT; at++)
+				if (phase_has_point(
+					    (enum phase)p, (enum point)at))
+					(void)printf("%s.%s\n", phase_names[p],
+						point_names[at]);
+		r = EXIT_DONE;
+	} else {
+		c = command_find(argv[1]);
+		if (!c) {
+			(void)fprintf(stderr,
+				"rehost: there is no command '%s'; try rehost "
+				"--help\n",
+				argv[1]);
+			return EXIT_USAGE;
+		}
+		r = c->run(c, argc - 1, argv + 1);
+	}
+	/* How a move went does not depend on who was still listening. */
+	if (fflush(stdout) != 0 && r == EXIT_DONE &&
+		(!c || (c->run != cmd_run && c->run != cmd_resume))) {
+		(void)fprintf(stderr, "rehost: cannot write to standard "
+				      "output\n");
+		r = EXIT_REFUSED;
+	}
+	return r;
+}

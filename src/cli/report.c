@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static int64_t number(const json_t *r, const char *s, const char *k)
+{
+	return json_integer_value(json_object_get(json_object_get(r, s), k));
+}
+
+static const char *text(const json_t *r, const char *s, const char *k)
+{
+	const char *t;
+
+	r = s ? json_object_get(r, s) : r;
+	t = json_string_value(json_object_get(r, k));
+	return t ? t : "";
+}
+
+/* What machines said may hold anything; people read it on a terminal. */
+void report_clean(json_t *j)
+{
+	const char *old = json_string_value(j), *key;
+	json_t *v;
+	size_t i;
+	char *text;
+
+	json_object_foreach(j, key, v) report_clean(v);
+	json_array_foreach(j, i, v) report_clean(v);
+	text = old ? strdup(old) : NULL;
+	if (!text)
+		return;
+	for (char *p = text; *p; p++)
+		if (((unsigned char)*p < ' ' && *p != '\n' && *p != '\t') ||
+			*p == 0x7f)
+			*p = '?';
+	(void)json_string_set_nocheck(j, text);
+	free(text);
+}
+
+static void print_downtime(const json_t *r)
+{
+	char a[32], b[32], c[32], d[32], e[32];
+
+	if (number(r, "downtime_ms", "total") == 0)
+		return;
+	(void)printf("offline    %s (hooks %s, rehost %s; forecast %s, budget "
+		     "%s)\n",
+		human_ms((uint64_t)number(r, "downtime_ms", "total"), a),
+		human_ms((uint64_t)number(r, "downtime_ms", "hooks"), b),
+		human_ms((uint64_t)number(r, "downtime_ms", "own"), c),
+		human_ms((uint64_t)number(r, "downtime_ms", "forecast"), d),
+		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
+}
+
+static void print_fence(const char *kind)
+{
+	if (strcmp(kind, "freeze") == 0)
+		(void)printf("fence      freeze: the source's filesystem stays "
+			     "frozen. Withstands open files,\n"
+			     "           mmap and remount; not a reboot, nor "
+			     "root thawing it or writing the\n"
+			     "           raw device.\n");
+	else if (strcmp(kind, "unmounted") == 0)
+		(void)printf("fence      unmounted: the device is held "
+			     "exclusively. Withstands mount; not a\n"
+			     "           reboot, nor root writing the raw "
+			     "device.\n");
+	else if (strcmp(kind, "signature") == 0)
+		(void)printf("fence      signature: the source's signature "
+			     "blocks are removed. Withstands a\n"
+			     "           reboot and remount; not root writing "
+			     "them back.\n");
+}
+
+static void print_hooks(const json_t *r)
+{
+	const json_t *h;
+	size_t i;
+
+	json_array_foreach(json_object_get(r, "hooks"), i, h)
+	{
+		const char *out = text(h, NULL, "output");
+
+		(void)printf("hook       %s%s%s\n", text(h, NULL, "phase"),
+			json_integer_value(json_object_get(h, "failed"))
+				? " failed: "
+				: "",
+			text(h, NULL, "why"));
+		if (out[0])
+			(void)printf("           %s%s", out,
+				out[strlen(out) - 1] == '\n' ? "" : "\n");
+	}
+}
+
+static void print_all(const json_t *r)
+{
+	const json_t *e = json_object_get(r, "error");
+	const json_t *rounds = json_object_get(r, "rounds");
+	char a[32], b[32], c[32], d[32];
+
+	(void)printf("live       %s\n", text(r, NULL, "live"));
+	(void)printf("%-10s %s: %s, phase %s\n", text(r, NULL, "kind"),
+		text(r, NULL, "name"), text(r, NULL, "state"),
+		text(r, NULL, "phase"));
+	(void)printf("from       %s\nto         %s\n", text(r, NULL, "source"),
+		text(r, NULL, "target"));
+	(void)printf("bytes      %s in all, %s used, %s read, %s sent\n",
+		human_bytes((uint64_t)number(r, "bytes", "total"), a),
+		human_bytes((uint64_t)number(r, "bytes", "used"), b),
+		human_bytes((uint64_t)number(r, "bytes", "read"), c),
+		human_bytes((uint64_t)number(r, "bytes", "sent"), d));
+	(void)printf("rounds     %zu over %lld %s lanes\n",
+		json_array_size(rounds), (long long)number(r, "lanes", "count"),
+		text(r, "lanes", "path"));
+	(void)printf("tracker    %s, lost %lld times, %lld full comparisons\n",
+		text(r, "tracker", "kind"),
+		(long long)number(r, "tracker", "losses"),
+		(long long)number(r, "tracker", "compares"));
+	(void)printf("proof      %s (%lld digests, %s)\n",
+		json_is_true(json_object_get(json_object_get(r, "proof"), "ok"))
+			? "equal"
+			: "not complete",
+		(long long)number(r, "proof", "chunks"),
+		human_bytes((uint64_t)number(r, "proof", "proved"), a));
+	print_downtime(r);
+	print_fence(text(r, "fence", "kind"));
+	print_hooks(r);
+	if (json_is_object(e))
+		(void)printf("error      %s%scannot %s: %s%s%s\n",
+			text(e, NULL, "host"),
+			text(e, NULL, "host")[0] ? ": " : "",
+			text(e, NULL, "what"), text(e, NULL, "why"),
+			text(e, NULL, "do")[0] ? "; " : "",
+			text(e, NULL, "do"));
+}
+
+static void print_plan(const json_t *r)
+{
+	const char *fence = text(r, "plan", "fence");
+
+	(void)printf("%-10s %s\nfrom       %s\nto         %s\nchanges    %s\n",
+		text(r, NULL, "kind"), text(r, NULL, "name"),
+		text(r, "plan", "source"), text(r, "plan", "target"),
+		text(r, "plan", "changes"));
+	if (strncmp(fence, "unmounted if", 12) == 0) {
+		(void)printf("fence      %s\n", fence);
+		print_fence("unmounted");
+		print_fence("freeze");
+	} else if (strncmp(fence, "none", 4) == 0) {
+		(void)printf("fence      %s\n", fence);
+	} else {
+		print_fence(fence);
+	}
+	(void)printf("nothing stands in its way; nothing was written\n");
+}
+
+static void print_clean(const json_t *report, void (*print)(const json_t *))
+{
+	json_t *copy = json_deep_copy(report);
+
+	report_clean(copy);
+	print(copy);
+	json_decref(copy);
+}
+
+void plan_print(const json_t *report)
+{
+	print_clean(report, print_plan);
+}
+
+void report_print(const json_t *report)
+{
+	print_clean(report, print_all);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rehost move, copy, resume: the commands that control a move. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static void on_signal(int number)
+{
+	move_signal = number;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction a = {.sa_handler = on_signal};
+
+	(void)sigaction(SIGINT, &a, NULL);
+	(void)sigaction(SIGTERM, &a, NULL);
+	/* The terminal's end is not the move's. */
+	(void)signal(SIGHUP, SIG_IGN);
+}
+
+static void finish(const struct flags *f, const struct move *m, int code,
+	const struct error *err)
+{
+	progress_end();
+	if (!f->quiet && m->report && (code == EXIT_DONE || m->stored) &&
+		!f->dry_run) {
+		if (f->json)
+			print_json(json_incref(m->report));
+		else
+			report_print(m->report);
+	}
+	(void)fflush(stdout);
+	if (code != EXIT_DONE)
+		print_error(f, err);
+}
+
+static int check_hooks(const struct command *c, const struct flags *f)
+{
+	const struct options *o = &f->options;
+
+	if (o->activate.n > 0 && o->deactivate.n == 0 && f->verbose && !f->json)
+		(void)printf("no --deactivate: if the target fails to start, "
+			     "or for a rollback, its device\nhas to be free "
+			     "by itself\n");
+	if (o->freeze && o->fence == FENCE_UNMOUNTED)
+		return usage_error(
+			c, "--freeze and --fence unmounted exclude each other");
+	return 0;
+}
+
+int cmd_run(const struct command *c, int argc, char **argv)
+{
+	struct observer observer;
+	struct error err = {0};
+	struct flags f;
+	struct store *store = NULL;
+	static struct move m;
+	int r = flags_parse(c, argc, argv, &f);
+
+	if (r != 0) {
+		flags_done(&f);
+		return r < 0 ? EXIT_DONE : r;
+	}
+	if (f.n_arguments != 2)
+		r = usage_error(c, "a source and a target are wanted");
+	else
+		r = check_hooks(c, &f);
+	if (r != 0) {
+		flags_done(&f);
+		return r;
+	}
+	if (strlen(f.arguments[0]) >= sizeof(f.options.source) ||
+		strlen(f.arguments[1]) >= sizeof(f.options.target)) {
+		flags_done(&f);
+		return usage_error(c, "a place is too long");
+	}
+	(void)snprintf(f.options.source, sizeof(f.options.source), "%s",
+		f.arguments[0]);
+	(void)snprintf(f.options.target, sizeof(f.options.target), "%s",
+		f.arguments[1]);
+	f.options.copy = strcmp(c->name, "copy") == 0;
+	observer = progress_observer(&f);
+	catch_signals();
+	if (move_new(&f.options, &observer, &m, &err) < 0) {
+		print_error(&f, &err);
+		r = EXIT_REFUSED;
+	} else if (m.source.path[0] == '\0' || m.target.path[0] == '\0') {
+		r = usage_error(c, "whole machines cannot be moved yet; name "
+				   "a volume, like host:/dev/vdb");
+	} else if (store_open(&store, &err) < 0) {
+		print_error(&f, &err);
+		r = EXIT_REFUSED;
+	} else {
+		m.store = store;
+		r = f.dry_run ? move_dry_run(&m, &err) : move_run(&m, &err);
+		finish(&f, &m, r, &err);
+		if (f.dry_run && r == EXIT_DONE && f.json)
+			print_json(json_incref(m.report));
+		else if (f.dry_run && r == EXIT_DONE && !f.quiet)
+			plan_print(m.report);
+	}
+	move_done(&m);
+	store_close(store);
+	flags_done(&f);
+	return r;
+}
+
+int cmd_resume(const struct command *c, int argc, char **argv)
+{
+	struct observer observer;
+	struct error err = {0};
+	struct flags f;
+	struct store *store = NULL;
+	static struct move m;
+	int r = flags_parse(c, argc, argv, &f);
+
+	if (r != 0) {
+		flags_done(&f);
+		return r < 0 ? EXIT_DONE : r;
+	}
+	if (f.n_arguments > 1) {
+		flags_done(&f);
+		return usage_error(c, "one name is wanted");
+	}
+	observer = progress_observer(&f);
+	catch_signals();
+	if (store_open(&store, &err) < 0 ||
+		move_load(store, f.n_arguments ? f.arguments[0] : NULL,
+			&observer, &m, &err) < 0) {
+		print_error(&f, &err);
+		r = EXIT_REFUSED;
+	} else {
+		if (f.options.bwlimit)
+			m.options.bwlimit = f.options.bwlimit;
+		if (f.set_downtime)
+			m.options.downtime_ms = f.options.downtime_ms;
+		if (f.set_cutover)
+			m.options.wait = f.options.wait;
+		move_set(&m, "downtime_ms", "budget",
+			(int64_t)m.options.downtime_ms);
+		r = move_run(&m, &err);
+		finish(&f, &m, r, &err);
+	}
+	move_done(&m);
+	store_close(store);
+	flags_done(&f);
+	return r;
+}

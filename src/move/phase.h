@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The phases of a move, in order, and the points between them at which tests
+ * kill something: before and after every phase that the table lists.
+ */
+#ifndef REHOST_MOVE_PHASE_H
+#define REHOST_MOVE_PHASE_H
+
+#include <stdbool.h>
+
+enum phase {
+	PHASE_INSPECT,
+	PHASE_PREPARE,
+	PHASE_SEED,
+	PHASE_FOLLOW,
+	PHASE_QUIESCE,
+	PHASE_FINISH,
+	PHASE_VERIFY,
+	PHASE_COMMIT,
+	PHASE_ACTIVATE,
+	PHASE_SETTLE,
+	PHASE_COUNT,
+};
+
+extern const char *const phase_names[PHASE_COUNT];
+
+/* The phase of that name, or -1. */
+int phase_find(const char *name);
+
+/* Points of a phase at which tests kill; "acked" is only in commit: the
+ * keeper's word has come and is not stored yet. */
+enum point { POINT_BEFORE, POINT_ACKED, POINT_AFTER, POINT_COUNT };
+
+extern const char *const point_names[POINT_COUNT];
+
+/* Does the phase have this point? */
+bool phase_has_point(enum phase p, enum point at);
+
+/* Does a test want to kill something here? $REHOST_TEST_KILL is
+ * "PHASE.POINT:WHO", with WHO one of controller, source, target, keeper, ssh.
+ * Returns WHO, or NULL; each wish is granted once. */
+const char *phase_kill_wish(enum phase p, enum point at);
+
+#endif

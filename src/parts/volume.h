@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the volume part share. */
+#ifndef REHOST_PARTS_VOLUME_H
+#define REHOST_PARTS_VOLUME_H
+
+#include "move/move.h"
+
+#define CALL_MS 60000
+#define LONG_MS 600000
+
+struct volume_part {
+	struct volume_facts source, target;
+	bool target_exists;
+	int source_agent, target_agent; /* pids of the peers that opened it */
+	bool fresh; /* the keeper was made by this process */
+	bool tracking;
+	char reason[512]; /* why not */
+	bool mapped, map_said;
+	uint64_t size;
+	uint32_t generation, pass;
+	struct msg_commit signatures; /* of the source, whole blocks */
+
+	/* Figures for the forecast. */
+	uint64_t send_rate, compare_rate, dirty_rate; /* bytes a second */
+	uint64_t overhead_ms; /* of a pass with nothing in it */
+	uint64_t written, written_at;
+	uint64_t sync_ms;
+
+	uint8_t hold; /* enum hold_kind */
+	bool published;
+	bool keep_replica; /* a copy that is complete */
+};
+
+/* volume.c: shared by all. */
+int volume_source_call(struct part *p, uint32_t type, const void *request,
+	void *answer, struct error *err);
+int volume_target_call(struct part *p, uint32_t type, const void *request,
+	void *answer, struct error *err);
+/* Runs a pass; makes new lanes and repeats it when they broke, unless the
+ * source is held. */
+int volume_pass(struct part *p, enum pass_kind kind, uint64_t budget,
+	struct msg_pass_done *ret, struct error *err);
+/* Settles the tracker, then decides on what the last comparison found: see
+ * sender_differ. */
+enum differences {
+	DIFFER_LIVE, /* the source is live; suspects first */
+	DIFFER_ALL,  /* the source is live, marks were lost */
+	DIFFER_HELD, /* the source stands still */
+};
+struct differences_found {
+	uint64_t unexplained, suspect;
+};
+int volume_take_differences(struct part *p, enum differences how,
+	struct differences_found *ret, struct error *err);
+int volume_settle_tracker(struct part *p, bool live, struct error *err);
+int volume_map(struct part *p, struct error *err);
+/* Changes the maps as set says. */
+int volume_mark(struct part *p, const struct msg_mark *set, struct error *err);
+int volume_state(
+	struct part *p, struct msg_source_state *ret, struct error *err);
+/* Opens the source; only_keeper: -ENOENT when there is no keeper. */
+int volume_open_source_agent(
+	struct part *p, bool only_keeper, struct error *err);
+
+/* volume_open.c */
+/* Is it the disk that the move began with? Paths may have changed hands. With
+ * nothing stored yet, stores it. */
+int volume_check_identity(struct part *p, enum side side,
+	const struct volume_facts *f, struct error *err);
+int volume_probe(struct part *p, enum side side, const char *path,
+	struct volume_facts *ret, struct error *err);
+int volume_inspect(struct part *p, struct error *err);
+int volume_prepare(struct part *p, struct error *err);
+
+/* volume_follow.c */
+int volume_seed(struct part *p, struct error *err);
+int volume_follow(struct part *p, struct backlog *ret, struct error *err);
+int volume_check(struct part *p, uint64_t *ret_differ, struct error *err);
+
+/* volume_cut.c */
+int volume_quiesce(struct part *p, struct error *err);
+int volume_finish(struct part *p, struct error *err);
+int volume_verify(struct part *p, struct error *err);
+int volume_fence(struct part *p, struct error *err);
+int volume_commit(struct part *p, struct error *err);
+int volume_activate(struct part *p, struct error *err);
+int volume_deactivate(struct part *p, struct error *err);
+int volume_attach(struct part *p, struct error *err);
+int volume_recover(struct part *p, struct error *err);
+int volume_rollback(struct part *p, struct error *err);
+int volume_unfence(struct part *p, struct error *err);
+int volume_settle(struct part *p, struct error *err);
+
+#endif

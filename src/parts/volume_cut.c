@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The volume part: the cutover, and the ways back. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "parts/volume.h"
+
+static void copy_hooks(
+	const struct hook_list *l, struct msg_hook *v, uint32_t *n)
+{
+	*n = l->n;
+	for (uint32_t i = 0; i < l->n; i++)
+		(void)snprintf(
+			v[i].command, sizeof(v[i].command), "%s", l->v[i]);
+}
+
+static int hook_error(struct part *p, enum side side, const char *phase,
+	const struct msg_hooks_result *h, struct error *err)
+{
+	const char *last = h->output;
+
+	/* The last line that it printed tells most. */
+	for (const char *c = h->output; *c; c++)
+		if (*c == '\n' && c[1])
+			last = c + 1;
+	error_set(err, -ECANCELED, "run %s hook %u", phase, h->failed);
+	(void)snprintf(err->host, sizeof(err->host), "%.127s",
+		p->move->session.host[side].peer.name);
+	return error_why(err, "%s%s%.400s", h->why, last[0] ? ": " : "", last);
+}
+
+/* ---- quiesce ---- */
+
+int volume_quiesce(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	const struct options *o = &m->options;
+	struct msg_arm *arm = calloc(1, sizeof(*arm));
+	static struct msg_hooks_result hooks;
+	static struct msg_held held;
+	int r;
+
+	if (!arm)
+		return error_set(err, -ENOMEM, "quiesce");
+	arm->lease_ms = (uint32_t)o->lease_ms;
+	(void)snprintf(arm->name, sizeof(arm->name), "%s", m->row.name);
+	(void)snprintf(arm->device, sizeof(arm->device), "%s", v->source.path);
+	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
+	if (!o->copy) {
+		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
+		copy_hooks(&o->rollback, arm->rollback, &arm->n_rollback);
+	}
+	move_set(m, "cutover", "begun", 1);
+	r = move_save(m, false, err);
+	if (r == 0)
+		r = session_call(
+			&m->session, SOURCE, MSG_ARM, arm, &hooks, 0, err);
+	free(arm);
+	if (r < 0)
+		return r;
+	m->hooks_ms += hooks.ms;
+	move_add_hooks(m, "quiesce", hooks.failed, hooks.why, hooks.output);
+	if (hooks.failed)
+		return hook_error(p, SOURCE, "quiesce", &hooks, err);
+	r = volume_source_call(p, MSG_HOLD, NULL, &held, err);
+	if (r < 0)
+		return r;
+	v->hold = held.kind;
+	m->frozen = held.kind == HOLD_FROZEN;
+	move_set(m, "downtime_ms", "sync", (int64_t)held.sync_ms);
+	move_set(m, "downtime_ms", "freeze", (int64_t)held.freeze_ms);
+	move_set_text(m, "fence", "mount", held.mount);
+	if (o->fence == FENCE_FREEZE && v->hold != HOLD_FROZEN) {
+		error_set(err, -EINVAL, "use --fence freeze");
+		return error_why(err, "the quiesce hook unmounted the volume");
+	}
+	if (o->fence == FENCE_UNMOUNTED && v->hold != HOLD_UNMOUNTED) {
+		error_set(err, -EINVAL, "use --fence unmounted");
+		return error_why(err,
+			"the quiesce hook left the volume mounted on %s",
+			held.mount);
+	}
+	return 0;
+}
+
+/* ---- finish and verify ---- */
+
+/* What the tracker says at the cut must be all there is: when it is lost now,
+ * the source goes back and everything is compared while it lives. */
+static int lost_at_cut(int r, struct error *err)
+{
+	if (r != -ENODATA)
+		return r;
+	err->code = -EBADMSG;
+	return -EBADMSG;
+}
+
+#define PROOFS_MAX 4
+
+static int unprove(struct part *p, struct error *err)
+{
+	return volume_mark(p, &(struct msg_mark){.unprove = 1}, err);
+}
+
+static int mark_used(struct part *p, struct error *err)
+{
+	return volume_mark(p, &(struct msg_mark){.used = 1}, err);
+}
+
+static int suppose_all(struct part *p, struct error *err)
+{
+	return volume_mark(p, &(struct msg_mark){.all = 1, .known = 1}, err);
+}
+
+/* Sends what is dirty, and what is in use now and was never sent. */
+static int send_rest(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct msg_pass_done done;
+	int r = 0;
+
+	if (v->mapped && v->hold == HOLD_FROZEN)
+		r = volume_map(p, err);
+	if (r == 0)
+		r = volume_pass(p, PASS_SEND, 0, &done, err);
+	if (r == 0)
+		move_add_round(p->move, done.bytes, done.ms);
+	return r;
+}
+
+int volume_finish(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct msg_pass_done done;
+	struct differences_found found;
+	int r = 0;
+
+	if (v->tracking)
+		r = lost_at_cut(volume_settle_tracker(p, false, err), err);
+	/* No map can be taken any more, and no tracker says what was used
+	 * since: everything counts, and is compared. */
+	if (r == 0 && !v->tracking && v->hold == HOLD_UNMOUNTED)
+		r = suppose_all(p, err);
+	/* A discard may have taken from the known what is in use again. */
+	if (r == 0 && v->tracking && v->hold == HOLD_UNMOUNTED)
+		r = mark_used(p, err);
+	if (r == 0 && !v->tracking) {
+		r = unprove(p, err);
+		if (r == 0)
+			r = volume_pass(p, PASS_COMPARE, 0, &done, err);
+		if (r == 0)
+			r = volume_take_differences(
+				p, DIFFER_HELD, &found, err);
+		if (r == 0)
+			move_add(p->move, "tracker", "compares", 1);
+	}
+	return r < 0 ? r : send_rest(p, err);
+}
+
+int volume_verify(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	struct msg_source_state state;
+	struct msg_pass_done done = {0};
+	struct error ignored;
+	struct msg_target_state target;
+	struct differences_found found;
+	int r = 0;
+
+#ifndef BREAK_SKIP_PROOF
+	if (m->options.full_verify)
+		r = unprove(p, err);
+	/* A freeze does not stop discards: what they changed is sent again. */
+	for (int i = 0; i < PROOFS_MAX && r == 0; i++) {
+		r = volume_pass(p, PASS_COMPARE, 0, &done, err);
+		if (r == 0)
+			r = lost_at_cut(volume_take_differences(
+						p, DIFFER_HELD, &found, err),
+				err);
+		if (r < 0 || done.differ == 0 || found.unexplained > 0)
+			break;
+		r = send_rest(p, err);
+	}
+	if (r == 0)
+		r = volume_state(p, &state, err);
+	if (r < 0)
+		return r;
+	if (done.differ > 0 || state.dirty > 0 || state.unproved > 0 ||
+		state.inflight > 0) {
+		error_set(err, -EBADMSG, "prove the replica");
+		error_why(err,
+			"%llu bytes differ, %llu were written since, %llu are "
+			"unproved",
+			(unsigned long long)done.differ,
+			(unsigned long long)state.dirty,
+			(unsigned long long)state.unproved);
+		/* Whatever the reason: trust nothing that was known. */
+		(void)unprove(p, &ignored);
+		return -EBADMSG;
+	}
+#else
+	r = volume_state(p, &state, err);
+	if (r < 0)
+		return r;
+#endif
+	move_set(m, "proof", "proved", (int64_t)state.known);
+	/* Before: an answer that does not come may still have done it. */
+	v->published = true;
+	r = volume_target_call(p, MSG_PUBLISH, NULL, &target, err);
+	if (r < 0)
+		return r;
+	move_set(m, "memory_kb", "target", (int64_t)target.hwm_kb);
+	v->keep_replica = m->options.copy;
+	move_set_bool(m, "proof", "ok", true);
+	return 0;
+}
+
+/* ---- fence and commit ---- */
+
+static enum fence_kind fence_of(const struct part *p)
+{
+	const struct volume_part *v = p->data;
+
+	if (p->move->options.fence != FENCE_AUTO)
+		return p->move->options.fence;
+	return v->hold == HOLD_FROZEN ? FENCE_FREEZE : FENCE_UNMOUNTED;
+}
+
+int volume_fence(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	enum fence_kind fence = fence_of(p);
+	struct msg_blocks *blocks;
+	struct msg_file *file;
+	int r;
+
+	move_set_text(m, "fence", "kind", fence_names[fence]);
+	move_set_bool(m, "fence", "survives_reboot", fence == FENCE_SIGNATURE);
+	if (fence != FENCE_SIGNATURE)
+		return 0;
+	/* Two copies of what will be removed, away from the source. */
+	blocks = calloc(1, sizeof(*blocks));
+	file = calloc(1, sizeof(*file));
+	r = blocks && file ? 0 : error_set(err, -ENOMEM, "fence");
+	if (r == 0)
+		r = volume_source_call(
+			p, MSG_READ_BLOCKS, &v->signatures, blocks, err);
+	if (r == 0) {
+		(void)snprintf(
+			file->name, sizeof(file->name), "%s", m->row.name);
+		file->blocks = *blocks;
+		r = store_put_blob(m->store, m->row.name, "signatures", blocks,
+			sizeof(*blocks), err);
+	}
+	if (r == 0)
+		r = volume_target_call(p, MSG_KEEP_FILE, file, NULL, err);
+	free(blocks);
+	free(file);
+	return r;
+}
+
+int volume_commit(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct host *h = &p->move->session.host[SOURCE];
+	static struct msg_keeper_state state;
+	struct msg_commit m;
+	int r;
+
+	if (v->source_agent != (int)h->peer.pid) {
+		/* The answer was lost: the keeper knows it. */
+		r = volume_open_source_agent(p, true, err);
+		if (r == -ENOENT)
+			return -ENOLINK;
+		if (r == 0)
+			r = volume_source_call(
+				p, MSG_KEEPER, NULL, &state, err);
+		if (r < 0)
+			return r == -ECONNRESET ? r : -EINPROGRESS;
+		if (state.present && state.phase == KEEPER_COMMITTED)
+			return 0;
+		error_set(err, -ENOLINK, "commit");
+		error_why(err, "the source went back by itself: %s",
+			state.present ? state.reason : "its keeper is gone");
+		return -ENOLINK;
+	}
+	m = v->signatures;
+	m.fence = (uint8_t)fence_of(p);
+	if (m.fence != FENCE_SIGNATURE)
+		m.n = 0;
+	r = session_call(
+		&p->move->session, SOURCE, MSG_COMMIT, &m, NULL, CALL_MS, err);
+	if (r == 0 || !h->alive)
+		return r;
+	/* A refusal, or a keeper that died: the shared state was looked at by
+	 * the agent; ask what holds now. */
+	if (volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) < 0)
+		return -EINPROGRESS;
+	return state.present && state.phase == KEEPER_COMMITTED ? 0 : -ENOLINK;
+}
+
+/* ---- the target's side ---- */
+
+static int run_target_hooks(struct part *p, const struct hook_list *l,
+	const char *phase, struct error *err)
+{
+	struct move *m = p->move;
+	static struct msg_hooks_result result;
+	struct msg_hooks *hooks;
+	int r;
+
+	if (l->n == 0)
+		return 0;
+	hooks = calloc(1, sizeof(*hooks));
+	if (!hooks)
+		return error_set(err, -ENOMEM, "run hooks");
+	(void)snprintf(hooks->name, sizeof(hooks->name), "%s", m->row.name);
+	(void)snprintf(hooks->phase, sizeof(hooks->phase), "%s", phase);
+	(void)snprintf(
+		hooks->device, sizeof(hooks->device), "%s", m->target.path);
+	hooks->timeout_ms = (uint32_t)m->options.hook_timeout_ms;
+	copy_hooks(l, hooks->v, &hooks->n);
+	r = session_call(
+		&m->session, TARGET, MSG_HOOKS, hooks, &result, 0, err);
+	free(hooks);
+	if (r < 0)
+		return r;
+	m->hooks_ms += result.ms;
+	move_add_hooks(m, phase, result.failed, result.why, result.output);
+	return result.failed ? hook_error(p, TARGET, phase, &result, err) : 0;
+}
+
+static int probe_target(
+	struct part *p, struct volume_facts *ret, struct error *err)
+{
+	int r = volume_probe(p, TARGET, p->move->target.path, ret, err);
+
+	return r < 0 ? r : volume_check_identity(p, TARGET, ret, err);
+}
+
+int volume_activate(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	int r = 0;
+
+	if (v->target_agent == (int)m->session.host[TARGET].peer.pid &&
+		v->target_agent) {
+		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
+		v->target_agent = 0;
+	}
+	if (r == 0 && !m->options.copy) {
+		static struct volume_facts now;
+
+		if (probe_target(p, &now, NULL) == 0)
+			move_set(m, "replica", "written_before",
+				(int64_t)now.written);
+		r = run_target_hooks(p, &m->options.activate, "activate", err);
+	}
+	return r;
+}
+
+int volume_deactivate(struct part *p, struct error *err)
+{
+	struct move *m = p->move;
+	static struct volume_facts now;
+	int r;
+
+	r = run_target_hooks(p, &m->options.deactivate, "deactivate", err);
+	if (r == 0)
+		r = probe_target(p, &now, err);
+	if (r < 0)
+		return r;
+	if (now.n_mounts > 0 || now.busy || now.holder_count > 0 ||
+		now.writers > 0 || now.swap) {
+		error_set(err, -EBUSY, "stop the target");
+		(void)snprintf(err->host, sizeof(err->host), "%.127s",
+			m->session.host[TARGET].peer.name);
+		error_why(err, "%s is still in use%s%s", now.path,
+			now.n_mounts  ? ", mounted on "
+			: now.writers ? " by "
+				      : "",
+			now.n_mounts  ? now.mounts[0].point
+			: now.writers ? now.writer
+				      : "");
+		return error_todo(err, "give --deactivate a command that stops "
+				       "what uses it");
+	}
+	if (now.kind == VOLUME_BLOCK) {
+		uint64_t before =
+			(uint64_t)move_get(m, "replica", "written_before");
+		uint64_t wrote =
+			now.written > before ? now.written - before : 0;
+
+		move_set(m, "replica", "wrote", (int64_t)wrote);
+		if (before)
+			move_note(m, "target-wrote",
+				"the target wrote %llu bytes to its disk since "
+				"the commit; the source does not have them",
+				(unsigned long long)wrote);
+	}
+	return 0;
+}
+
+/* ---- ways back ---- */
+
+int volume_rollback(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	struct msg_release release = {.rollback = 1};
+	static struct msg_hooks_result hooks;
+	struct error why;
+	int r;
+
+	/* The source first: a target that hangs must not hold it up. */
+	r = session_call(
+		&m->session, SOURCE, MSG_RELEASE, &release, &hooks, 0, err);
+	if (v->published && !v->keep_replica && m->session.host[TARGET].alive) {
+		/* Not proved any more, so it must not look real. */
+		if (session_call(&m->session, TARGET, MSG_WIPE, NULL, NULL,
+			    CALL_MS, &why) < 0)
+			move_note(m, "wipe", "%s: %s", why.what, why.why);
+		v->published = false;
+		move_set_bool(m, "proof", "ok", false);
+	}
+	if (r < 0)
+		return r;
+	move_set(m, "cutover", "begun", 0);
+	move_add_hooks(m, "rollback", hooks.failed, hooks.why, hooks.output);
+	if (hooks.failed)
+		move_note(m, "rollback-failed",
+			"rollback hook %u failed on the source: %s; its "
+			"filesystem is free, but what the hook should start is "
+			"not",
+			hooks.failed, hooks.why);
+	return 0;
+}
+
+/* back: the source is to live again; otherwise what was frozen is only let go.
+ * Blocks that are still there are left alone by the keeper. */
+static int unfence(struct part *p, bool back, struct error *err)
+{
+	struct move *m = p->move;
+	struct msg_unfence *u = calloc(1, sizeof(*u));
+	static struct msg_hooks_result hooks;
+	struct msg_blocks *blocks = NULL;
+	const char *mount;
+	uint32_t n = 0;
+	int r;
+
+	if (!u)
+		return error_set(err, -ENOMEM, "remove the fence");
+	r = volume_open_source_agent(p, false, err);
+	if (r == 0 && back &&
+		store_get_blob(m->store, m->row.name, "signatures",
+			(void **)&blocks, &n, NULL) == 0 &&
+		n == sizeof(*blocks)) {
+		u->n = blocks->n;
+		memcpy(u->v, blocks->v, sizeof(u->v));
+	}
+	free(blocks);
+	mount = json_string_value(
+		json_object_get(json_object_get(m->report, "fence"), "mount"));
+	u->rollback = back;
+	u->hook_timeout_ms = (uint32_t)m->options.hook_timeout_ms;
+	(void)snprintf(u->name, sizeof(u->name), "%s", m->row.name);
+	(void)snprintf(u->device, sizeof(u->device), "%s", m->source.path);
+	(void)snprintf(u->mount, sizeof(u->mount), "%s", mount ? mount : "");
+	copy_hooks(&m->options.rollback, u->rollback_hooks, &u->n_rollback);
+	if (r == 0)
+		r = session_call(
+			&m->session, SOURCE, MSG_UNFENCE, u, &hooks, 0, err);
+	free(u);
+	if (r < 0)
+		return r;
+	move_add_hooks(m, "rollback", hooks.failed, hooks.why, hooks.output);
+	if (hooks.failed)
+		move_note(m, "rollback-failed",
+			"rollback hook %u failed on the source: %s",
+			hooks.failed, hooks.why);
+	return 0;
+}
+
+int volume_unfence(struct part *p, struct error *err)
+{
+	return unfence(p, true, err);
+}
+
+/* A keeper that lives has given the source back by itself, or will. One that
+ * died in the middle of a cutover, with its agent, left that to us. */
+int volume_recover(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	int r;
+
+	if (!move_get(p->move, "cutover", "begun"))
+		return 0;
+	r = volume_open_source_agent(p, false, err);
+	if (r == 0 && v->fresh)
+		r = volume_unfence(p, err);
+	if (r == 0)
+		move_set(p->move, "cutover", "begun", 0);
+	return r;
+}
+
+int volume_settle(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	static struct msg_path name;
+	/* A fence ends only when the user confirmed the target. */
+	struct msg_end end = {.confirm = strcmp(m->row.live, "target") == 0};
+	struct error why = {0};
+	int r = 0;
+
+	if (m->session.host[TARGET].alive) {
+		(void)snprintf(name.path, sizeof(name.path), "%s", m->row.name);
+		r = volume_target_call(p, MSG_DROP_FILE, &name, NULL, err);
+	}
+	if (m->session.host[SOURCE].alive) {
+		int e = volume_open_source_agent(p, true, &why);
+
+		/* A keeper that died after the commit left it frozen. */
+		if (e == -ENOENT && strcmp(m->row.live, "source") != 0)
+			e = unfence(p, false, &why);
+		if (e == 0)
+			e = volume_source_call(p, MSG_END, &end, NULL, &why);
+		if (e < 0 && e != -ENOENT) {
+			*err = why;
+			r = e;
+		}
+		v->source_agent = 0;
+	}
+	return r;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The volume part: seed, rounds, background proof, comparison. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "copy/sender.h"
+#include "parts/volume.h"
+
+/* Time that a background proof may take between two rounds. */
+#define PROOF_MS 2000
+#define PROOF_LEAST (64ULL << 20)
+/* Losses after which no tracker is tried any more. */
+#define LOSSES_MAX 5
+#define CHECKS_MAX 4
+
+/* Compares everything known with the target; what differs is dirty then. */
+static int compare_all(struct part *p, struct error *err)
+{
+	static const struct msg_mark unprove = {.unprove = 1};
+	struct msg_pass_done done;
+	struct differences_found found;
+	int r = volume_mark(p, &unprove, err);
+
+	if (r == 0)
+		r = volume_pass(p, PASS_COMPARE, 0, &done, err);
+	if (r == 0)
+		r = volume_take_differences(p, DIFFER_ALL, &found, err);
+	if (r == 0)
+		move_add(p->move, "tracker", "compares", 1);
+	return r;
+}
+
+/* The tracker is lost: begin a new one, then find by comparison what the old
+ * one may have missed, while the source runs on. */
+static int recover(struct part *p, const struct error *why, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	struct error no;
+	int r;
+
+	move_add(m, "tracker", "losses", 1);
+	move_note(m, "tracker-lost",
+		"what changed is no longer known for sure (%s): both sides are "
+		"compared",
+		why->why);
+	v->tracking = false;
+	if (move_get(m, "tracker", "losses") <= LOSSES_MAX) {
+		r = volume_source_call(p, MSG_RETRACK, NULL, NULL, &no);
+		if (r == 0)
+			v->tracking = true;
+		else
+			move_note(m, "no-tracker",
+				"from now on by comparison "
+				"only: %s",
+				no.why);
+	}
+	r = volume_map(p, err);
+	return r < 0 ? r : compare_all(p, err);
+}
+
+static int settle_or_recover(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct error why;
+	int r;
+
+	if (!v->tracking)
+		return 0;
+	r = volume_settle_tracker(p, true, &why);
+	if (r == -ENODATA)
+		return recover(p, &why, err);
+	if (r < 0)
+		*err = why;
+	return r;
+}
+
+int volume_seed(struct part *p, struct error *err)
+{
+	static const struct msg_mark known = {.known = 1};
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	struct msg_source_state state;
+	struct msg_pass_done done;
+	int r = volume_map(p, err);
+
+	if (r == 0 && v->fresh && move_get(m, "replica", "seeding")) {
+		/* The marks are gone, but the target holds part of it. */
+		move_note(m, "compare",
+			"the keeper is new: what the target holds already is "
+			"found by comparison");
+		r = volume_mark(p, &known, err);
+		if (r == 0)
+			r = compare_all(p, err);
+	}
+	v->fresh = false;
+	if (r == 0)
+		r = volume_state(p, &state, err);
+	if (r == 0) {
+		move_set(m, "replica", "seeding", 1);
+		r = move_save(m, true, err);
+	}
+	if (r == 0)
+		r = volume_pass(p, PASS_SEND, 0, &done, err);
+	if (r == 0) {
+		move_add_round(m, done.bytes, done.ms);
+		move_set(m, "replica", "seeded", 1);
+	}
+	return r;
+}
+
+/* ---- rounds ---- */
+
+static void measure(struct part *p, const struct msg_source_state *s)
+{
+	struct volume_part *v = p->data;
+	uint64_t now = clock_ms(), span = now - v->written_at;
+
+	if (span < 200)
+		return;
+	v->dirty_rate = (s->written - v->written) * 1000 / span;
+	v->written = s->written;
+	v->written_at = now;
+}
+
+/* How long the source would stand still if it were cut now, but for hooks. */
+static uint64_t forecast(const struct part *p, const struct msg_source_state *s)
+{
+	const struct volume_part *v = p->data;
+	uint64_t send = v->send_rate ? v->send_rate : 50 << 20;
+	uint64_t compare = v->compare_rate ? v->compare_rate : send;
+	/* What is still to come until the freeze holds. */
+	uint64_t late = v->dirty_rate * (v->sync_ms + 300) / 1000;
+	uint64_t bytes = s->dirty + late, prove = bytes + s->unproved;
+
+	if (!v->tracking)
+		prove = s->known + s->dirty;
+	if (p->move->options.full_verify)
+		prove = s->known + s->dirty;
+	return v->sync_ms + 4 * v->overhead_ms + 100 + bytes * 1000 / send +
+	       prove * 1000 / compare;
+}
+
+/* Proves what has been quiet, as far as it fits between two rounds. */
+static int prove_some(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct msg_pass_done done;
+	struct differences_found found;
+	uint64_t budget = MAX(v->compare_rate * PROOF_MS / 1000, PROOF_LEAST);
+	struct error why;
+	int r = volume_pass(p, PASS_COMPARE, budget, &done, err);
+
+	if (r < 0 || done.differ == 0)
+		return r;
+	r = volume_take_differences(p, DIFFER_LIVE, &found, &why);
+	if (r == -ENODATA)
+		return recover(p, &why, err);
+	if (r < 0) {
+		*err = why;
+		return r;
+	}
+	if (found.unexplained > 0) {
+		/* Neither written nor discarded, and yet different: either the
+		 * tracker missed it, or the target changed by itself. */
+		error_set(&why, -EBADMSG, "trust the tracker");
+		error_why(&why, "%llu bytes differ that no event explains",
+			(unsigned long long)found.unexplained);
+		return recover(p, &why, err);
+	}
+	return 0;
+}
+
+int volume_follow(struct part *p, struct backlog *ret, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct msg_source_state state;
+	struct msg_pass_done done;
+	int r = settle_or_recover(p, err);
+
+	if (r == 0 && v->mapped)
+		r = volume_map(p, err);
+	if (r == 0 && !v->tracking)
+		r = compare_all(p, err);
+	if (r == 0)
+		r = volume_pass(p, PASS_SEND, 0, &done, err);
+	if (r < 0)
+		return r;
+	if (done.bytes > 0)
+		move_add_round(p->move, done.bytes, done.ms);
+	if (v->tracking)
+		r = prove_some(p, err);
+	if (r == 0)
+		r = settle_or_recover(p, err);
+	if (r == 0)
+		r = volume_state(p, &state, err);
+	if (r < 0)
+		return r;
+	measure(p, &state);
+	ret->bytes = state.dirty;
+	ret->unproved = state.unproved;
+	ret->rate = v->send_rate;
+	ret->dirty_rate = v->dirty_rate;
+	ret->forecast_ms = forecast(p, &state);
+	ret->known = true;
+	return 0;
+}
+
+int volume_attach(struct part *p, struct error *err)
+{
+	int r;
+
+	if (!move_get(p->move, "replica", "seeded")) {
+		error_set(err, -ENODATA, "verify");
+		error_why(err, "the seed is not complete");
+		return error_todo(err, "resume the move first");
+	}
+	r = volume_open_source_agent(p, true, err);
+	if (r == -ENOENT) {
+		error_set(err, r, "verify");
+		error_why(err, "what the source wrote since is not known: its "
+			       "keeper is gone");
+		return error_todo(err, "resume: it compares everything and "
+				       "sends what differs");
+	}
+	return r;
+}
+
+int volume_check(struct part *p, uint64_t *ret_differ, struct error *err)
+{
+	static const struct msg_mark all = {.unprove = 1};
+	struct volume_part *v = p->data;
+	struct differences_found found = {0};
+	struct msg_pass_done done;
+	int r = 0;
+
+	*ret_differ = 0;
+	if (!v->tracking) {
+		error_set(err, -EOPNOTSUPP, "verify");
+		error_why(err,
+			"without a tracker what the source wrote since "
+			"cannot be told from damage (%s)",
+			v->reason);
+		return error_todo(err, "resume: it compares everything and "
+				       "sends what differs");
+	}
+	r = volume_settle_tracker(p, true, err);
+	if (r == 0)
+		r = volume_mark(p, &all, err);
+	/* What differs may have been in flight: it is looked at again when that
+	 * cannot be any more. */
+	for (int i = 0; i < CHECKS_MAX && r == 0; i++) {
+		r = volume_pass(p, PASS_COMPARE, 0, &done, err);
+		if (r == 0)
+			r = volume_take_differences(
+				p, DIFFER_LIVE, &found, err);
+		*ret_differ += found.unexplained;
+		if (r < 0 || found.suspect == 0)
+			break;
+		r = session_idle(
+			&p->move->session, SENDER_SUSPECT_MS + 500, err);
+	}
+	return r;
+}

@@ -1,0 +1,1223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "track/keeper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hook.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "track/tracker.h"
+#include "volume/probe.h"
+
+#define COLLECT_MS 5
+#define SETTLE_MS 10000
+
+struct keeper {
+	struct keeper_config config;
+	struct maps maps;
+	int listen_fd, conn;
+	struct channel *channel;
+	uint64_t alone_since;
+
+	/* The tracker and whatever uses it. */
+	pthread_mutex_t tracker_lock;
+	struct tracker *tracker;
+	struct segments segments; /* that it follows */
+
+	/* From ARM until RELEASE or commit. */
+	bool armed, quiesced;
+	uint64_t lease; /* clock_ms */
+	struct msg_arm arm;
+	const char *commands[HOOKS_MAX];
+	struct hook_run hook;
+	uint32_t answer_to; /* id of the request that the hooks answer */
+
+	int freeze_fd, excl_fd;
+	/* What must not have changed since the hold. */
+	struct timespec held_ctime; /* of an image file */
+	uint64_t held_written;	    /* by the device's own count */
+	bool held_tracking;
+	struct msg_keeper_state state;
+	bool ending;
+};
+
+/* ---- the name by which agent and keeper find each other ---- */
+
+static socklen_t socket_name(const uint8_t key[KEY_SIZE], struct sockaddr_un *a)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char hex[33];
+
+	/* The name shows in /proc/net/unix: it must not give away the key. */
+	(void)SHA256(key, KEY_SIZE, digest);
+	parse_hex(digest, 16, hex);
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	(void)snprintf(
+		a->sun_path + 1, sizeof(a->sun_path) - 1, "rehost/%s", hex);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			   strlen(a->sun_path + 1));
+}
+
+static void instance_name(const uint8_t key[KEY_SIZE], char buf[64])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char hex[17];
+
+	(void)SHA256(key, KEY_SIZE, digest);
+	parse_hex(digest, 8, hex);
+	(void)snprintf(buf, 64, "rehost-%s", hex);
+}
+
+/* ---- blocks ---- */
+
+int keeper_write_blocks(const char *path, uint64_t size,
+	const struct msg_block *v, uint32_t n, bool zero, struct error *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	void *buf;
+	int r = 0;
+
+	if (n == 0)
+		return 0;
+	fd = open(path, O_WRONLY | O_DIRECT | O_SYNC | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, -errno, "open %s for writing", path);
+	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
+		return error_set(err, -ENOMEM, "write to %s", path);
+	for (uint32_t i = 0; i < n && r == 0; i++) {
+		if (v[i].offset > size || v[i].n > size - v[i].offset ||
+			v[i].n > SIGNATURE_BLOCK) {
+			r = error_set(err, -ERANGE, "write to %s", path);
+			break;
+		}
+		memset(buf, 0, SIGNATURE_BLOCK);
+		if (!zero)
+			memcpy(buf, v[i].data, v[i].n);
+		r = io_pwrite_all(fd, buf, v[i].n, v[i].offset);
+		if (r < 0)
+			r = error_set(err, r, "write to %s at %llu", path,
+				(unsigned long long)v[i].offset);
+	}
+	free(buf);
+	return r;
+}
+
+static int read_blocks(const char *path, uint64_t size,
+	const struct msg_commit *what, struct maps_shared *s, struct error *err)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	void *buf;
+	int r = 0;
+
+	if (fd < 0)
+		return error_set(err, -errno, "open %s", path);
+	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
+		return error_set(err, -ENOMEM, "read %s", path);
+	s->n_saved = 0;
+	for (uint32_t i = 0; i < what->n && r == 0; i++) {
+		struct msg_block *b = &s->saved[i];
+		ssize_t got;
+
+		b->offset = what->v[i].offset;
+		b->n = (uint32_t)what->v[i].bytes;
+		if (what->v[i].bytes > SIGNATURE_BLOCK || b->offset > size ||
+			b->n > size - b->offset) {
+			r = error_set(err, -ERANGE, "read %s", path);
+			break;
+		}
+		got = io_pread_all(fd, buf, b->n, b->offset);
+		if (got != (ssize_t)b->n)
+			r = error_set(err, got < 0 ? (int)got : -EIO, "read %s",
+				path);
+		else
+			memcpy(b->data, buf, b->n);
+	}
+	free(buf);
+	if (r == 0)
+		s->n_saved = what->n;
+	return r;
+}
+
+bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
+{
+	struct maps_shared *s = m->shared;
+	uint32_t phase = s->phase;
+
+	if (phase == KEEPER_COMMITTED && !unacknowledged)
+		return false;
+	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
+		(void)keeper_write_blocks(
+			path, s->size, s->saved, s->n_saved, false, NULL);
+	if (phase >= KEEPER_HOLDING && s->mount[0]) {
+		CLEANUP_CLOSE int fd =
+			open(s->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0)
+			(void)ioctl(fd, FITHAW, 0);
+	}
+	s->phase = KEEPER_IDLE;
+	return true;
+}
+
+/* ---- tracking ---- */
+
+static void lost(struct keeper *k, const char *why)
+{
+	struct maps_shared *s = k->maps.shared;
+
+	if (!s->tracking && s->reason[0])
+		return;
+	(void)snprintf(s->reason, sizeof(s->reason), "%s", why);
+	s->tracking = 0;
+}
+
+static void mark(
+	void *arg, enum track_kind kind, uint64_t offset, uint64_t bytes)
+{
+	struct keeper *k = arg;
+	uint64_t g = k->maps.shared->granule;
+
+	if (kind == TRACK_WRITE || !k->config.filesystem) {
+		maps_mark(&k->maps, offset, bytes);
+		k->maps.shared->written += bytes;
+		return;
+	}
+	/* What a filesystem discards is free. It no longer has to be equal on
+	 * both sides; if it is used again, the used map finds it unknown. */
+	bitmap_clear(&k->maps.known, offset / g,
+		(offset + bytes + g - 1) / g - offset / g);
+}
+
+/* The one thing that this build may have broken on purpose. */
+static bool undrained(const struct keeper *k)
+{
+#ifdef BREAK_NO_FINAL_DRAIN
+	return k->armed;
+#endif
+	return false;
+}
+
+static void *collect_thread(void *arg)
+{
+	struct keeper *k = arg;
+
+	while (!k->ending) {
+		struct error err;
+
+		(void)pthread_mutex_lock(&k->tracker_lock);
+		if (k->tracker && !undrained(k) &&
+			tracker_collect(k->tracker, &err) < 0)
+			lost(k, err.why);
+		(void)pthread_mutex_unlock(&k->tracker_lock);
+		clock_sleep_ms(COLLECT_MS);
+	}
+	return NULL;
+}
+
+/* Does the volume still lie where the tracker looks? Asked after the events
+ * were read: what was written elsewhere before is then not overlooked. */
+static int check_place(struct keeper *k, struct error *err)
+{
+	const struct volume_facts *f = &k->config.facts;
+	CLEANUP_FREE struct segments *now = calloc(1, sizeof(*now));
+
+	if (!now)
+		return error_set(err, -ENOMEM, "say what changed");
+	if (segments_find(f->major, f->minor, now, err) == 0 &&
+		memcmp(now, &k->segments, sizeof(*now)) == 0)
+		return 0;
+	error_set(err, -ENODATA, "say what changed");
+	return error_why(err, "the volume was moved or resized on its disks");
+}
+
+static void start_tracker(struct keeper *k)
+{
+	const struct volume_facts *f = &k->config.facts;
+	char name[64];
+	struct error err;
+	int r;
+
+	if (!k->config.track) {
+		lost(k, "comparison was asked for");
+		return;
+	}
+	if (f->kind != VOLUME_BLOCK) {
+		lost(k, "it is an image file, which no tracker can follow");
+		return;
+	}
+	instance_name(k->config.key, name);
+	(void)tracker_sweep(name);
+	r = segments_find(f->major, f->minor, &k->segments, &err);
+	if (r == 0)
+		r = tracker_start(name, &k->segments, k->config.trace_kb, mark,
+			k, &k->tracker, &err);
+	/* It may have moved before the first event was recorded. */
+	if (r == 0)
+		r = check_place(k, &err);
+	if (r < 0) {
+		tracker_stop(k->tracker);
+		k->tracker = NULL;
+		lost(k, err.why);
+		return;
+	}
+	tracker_drop_every(k->tracker, k->config.drop_every);
+	k->maps.shared->tracking = 1;
+}
+
+/* Begins anew after a loss; the caller compares what may have been missed. */
+static int retrack(struct keeper *k, struct error *err)
+{
+	struct maps_shared *s = k->maps.shared;
+
+	(void)pthread_mutex_lock(&k->tracker_lock);
+	tracker_stop(k->tracker);
+	k->tracker = NULL;
+	s->tracking = 0;
+	s->reason[0] = '\0';
+	start_tracker(k);
+	(void)pthread_mutex_unlock(&k->tracker_lock);
+	if (s->tracking)
+		return 0;
+	error_set(err, -EOPNOTSUPP, "follow what changes");
+	return error_why(err, "%s", s->reason);
+}
+
+/* ---- holding the source still ---- */
+
+static void phase(struct keeper *k, enum keeper_phase p)
+{
+	k->maps.shared->phase = p;
+}
+
+static void let_go(struct keeper *k)
+{
+	struct maps_shared *s = k->maps.shared;
+
+	if (k->freeze_fd >= 0) {
+		(void)ioctl(k->freeze_fd, FITHAW, 0);
+		(void)close(STEAL_FD(k->freeze_fd));
+	}
+	if (k->excl_fd >= 0)
+		(void)close(STEAL_FD(k->excl_fd));
+	s->mount[0] = '\0';
+	s->hold = HOLD_NONE;
+}
+
+static void send_msg(struct keeper *k, uint32_t type, uint32_t id, void *msg)
+{
+	if (k->channel && channel_send(k->channel, type, id, msg) == 0)
+		(void)channel_flush(k->channel, false);
+}
+
+static void send_ok(struct keeper *k, uint32_t id)
+{
+	send_msg(k, MSG_OK, id, NULL);
+}
+
+static void send_error(struct keeper *k, uint32_t id, const struct error *err)
+{
+	struct msg_error m;
+
+	message_from_error(err, &m);
+	send_msg(k, MSG_ERROR, id, &m);
+}
+
+static void fill_result(const struct hook_run *h, struct msg_hooks_result *m)
+{
+	m->failed = h->failed;
+	(void)snprintf(m->why, sizeof(m->why), "%s", h->why);
+	(void)snprintf(m->output, sizeof(m->output), "%s", h->output);
+	m->ms = h->ms;
+}
+
+/* Runs the given hooks from the event loop; id is answered at the end. */
+static void run_hooks(struct keeper *k, const struct msg_hook *v, uint32_t n,
+	const char *phase_name, bool stop, uint32_t id)
+{
+	struct hook_env env = {k->arm.name, phase_name, k->arm.device};
+
+	for (uint32_t i = 0; i < n; i++)
+		k->commands[i] = v[i].command;
+	hook_begin(
+		&k->hook, k->commands, n, &env, k->arm.hook_timeout_ms, stop);
+	k->answer_to = id;
+}
+
+/* Gives the source back: thaw first, then everything that may take time. */
+static void roll_back(struct keeper *k, bool hooks, uint32_t id)
+{
+	struct maps_shared *s = k->maps.shared;
+	bool had_quiesced = k->armed && k->quiesced;
+
+	hook_kill(&k->hook, "the move was rolled back");
+	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
+		(void)keeper_write_blocks(k->config.facts.path, s->size,
+			s->saved, s->n_saved, false, NULL);
+	s->n_saved = 0;
+	phase(k, KEEPER_RELEASING);
+	let_go(k);
+	k->armed = k->quiesced = false;
+	run_hooks(k, k->arm.rollback,
+		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
+		false, id);
+}
+
+static void roll_back_alone(struct keeper *k, const char *why)
+{
+	k->state.rollbacks++;
+	(void)snprintf(k->state.reason, sizeof(k->state.reason), "%s", why);
+	roll_back(k, true, 0);
+}
+
+static bool may_roll_back(const struct keeper *k)
+{
+	uint32_t p = k->maps.shared->phase;
+
+	return k->armed && p != KEEPER_COMMITTED && p != KEEPER_RELEASING;
+}
+
+static void hooks_done(struct keeper *k)
+{
+	struct msg_hooks_result m;
+	uint32_t id = k->answer_to;
+
+	memset(&m, 0, sizeof(m));
+	fill_result(&k->hook, &m);
+	if (k->maps.shared->phase == KEEPER_QUIESCING) {
+		phase(k, KEEPER_QUIESCED);
+	} else {
+		k->state.rollback = m;
+		phase(k, KEEPER_IDLE);
+	}
+	k->answer_to = 0;
+	if (id)
+		send_msg(k, MSG_HOOKS_RESULT, id, &m);
+}
+
+static int hold_mounted(struct keeper *k, const struct mount_info *mount,
+	struct msg_held *ret, struct error *err)
+{
+	struct maps_shared *s = k->maps.shared;
+	CLEANUP_CLOSE int fd =
+		open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t t = clock_ms();
+
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, -errno, "open %s", mount->point);
+	if (st.st_dev != makedev(mount->major, mount->minor) &&
+		mount->major != 0) {
+		error_set(err, -EBUSY, "freeze %s", mount->point);
+		return error_why(err, "another filesystem is mounted over it");
+	}
+	if (syncfs(fd) < 0)
+		return error_set(err, -errno, "sync %s", mount->point);
+	ret->sync_ms = clock_ms() - t;
+	(void)snprintf(s->mount, sizeof(s->mount), "%s", mount->point);
+	phase(k, KEEPER_HOLDING);
+	t = clock_ms();
+	if (ioctl(fd, FIFREEZE, 0) < 0) {
+		int e = -errno;
+
+		s->mount[0] = '\0';
+		phase(k, KEEPER_QUIESCED);
+		error_set(err, e, "freeze %s", mount->point);
+		if (e == -EBUSY)
+			return error_why(err, "it is frozen already");
+		return e;
+	}
+	ret->freeze_ms = clock_ms() - t;
+	k->freeze_fd = STEAL_FD(fd);
+	ret->kind = HOLD_FROZEN;
+	(void)snprintf(ret->mount, sizeof(ret->mount), "%s", mount->point);
+	return 0;
+}
+
+static int hold_unmounted(struct keeper *k, const struct volume_facts *now,
+	struct msg_held *ret, struct error *err)
+{
+	const struct volume_facts *f = &k->config.facts;
+	struct stat st;
+
+	if (now->writers > 0) {
+		error_set(err, -EBUSY, "hold %s", f->path);
+		error_why(err, "%s still has it open for writing", now->writer);
+		return error_todo(err, "stop it in the quiesce hook");
+	}
+	if (f->kind == VOLUME_FILE) {
+		if (stat(f->path, &st) < 0)
+			return error_set(err, -errno, "look at %s", f->path);
+		k->held_ctime = st.st_ctim;
+	} else {
+		k->excl_fd = open(f->path, O_RDWR | O_EXCL | O_CLOEXEC);
+		if (k->excl_fd < 0 && errno == EROFS)
+			k->excl_fd =
+				open(f->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+		if (k->excl_fd < 0) {
+			error_set(err, -errno, "hold %s", f->path);
+			if (errno != EBUSY)
+				return err->code;
+			error_why(err, "something still uses it (perhaps a "
+				       "mount in another namespace)");
+			return error_todo(
+				err, "stop what uses it in the quiesce hook");
+		}
+		/* What was written to the raw device may still be in its page
+		 * cache: our own open kept the last close from syncing it. */
+		if (fsync(k->excl_fd) < 0)
+			return error_set(err, -errno, "sync %s", f->path);
+	}
+	ret->kind = HOLD_UNMOUNTED;
+	return 0;
+}
+
+static void sync_node(const char *path)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	/* What fails here fails in the reads and proofs that follow. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISBLK(st.st_mode))
+		(void)fsync(fd);
+}
+
+/* Buffered writes to the raw device, and to its partitions, which have caches
+ * of their own. Not sync(2): it would wait for every other filesystem. */
+static void sync_raw(const struct volume_facts *now)
+{
+	char folder[64], path[512];
+	struct dirent *e;
+	DIR *d;
+
+	sync_node(now->path);
+	(void)snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u",
+		now->major, now->minor);
+	d = opendir(folder);
+	while (d && (e = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "%s/%s/partition", folder,
+			e->d_name);
+		if (e->d_name[0] == '.' || access(path, F_OK) < 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+		sync_node(path);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+/* One filesystem can be held, not several. */
+static int check_mounts(const struct volume_facts *now, struct error *err)
+{
+	for (uint32_t i = 1; i < now->n_mounts; i++) {
+		if (now->mounts[i].major == now->mounts[0].major &&
+			now->mounts[i].minor == now->mounts[0].minor)
+			continue;
+		error_set(err, -EBUSY, "hold %s", now->path);
+		return error_why(err,
+			"several filesystems on it are mounted, on %s and %s",
+			now->mounts[0].point, now->mounts[i].point);
+	}
+	return 0;
+}
+
+static int hold(struct keeper *k, struct msg_held *ret, struct error *err)
+{
+	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
+	int r;
+
+	if (!now)
+		return error_set(err, -ENOMEM, "hold the source");
+	if (k->maps.shared->phase != KEEPER_QUIESCED) {
+		error_set(err, -EBUSY, "hold the source");
+		return error_why(err, "the cutover is no longer under way: %s",
+			k->state.reason);
+	}
+	r = probe_use(k->config.facts.path, now, err);
+	if (r < 0)
+		return r;
+	if (now->size != k->maps.shared->size) {
+		error_set(err, -EINVAL, "hold %s", now->path);
+		return error_why(err, "its size changed since the move began");
+	}
+	r = check_mounts(now, err);
+	if (r < 0)
+		return r;
+	if (now->kind == VOLUME_BLOCK)
+		sync_raw(now);
+	if (now->n_mounts > 0)
+		r = hold_mounted(k, &now->mounts[0], ret, err);
+	else
+		r = hold_unmounted(k, now, ret, err);
+	/* Renewals lay unread while this took its time. */
+	k->lease = clock_ms() + k->arm.lease_ms;
+	if (r == 0)
+		r = probe_use(k->config.facts.path, now, err);
+	if (r < 0)
+		return r;
+	k->held_written = now->written;
+	k->held_tracking = k->maps.shared->tracking != 0;
+	k->maps.shared->hold = ret->kind;
+	phase(k, KEEPER_HELD);
+	return 0;
+}
+
+/* ---- settle and commit ---- */
+
+static int settle(
+	struct keeper *k, bool live, unsigned timeout_ms, struct error *err)
+{
+	int r;
+
+	if (!k->maps.shared->tracking) {
+		error_set(err, -ENODATA, "say what changed");
+		return error_why(err, "%s", k->maps.shared->reason);
+	}
+	if (undrained(k))
+		return 0;
+	(void)pthread_mutex_lock(&k->tracker_lock);
+	r = tracker_settle(k->tracker, live, timeout_ms, err);
+	if (r == 0 || r == -EAGAIN) {
+		int e = check_place(k, err);
+
+		r = e < 0 ? e : r;
+	}
+	(void)pthread_mutex_unlock(&k->tracker_lock);
+	if (r == -ENODATA)
+		lost(k, err->why);
+	return r;
+}
+
+/* Is the source exactly as it was when the last round was sent? */
+static int check_still(struct keeper *k, struct error *err)
+{
+	const struct volume_facts *f = &k->config.facts;
+	struct maps_shared *s = k->maps.shared;
+	struct stat st;
+	int r;
+
+	if (s->phase != KEEPER_HELD) {
+		error_set(err, -EBUSY, "commit");
+		return error_why(err, "the source is no longer held: %s",
+			k->state.reason);
+	}
+	if (s->hold == HOLD_FROZEN) {
+		/* Frozen already is what this must say. */
+		if (ioctl(k->freeze_fd, FIFREEZE, 0) == 0) {
+			(void)ioctl(k->freeze_fd, FITHAW, 0);
+			(void)close(STEAL_FD(k->freeze_fd));
+			error_set(err, -EBUSY, "commit");
+			return error_why(err, "somebody thawed %s", s->mount);
+		}
+		if (errno != EBUSY)
+			return error_set(err, -errno, "check the freeze");
+	} else if (f->kind == VOLUME_FILE) {
+		if (stat(f->path, &st) < 0)
+			return error_set(err, -errno, "look at %s", f->path);
+		if (st.st_ctim.tv_sec != k->held_ctime.tv_sec ||
+			st.st_ctim.tv_nsec != k->held_ctime.tv_nsec) {
+			error_set(err, -EBUSY, "commit");
+			return error_why(err, "%s was written", f->path);
+		}
+	}
+	if (k->held_tracking && !s->tracking) {
+		error_set(err, -EBUSY, "commit");
+		return error_why(
+			err, "the tracker was lost since: %s", s->reason);
+	}
+	if (!s->tracking) {
+		CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
+
+		if (!now)
+			return error_set(err, -ENOMEM, "commit");
+		r = probe_use(f->path, now, err);
+		if (r < 0)
+			return r;
+		if (now->written != k->held_written) {
+			error_set(err, -EBUSY, "commit");
+			return error_why(err, "%s was written", f->path);
+		}
+	} else {
+		r = settle(k, false, SETTLE_MS, err);
+		/* Other partitions of the disk may be busy. */
+		if (r == -EAGAIN)
+			r = settle(k, true, SETTLE_MS, err);
+		if (r < 0)
+			return r;
+	}
+	if (bitmap_count(&k->maps.dirty) || bitmap_count(&k->maps.inflight)) {
+		error_set(err, -EBUSY, "commit");
+		return error_why(
+			err, "%s was written after the last round", f->path);
+	}
+	return 0;
+}
+
+static int commit(
+	struct keeper *k, const struct msg_commit *m, struct error *err)
+{
+	struct maps_shared *s = k->maps.shared;
+	const char *path = k->config.facts.path;
+	int r;
+
+	if (s->phase == KEEPER_COMMITTED)
+		return 0;
+	r = check_still(k, err);
+	if (r < 0)
+		return r;
+	if ((m->fence == FENCE_FREEZE && s->hold != HOLD_FROZEN) ||
+		(m->fence == FENCE_UNMOUNTED && s->hold != HOLD_UNMOUNTED)) {
+		error_set(err, -EINVAL, "make the fence");
+		return error_why(err, "the source is %s",
+			s->hold == HOLD_FROZEN ? "mounted" : "not mounted");
+	}
+	if (m->fence == FENCE_SIGNATURE) {
+		r = read_blocks(path, s->size, m, s, err);
+		if (r < 0)
+			return r;
+		phase(k, KEEPER_FENCING);
+		r = keeper_write_blocks(
+			path, s->size, s->saved, s->n_saved, true, err);
+		if (r < 0)
+			return r;
+	}
+	s->fence = m->fence;
+	phase(k, KEEPER_COMMITTED);
+	k->armed = false;
+	return 0;
+}
+
+/* Writes a block back if it was removed; a block that is there is newer. */
+static int put_back(const char *path, uint64_t size, const struct msg_block *b,
+	struct error *err)
+{
+	static const uint8_t zeros[SIGNATURE_BLOCK];
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	CLEANUP_FREE void *buf = NULL;
+	ssize_t n;
+
+	if (fd < 0)
+		return error_set(err, -errno, "open %s", path);
+	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
+		return error_set(err, -ENOMEM, "read %s", path);
+	n = b->n <= SIGNATURE_BLOCK && b->offset <= size
+		    ? io_pread_all(fd, buf, b->n, b->offset)
+		    : -ERANGE;
+	if (n != (ssize_t)b->n)
+		return error_set(err, n < 0 ? (int)n : -EIO, "read %s", path);
+	if (memcmp(buf, zeros, b->n) != 0)
+		return 0;
+	return keeper_write_blocks(path, size, b, 1, false, err);
+}
+
+/* After commit, knowingly: put everything back. Also for a keeper that was
+ * made afresh after a reboot. */
+static int unfence(
+	struct keeper *k, const struct msg_unfence *m, struct error *err)
+{
+	struct maps_shared *s = k->maps.shared;
+	int r;
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		r = put_back(k->config.facts.path, s->size, &m->v[i], err);
+		if (r < 0)
+			return r;
+	}
+	s->n_saved = 0;
+	if (k->freeze_fd < 0 && m->mount[0]) {
+		/* Frozen by a keeper that is no more. */
+		CLEANUP_CLOSE int fd =
+			open(m->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0)
+			(void)ioctl(fd, FITHAW, 0);
+	}
+	phase(k, KEEPER_RELEASING);
+	let_go(k);
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static union {
+	struct msg_settle settle;
+	struct msg_arm arm;
+	struct msg_renew renew;
+	struct msg_commit commit;
+	struct msg_release release;
+	struct msg_unfence unfence;
+	struct msg_end end;
+} in;
+
+static void on_arm(struct keeper *k, uint32_t id, struct error *err)
+{
+	if (k->maps.shared->phase != KEEPER_IDLE) {
+		error_set(err, -EBUSY, "start the cutover");
+		error_why(err, "the source is not free (keeper phase %u)",
+			k->maps.shared->phase);
+		send_error(k, id, err);
+		return;
+	}
+	k->arm = in.arm;
+	k->armed = k->quiesced = true;
+	k->lease = clock_ms() + k->arm.lease_ms;
+	k->state.reason[0] = '\0';
+	phase(k, KEEPER_QUIESCING);
+	run_hooks(k, k->arm.quiesce, k->arm.n_quiesce, "quiesce", true, id);
+}
+
+static void on_state(struct keeper *k, uint32_t id)
+{
+	struct msg_keeper_state *m = &k->state;
+
+	m->present = 1;
+	m->phase = k->maps.shared->phase;
+	m->hold = (uint8_t)k->maps.shared->hold;
+	m->fence = (uint8_t)k->maps.shared->fence;
+	send_msg(k, MSG_KEEPER_STATE, id, m);
+}
+
+static void on_unfence(struct keeper *k, uint32_t id, struct error *err)
+{
+	uint32_t p = k->maps.shared->phase;
+	int r;
+
+	if (p != KEEPER_COMMITTED && p != KEEPER_IDLE) {
+		error_set(err, -EBUSY, "remove the fence");
+		send_error(k, id, err);
+		return;
+	}
+	r = unfence(k, &in.unfence, err);
+	if (r < 0) {
+		send_error(k, id, err);
+		return;
+	}
+	memset(&k->arm, 0, sizeof(k->arm));
+	(void)snprintf(k->arm.name, sizeof(k->arm.name), "%s", in.unfence.name);
+	(void)snprintf(
+		k->arm.device, sizeof(k->arm.device), "%s", in.unfence.device);
+	k->arm.hook_timeout_ms = in.unfence.hook_timeout_ms;
+	k->arm.n_rollback = in.unfence.rollback ? in.unfence.n_rollback : 0;
+	memcpy(k->arm.rollback, in.unfence.rollback_hooks,
+		sizeof(k->arm.rollback));
+	run_hooks(k, k->arm.rollback, k->arm.n_rollback, "rollback", false, id);
+}
+
+static void request(struct keeper *k, const struct frame *f)
+{
+	struct msg_held held = {0};
+	struct error err = {0};
+	int r = 0;
+
+	if (message_def(f->type)->shape->size && frame_decode(f, &in) < 0) {
+		error_set(&err, -EPROTO, "understand a request");
+		send_error(k, f->id, &err);
+		return;
+	}
+	switch (f->type) {
+	case MSG_SETTLE:
+		r = settle(k, in.settle.live, in.settle.timeout_ms, &err);
+		break;
+	case MSG_RETRACK:
+		r = retrack(k, &err);
+		break;
+	case MSG_ARM:
+		on_arm(k, f->id, &err);
+		return;
+	case MSG_RENEW:
+		if (k->armed)
+			k->lease = clock_ms() + in.renew.lease_ms;
+		break;
+	case MSG_HOLD:
+		r = hold(k, &held, &err);
+		if (r == 0) {
+			send_msg(k, MSG_HELD, f->id, &held);
+			return;
+		}
+		break;
+	case MSG_COMMIT:
+		r = commit(k, &in.commit, &err);
+		break;
+	case MSG_RELEASE:
+		if (may_roll_back(k)) {
+			roll_back(k, in.release.rollback, f->id);
+			return;
+		}
+		if (k->maps.shared->phase == KEEPER_COMMITTED) {
+			r = error_set(&err, -EBUSY, "give the source back");
+			error_why(&err, "the move is committed");
+			break;
+		}
+		/* It went back by itself: say how that went. */
+		if (k->maps.shared->phase == KEEPER_RELEASING) {
+			k->answer_to = f->id;
+			return;
+		}
+		send_msg(k, MSG_HOOKS_RESULT, f->id, &k->state.rollback);
+		return;
+	case MSG_KEEPER:
+		on_state(k, f->id);
+		return;
+	case MSG_UNFENCE:
+		on_unfence(k, f->id, &err);
+		return;
+	case MSG_END:
+		/* A fence ends knowingly or not at all. */
+		if (k->maps.shared->phase == KEEPER_COMMITTED &&
+			!in.end.confirm) {
+			r = error_set(&err, -EBUSY, "end the keeper");
+			error_why(&err, "the move is committed");
+			break;
+		}
+		let_go(k);
+		k->ending = true;
+		break;
+	default:
+		r = error_set(&err, -EPROTO, "serve a request");
+	}
+	if (r < 0)
+		send_error(k, f->id, &err);
+	else
+		send_ok(k, f->id);
+}
+
+/* ---- connections ---- */
+
+static bool gives_back(const struct keeper *k)
+{
+#ifdef BREAK_THAW_AFTER_COMMIT
+	return true;
+#endif
+	return may_roll_back(k);
+}
+
+static void drop_conn(struct keeper *k, const char *why)
+{
+	channel_free(k->channel);
+	k->channel = NULL;
+	if (k->conn >= 0)
+		(void)close(STEAL_FD(k->conn));
+	k->alone_since = clock_ms();
+	/* What it had read and not confirmed has to be sent again. */
+	bitmap_move(&k->maps.dirty, &k->maps.inflight);
+	if (gives_back(k))
+		roll_back_alone(k, why);
+}
+
+static int send_maps(int conn, int maps_fd)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte = 'R';
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *c;
+
+	memset(&control, 0, sizeof(control));
+	c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &maps_fd, sizeof(int));
+	return sendmsg(conn, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+/* Lets an agent in that is root and knows the key. A newer one replaces an
+ * older one, whose controller may be long gone behind a cut connection. */
+static void accept_agent(struct keeper *k)
+{
+	CLEANUP_CLOSE int fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	struct timeval tv = {.tv_sec = 2};
+	uint8_t key[KEY_SIZE];
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
+		cred.uid != geteuid())
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	if (io_read_all(fd, key, sizeof(key)) < 0 ||
+		CRYPTO_memcmp(key, k->config.key, sizeof(key)) != 0)
+		return;
+	if (k->conn >= 0) {
+		struct msg_log m = {"another agent took over"};
+
+		/* It must not take this for the keeper's death. */
+		send_msg(k, MSG_LOG, 0, &m);
+		drop_conn(k, m.text);
+	}
+	if (send_maps(fd, k->maps.fd) < 0 ||
+		channel_new(fd, fd, FROM_CONTROLLER, &k->channel) < 0)
+		return;
+	k->conn = STEAL_FD(fd);
+}
+
+static void serve_conn(struct keeper *k)
+{
+	struct frame f;
+	int r = channel_read(k->channel), n;
+
+	while ((n = channel_next(k->channel, &f)) > 0)
+		request(k, &f);
+	if (r == 0 && n == 0)
+		r = channel_flush(k->channel, false);
+	if (r < 0 || n < 0)
+		drop_conn(k, "the connection to the controller was lost");
+}
+
+static void check_time(struct keeper *k)
+{
+	uint64_t now = clock_ms();
+
+	if (may_roll_back(k) && now >= k->lease)
+		roll_back_alone(k, "the lease was not renewed in time");
+	if (k->conn < 0 && k->maps.shared->phase == KEEPER_IDLE &&
+		now - k->alone_since >= k->config.linger_ms)
+		k->ending = true;
+}
+
+static void loop(struct keeper *k)
+{
+	while (!k->ending) {
+		struct pollfd p[3] = {
+			{.fd = k->listen_fd, .events = POLLIN},
+			{.fd = k->conn, .events = POLLIN},
+			{.fd = k->hook.done ? -1 : k->hook.out,
+				.events = POLLIN},
+		};
+		bool running = !k->hook.done;
+
+		if (k->channel && channel_queued(k->channel) > 0)
+			p[1].events |= POLLOUT;
+		(void)poll(p, 3, running ? 5 : 200);
+		if (running && hook_step(&k->hook))
+			hooks_done(k);
+		if (p[0].revents)
+			accept_agent(k);
+		if (k->conn >= 0 && p[1].revents && p[1].fd == k->conn)
+			serve_conn(k);
+		/* An empty list of hooks is over as soon as it begins. */
+		if (k->hook.done &&
+			(k->maps.shared->phase == KEEPER_QUIESCING ||
+				k->maps.shared->phase == KEEPER_RELEASING))
+			hooks_done(k);
+		check_time(k);
+	}
+	if (k->channel)
+		(void)channel_flush(k->channel, true);
+}
+
+/* The keeper's whole life. */
+static int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
+{
+	static struct keeper k;
+	pthread_t thread;
+	int r;
+
+	k.config = *c;
+	k.listen_fd = listen_fd;
+	k.conn = k.freeze_fd = k.excl_fd = -1;
+	k.hook.done = true;
+	k.hook.out = -1;
+	k.alone_since = clock_ms();
+	(void)pthread_mutex_init(&k.tracker_lock, NULL);
+	r = maps_create(c->facts.size, c->granule, &k.maps);
+	if (r < 0)
+		return -r;
+	start_tracker(&k);
+	/* Here and not before the fork: SO_PEERCRED tells who listened. */
+	if (listen(listen_fd, 4) < 0)
+		return errno;
+	/* It must work while everything around it stands still. */
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	if (io_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") < 0)
+		errno = 0; /* an advantage, no need */
+	r = pthread_create(&thread, NULL, collect_thread, &k);
+	if (r > 0)
+		return r;
+	if (io_write_all(ready, "", 1) < 0)
+		return EPIPE;
+	(void)close(ready);
+	loop(&k);
+	(void)pthread_join(thread, NULL);
+	let_go(&k);
+	tracker_stop(k.tracker);
+	maps_close(&k.maps);
+	return 0;
+}
+
+/* Forks the keeper, away from the agent's session and descriptors. */
+static int make_keeper(const struct keeper_config *c,
+	const struct sockaddr_un *name, socklen_t name_n, struct error *err)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	if (fd < 0 || bind(fd, (const void *)name, name_n) < 0)
+		return error_set(err, -errno, "make the keeper's socket");
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return error_set(err, -errno, "start the keeper");
+	pid = fork();
+	if (pid < 0) {
+		(void)close(ready[0]);
+		(void)close(ready[1]);
+		return error_set(err, -errno, "start the keeper");
+	}
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		/* Twice, so that it is nobody's child. */
+		if (setsid() < 0 || fork() != 0)
+			_exit(0);
+		(void)prctl(PR_SET_NAME, "rehost-keeper");
+		(void)chdir("/");
+		for (int i = 0; i < 3; i++)
+			(void)dup2(null, i);
+		/* Not close_range(2): Linux 5.9 is newer than some sources. */
+		for (int i = 3; i < 1024; i++)
+			if (i != fd && i != ready[1])
+				(void)close(i);
+		(void)signal(SIGHUP, SIG_IGN);
+		(void)signal(SIGPIPE, SIG_IGN);
+		byte = (char)keeper_main(c, fd, ready[1]);
+		/* Nobody reads it once the keeper was ready. */
+		_exit(byte && io_write_all(ready[1], &byte, 1) < 0);
+	}
+	(void)waitpid(pid, &status, 0);
+	(void)close(ready[1]);
+	if (io_read_all(ready[0], &byte, 1) < 0)
+		byte = ECHILD;
+	(void)close(ready[0]);
+	return byte ? error_set(err, -byte, "start the keeper") : 0;
+}
+
+static int receive_maps(int fd, struct maps *ret)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *c;
+	int maps_fd, r;
+
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return -ECONNRESET;
+	c = CMSG_FIRSTHDR(&msg);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return -EPROTO;
+	memcpy(&maps_fd, CMSG_DATA(c), sizeof(int));
+	r = maps_attach(maps_fd, ret);
+	if (r < 0)
+		(void)close(maps_fd);
+	return r;
+}
+
+int keeper_attach(const struct keeper_config *c, bool make,
+	struct keeper_link *ret, struct error *err)
+{
+	struct keeper_link l = {.fd = -1, .maps.fd = -1};
+	CLEANUP_CLOSE int fd = -1;
+	struct timeval tv = {.tv_sec = 20};
+	struct sockaddr_un name;
+	socklen_t name_n = socket_name(c->key, &name);
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+	int r;
+
+	for (int i = 0; i < 2; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			return error_set(err, -errno, "reach the keeper");
+		if (connect(fd, (const void *)&name, name_n) == 0)
+			break;
+		(void)close(STEAL_FD(fd));
+		if (i > 0 || !make) {
+			char instance[64];
+
+			/* What a killed one may have left. */
+			instance_name(c->key, instance);
+			(void)tracker_sweep(instance);
+			error_set(err, -ENOENT, "reach the keeper");
+			return error_why(err, "there is none for this move");
+		}
+		r = make_keeper(c, &name, name_n, err);
+		if (r < 0)
+			return r;
+		l.fresh = true;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
+		cred.uid != geteuid()) {
+		error_set(err, -EPERM, "trust the keeper");
+		return error_why(err, "its socket belongs to another user");
+	}
+	l.pid = cred.pid;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	r = io_write_all(fd, c->key, KEY_SIZE);
+	if (r == 0)
+		r = receive_maps(fd, &l.maps);
+	if (r == 0)
+		r = channel_new(fd, fd, FROM_KEEPER, &l.channel);
+	if (r < 0) {
+		maps_close(&l.maps);
+		error_set(err, r, "attach to the keeper");
+		if (r == -EPROTO) {
+			error_why(
+				err, "it was made by another build of rehost");
+			error_todo(err, "resume with that build, or abort");
+		}
+		return r;
+	}
+	l.fd = STEAL_FD(fd);
+	*ret = l;
+	return 0;
+}
+
+void keeper_detach(struct keeper_link *l)
+{
+	channel_free(l->channel);
+	l->channel = NULL;
+	maps_close(&l->maps);
+	if (l->fd >= 0)
+		(void)close(STEAL_FD(l->fd));
+}

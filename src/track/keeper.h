@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper: the one process that outlives connections on the source. It
+ * holds the tracker, the maps, the freeze and the fence of one move.
+ *
+ * The source's agent forks it, in a session of its own, locked in memory. An
+ * agent attaches by an abstract Unix socket (unix(7)) whose name is derived
+ * from the move's key, as root and with that key, and gets the maps as a
+ * descriptor; from then on both speak the messages of wire/message.h.
+ *
+ * Before commit the keeper gives the source back by itself: it thaws, puts back
+ * what the fence had removed and runs the rollback hooks, when the lease is not
+ * renewed or when the agent is gone. After commit it does nothing by itself.
+ * With nobody attached for linger_ms, not committed, it cleans up and ends.
+ */
+#ifndef REHOST_TRACK_KEEPER_H
+#define REHOST_TRACK_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "track/maps.h"
+#include "wire/channel.h"
+
+struct keeper_config {
+	uint8_t key[KEY_SIZE];
+	char name[64]; /* of the move */
+	struct volume_facts facts;
+	uint64_t linger_ms;
+	uint32_t granule;
+	bool track;	     /* start a tracker if the volume allows one */
+	bool filesystem;     /* discards are free space, not content */
+	unsigned drop_every; /* tests: see tracker_drop_every */
+	unsigned trace_kb;   /* ring buffer per CPU, 0 = default */
+};
+
+/* The agent's end. */
+struct keeper_link {
+	int fd;
+	pid_t pid;
+	struct channel *channel;
+	struct maps maps;
+	bool fresh; /* made by this call: nothing is known */
+};
+
+/* Attaches to the move's keeper; makes one first when there is none and make
+ * says so. Errors: -ENOENT (none, and make is false), -EPROTO (it is of another
+ * build: the advice says what to do), others. */
+int keeper_attach(const struct keeper_config *c, bool make,
+	struct keeper_link *ret, struct error *err);
+
+/* Closes the agent's end; NULL-safe for a zeroed struct with fd -1. */
+void keeper_detach(struct keeper_link *l);
+
+/* For the agent, when the keeper died: gives the source back as the keeper
+ * would have (thaw, removed blocks), unless it had committed. A commit whose
+ * acknowledgement never left the agent is none: unacknowledged says so. path is
+ * the volume's. Returns true when the source is not committed. */
+bool keeper_undo(struct maps *m, const char *path, bool unacknowledged);
+
+/* Writes blocks to a volume with O_DIRECT and O_SYNC, each inside size; zero
+ * writes zeros over them instead of their content. */
+int keeper_write_blocks(const char *path, uint64_t size,
+	const struct msg_block *v, uint32_t n, bool zero, struct error *err);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "track/maps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build_id.h"
+
+#define MAGIC 0x7265686f73743031ULL
+#define MAP_BITS_MAX (16ULL * 1024 * 1024 * 8)
+
+uint32_t maps_granule(uint64_t size)
+{
+	uint32_t g = 4096;
+
+	while (size / g > MAP_BITS_MAX && g < 256 * 1024)
+		g *= 2;
+	return g;
+}
+
+static uint64_t header_size(void)
+{
+	return (sizeof(struct maps_shared) + 4095) / 4096 * 4096;
+}
+
+static uint64_t total_size(uint64_t granules)
+{
+	return header_size() + 5 * bitmap_size(granules);
+}
+
+static int map(struct maps *m, uint64_t granules)
+{
+	uint64_t one = bitmap_size(granules);
+	char *p;
+
+	p = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	m->shared = (void *)p;
+	m->granules = granules;
+	p += header_size();
+	bitmap_view(&m->dirty, p, granules);
+	bitmap_view(&m->inflight, p + one, granules);
+	bitmap_view(&m->known, p + 2 * one, granules);
+	bitmap_view(&m->unproved, p + 3 * one, granules);
+	bitmap_view(&m->used, p + 4 * one, granules);
+	return 0;
+}
+
+static uint64_t granules_of(uint64_t size, uint32_t granule)
+{
+	return size / granule + (size % granule != 0);
+}
+
+int maps_create(uint64_t size, uint32_t granule, struct maps *ret)
+{
+	struct maps m = {.fd = -1};
+	int r;
+
+	if (granule < 512 || (granule & (granule - 1)) || size == 0)
+		return -EINVAL;
+	m.bytes = total_size(granules_of(size, granule));
+	m.fd = memfd_create("rehost-maps", MFD_CLOEXEC);
+	if (m.fd < 0)
+		return -errno;
+	r = ftruncate(m.fd, (off_t)m.bytes) < 0 ? -errno : 0;
+	if (r == 0)
+		r = map(&m, granules_of(size, granule));
+	if (r < 0) {
+		(void)close(m.fd);
+		return r;
+	}
+	m.shared->magic = MAGIC;
+	memcpy(m.shared->build, BUILD_ID, sizeof(BUILD_ID));
+	m.shared->size = size;
+	m.shared->granule = granule;
+	m.shared->phase = KEEPER_IDLE;
+	*ret = m;
+	return 0;
+}
+
+int maps_attach(int fd, struct maps *ret)
+{
+	struct maps m = {.fd = fd};
+	struct maps_shared head;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+		head.magic != MAGIC ||
+		memcmp(head.build, BUILD_ID, sizeof(BUILD_ID)) != 0 ||
+		head.granule < 512 || (head.granule & (head.granule - 1)) ||
+		head.size == 0 ||
+		(uint64_t)st.st_size !=
+			total_size(granules_of(head.size, head.granule)))
+		return -EPROTO;
+	m.bytes = (uint64_t)st.st_size;
+	r = map(&m, granules_of(head.size, head.granule));
+	if (r < 0)
+		return r;
+	*ret = m;
+	return 0;
+}
+
+void maps_close(struct maps *m)
+{
+	if (!m->shared)
+		return;
+	(void)munmap(m->shared, m->bytes);
+	(void)close(m->fd);
+	memset(m, 0, sizeof(*m));
+	m->fd = -1;
+}
+
+void maps_mark(struct maps *m, uint64_t offset, uint64_t bytes)
+{
+	uint64_t g = m->shared->granule, size = m->shared->size;
+
+	if (bytes == 0 || offset >= size)
+		return;
+	bytes = bytes > size - offset ? size - offset : bytes;
+	bitmap_set(&m->dirty, offset / g,
+		(offset + bytes + g - 1) / g - offset / g);
+}
+
+uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n)
+{
+	uint64_t g = m->shared->granule, end = (first + n) * g;
+
+	return (end > m->shared->size ? m->shared->size : end) - first * g;
+}
+
+uint64_t maps_count(const struct maps *m, const struct bitmap *b)
+{
+	uint64_t n = bitmap_count(b) * m->shared->granule;
+
+	return n > m->shared->size ? m->shared->size : n;
+}

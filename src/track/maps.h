@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What keeper and agent of a source share: the maps of the volume and the
+ * keeper's state, in one memory file, so that neither's death loses anything
+ * that the other knows.
+ *
+ * A bit stands for one granule (4 KiB, more for very large volumes).
+ *
+ *	dirty     has to be sent
+ *	inflight  was read and sent, the target has not said that it is durable
+ *	known     the target has durably what the source had when it was read
+ *	unproved  known, but not proved by digests since it was last sent
+ *
+ *	used      is in use by the filesystem, as of the last used map
+ *
+ * A granule is set in the next map before it leaves the one before, so a crash
+ * at any point can only make more work, never less.
+ */
+#ifndef REHOST_TRACK_MAPS_H
+#define REHOST_TRACK_MAPS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bitmap.h"
+#include "wire/message.h"
+
+struct maps_shared {
+	uint64_t magic;
+	char build[BUILD_SIZE];
+	uint64_t size; /* of the volume, bytes */
+	uint32_t granule;
+	_Atomic uint32_t phase;	   /* enum keeper_phase */
+	_Atomic uint32_t hold;	   /* enum hold_kind */
+	_Atomic uint32_t fence;	   /* enum fence_kind */
+	_Atomic uint64_t written;  /* bytes written inside the volume */
+	_Atomic uint32_t tracking; /* a tracker runs and is not lost */
+	char reason[512];	   /* why not; written before tracking */
+	char mount[4096];	   /* of the frozen filesystem */
+	uint32_t n_saved;	   /* blocks removed by the fence */
+	struct msg_block saved[PROBE_SIGNATURES_MAX];
+};
+
+struct maps {
+	struct maps_shared *shared;
+	int fd;
+	uint64_t bytes;
+	uint64_t granules;
+	struct bitmap dirty, inflight, known, unproved, used;
+};
+
+/* The granule for a volume of this size, so that a map stays under 16 MiB (up
+ * to 32 TiB): 4 KiB to 256 KiB. */
+uint32_t maps_granule(uint64_t size);
+
+/* Makes new maps: nothing is known. 0 or negative errno. */
+int maps_create(uint64_t size, uint32_t granule, struct maps *ret);
+
+/* Maps what another process made; fd then belongs to ret. -EPROTO when it is
+ * not what this build makes. */
+int maps_attach(int fd, struct maps *ret);
+
+/* Unmaps and closes; a zeroed struct is fine. */
+void maps_close(struct maps *m);
+
+/* Marks bytes dirty; any range, cut to the volume, rounded outwards. */
+void maps_mark(struct maps *m, uint64_t offset, uint64_t bytes);
+
+/* A run of granules as bytes of the volume (the last one may be cut). */
+uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n);
+
+/* Bytes that a map holds, at most the volume's size. */
+uint64_t maps_count(const struct maps *m, const struct bitmap *b);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+#define DEF(var, s, ...)                                                       \
+	static const struct field var##_fields[] = {__VA_ARGS__};              \
+	static const struct shape var = SHAPE(s, var##_fields)
+
+static const struct shape empty = SHAPE_EMPTY;
+/* Raw bytes: checked by the frame's bound and by the relay itself. */
+static const struct shape raw = SHAPE_EMPTY;
+
+DEF(text64, msg_text64, F_STR(msg_text64, text));
+DEF(extent, msg_extent, F_U64(msg_extent, offset), F_U64(msg_extent, bytes));
+DEF(hook, msg_hook, F_STR(msg_hook, command));
+DEF(block, msg_block, F_U64(msg_block, offset),
+	F_BLOB(msg_block, n, data));
+DEF(mount, mount_info, F_U32(mount_info, major), F_U32(mount_info, minor),
+	F_U32(mount_info, dev_major), F_U32(mount_info, dev_minor),
+	F_STR(mount_info, point), F_STR(mount_info, type),
+	F_U8(mount_info, readonly));
+DEF(signature, signature, F_U64(signature, offset),
+	F_U64(signature, bytes), F_STR(signature, name));
+
+DEF(hello, msg_hello, F_STR(msg_hello, build), F_STR(msg_hello, hostname),
+	F_STR(msg_hello, boot_id), F_STR(msg_hello, kernel),
+	F_U32(msg_hello, uid), F_STR(msg_hello, ssh_address),
+	F_LIST(msg_hello, n_addresses, addresses, &text64));
+DEF(error, msg_error, F_U32(msg_error, code), F_STR(msg_error, what),
+	F_STR(msg_error, why), F_STR(msg_error, todo));
+DEF(log_text, msg_log, F_STR(msg_log, text));
+DEF(path, msg_path, F_STR(msg_path, path));
+DEF(volume, volume_facts, F_U32(volume_facts, kind),
+	F_STR(volume_facts, path), F_U64(volume_facts, size),
+	F_U32(volume_facts, logical), F_U32(volume_facts, physical),
+	F_U32(volume_facts, major), F_U32(volume_facts, minor),
+	F_U64(volume_facts, inode), F_U32(volume_facts, disk_major),
+	F_U32(volume_facts, disk_minor), F_U64(volume_facts, disk_start),
+	F_U64(volume_facts, backing_inode),
+	F_U32(volume_facts, backing_major), F_U32(volume_facts, backing_minor),
+	F_STR(volume_facts, serial), F_STR(volume_facts, wwn),
+	F_STR(volume_facts, uuid), F_STR(volume_facts, fstype),
+	F_U8(volume_facts, readonly), F_U8(volume_facts, request_based),
+	F_U8(volume_facts, removable), F_U8(volume_facts, zoned),
+	F_U8(volume_facts, swap), F_U8(volume_facts, multi_device),
+	F_U8(volume_facts, external_journal), F_U8(volume_facts, clean),
+	F_U8(volume_facts, empty), F_U8(volume_facts, busy),
+	F_U64(volume_facts, written), F_U32(volume_facts, writers),
+	F_STR(volume_facts, writer),
+	F_U64(volume_facts, holder_count), F_STR(volume_facts, holder),
+	F_LIST(volume_facts, n_mounts, mounts, &mount),
+	F_U32(volume_facts, n_partitions_mounted),
+	F_LIST(volume_facts, n_signatures, signatures, &signature));
+DEF(listen, msg_listen, F_U32(msg_listen, low), F_U32(msg_listen, high),
+	F_BYTES(msg_listen, key));
+DEF(listening, msg_listening, F_U32(msg_listening, port));
+DEF(connect, msg_connect, F_BYTES(msg_connect, key),
+	F_U32(msg_connect, port), F_U32(msg_connect, lanes),
+	F_U32(msg_connect, generation),
+	F_LIST(msg_connect, n_addresses, addresses, &text64));
+DEF(lanes, msg_lanes, F_U32(msg_lanes, lanes),
+	F_U32(msg_lanes, generation),
+	F_U32(msg_lanes, timeout_ms));
+DEF(open_source, msg_open_source, F_STR(msg_open_source, path),
+	F_STR(msg_open_source, name), F_BYTES(msg_open_source, key),
+	F_BYTES(msg_open_source, secret), F_U64(msg_open_source, linger_ms),
+	F_U8(msg_open_source, track),
+	F_U32(msg_open_source, test_drop_every),
+	F_U32(msg_open_source, test_trace_kb),
+	F_U8(msg_open_source, attach));
+DEF(source_state, msg_source_state, F_U8(msg_source_state, fresh),
+	F_U8(msg_source_state, tracking), F_STR(msg_source_state, reason),
+	F_U64(msg_source_state, size), F_U32(msg_source_state, granule),
+	F_U64(msg_source_state, dirty), F_U64(msg_source_state, unproved),
+	F_U64(msg_source_state, known), F_U64(msg_source_state, inflight),
+	F_U64(msg_source_state, written),
+	F_U64(msg_source_state, unexplained),
+	F_U64(msg_source_state, suspect),
+	F_U64(msg_source_state, hwm_kb));
+DEF(map_result, msg_map_result, F_U8(msg_map_result, mapped),
+	F_STR(msg_map_result, reason), F_U64(msg_map_result, used),
+	F_U64(msg_map_result, added));
+DEF(pass, msg_pass, F_U32(msg_pass, number), F_U8(msg_pass, kind),
+	F_U8(msg_pass, idle), F_U8(msg_pass, compress),
+	F_U64(msg_pass, bwlimit), F_U64(msg_pass, budget));
+DEF(progress, msg_progress, F_U32(msg_progress, pass),
+	F_U64(msg_progress, bytes), F_U64(msg_progress, sent),
+	F_U64(msg_progress, zero), F_U64(msg_progress, total));
+DEF(pass_done, msg_pass_done, F_U32(msg_pass_done, pass),
+	F_U64(msg_pass_done, bytes), F_U64(msg_pass_done, sent),
+	F_U64(msg_pass_done, zero), F_U64(msg_pass_done, chunks),
+	F_U64(msg_pass_done, differ), F_U64(msg_pass_done, ms),
+	F_U8(msg_pass_done, on_target), F_U32(msg_pass_done, error.code), F_STR(msg_pass_done, error.what),
+	F_STR(msg_pass_done, error.why), F_STR(msg_pass_done, error.todo));
+DEF(durable, msg_durable, F_U32(msg_durable, generation),
+	F_U32(msg_durable, epoch),
+	F_U32(msg_durable, error.code),
+	F_STR(msg_durable, error.what), F_STR(msg_durable, error.why),
+	F_STR(msg_durable, error.todo));
+DEF(mismatch, msg_mismatch, F_U32(msg_mismatch, generation),
+	F_U32(msg_mismatch, epoch),
+	F_LIST(msg_mismatch, n, v, &extent));
+DEF(mark, msg_mark, F_U8(msg_mark, unprove), F_U8(msg_mark, all),
+	F_U8(msg_mark, known), F_U8(msg_mark, used), F_U8(msg_mark, differ), F_LIST(msg_mark, n, v, &extent));
+DEF(settle, msg_settle, F_U8(msg_settle, live),
+	F_U32(msg_settle, timeout_ms));
+DEF(hooks, msg_hooks, F_STR(msg_hooks, name), F_STR(msg_hooks, phase),
+	F_STR(msg_hooks, device), F_U32(msg_hooks, timeout_ms),
+	F_LIST(msg_hooks, n, v, &hook));
+DEF(arm, msg_arm, F_U32(msg_arm, lease_ms), F_STR(msg_arm, name),
+	F_STR(msg_arm, device), F_U32(msg_arm, hook_timeout_ms),
+	F_LIST(msg_arm, n_quiesce, quiesce, &hook),
+	F_LIST(msg_arm, n_rollback, rollback, &hook));
+DEF(hooks_result, msg_hooks_result, F_U32(msg_hooks_result, failed),
+	F_STR(msg_hooks_result, why), F_STR(msg_hooks_result, output),
+	F_U64(msg_hooks_result, ms));
+DEF(renew, msg_renew, F_U32(msg_renew, lease_ms));
+DEF(held, msg_held, F_U8(msg_held, kind), F_U64(msg_held, sync_ms),
+	F_U64(msg_held, freeze_ms), F_STR(msg_held, mount));
+DEF(commit, msg_commit, F_U8(msg_commit, fence),
+	F_LIST(msg_commit, n, v, &extent));
+DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
+	F_U32(msg_keeper_state, phase), F_U8(msg_keeper_state, hold),
+	F_U8(msg_keeper_state, fence), F_U32(msg_keeper_state, rollbacks),
+	F_STR(msg_keeper_state, reason),
+	F_U32(msg_keeper_state, rollback.failed),
+	F_STR(msg_keeper_state, rollback.why),
+	F_STR(msg_keeper_state, rollback.output),
+	F_U64(msg_keeper_state, rollback.ms));
+DEF(end, msg_end, F_U8(msg_end, confirm));
+DEF(release, msg_release, F_U8(msg_release, rollback));
+DEF(blocks, msg_blocks, F_STR(msg_blocks, path),
+	F_LIST(msg_blocks, n, v, &block));
+DEF(unfence, msg_unfence, F_U8(msg_unfence, rollback),
+	F_U32(msg_unfence, hook_timeout_ms), F_STR(msg_unfence, name),
+	F_STR(msg_unfence, device), F_STR(msg_unfence, mount),
+	F_LIST(msg_unfence, n_rollback, rollback_hooks, &hook),
+	F_LIST(msg_unfence, n, v, &block));
+DEF(open_target, msg_open_target, F_STR(msg_open_target, path),
+	F_STR(msg_open_target, name), F_U64(msg_open_target, size),
+	F_U32(msg_open_target, source_logical),
+	F_U8(msg_open_target, create), F_U8(msg_open_target, resume),
+	F_U8(msg_open_target, check),
+	F_STR(msg_open_target, overwrite),
+	F_STR(msg_open_target, source_uuid), F_BYTES(msg_open_target, secret),
+	F_LIST(msg_open_target, n_withhold, withhold, &extent));
+DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
+	F_U64(msg_target_state, hwm_kb));
+DEF(file, msg_file, F_STR(msg_file, name),
+	F_STR(msg_file, blocks.path), F_LIST(msg_file, blocks.n, blocks.v, &block));
+DEF(crash, msg_crash, F_U8(msg_crash, who));
+
+#define REQ(type, shape, in, answer)                                           \
+	[type] = {#type, shape, FROM_CONTROLLER, in, answer, 0}
+#define ANS(type, shape, from) [type] = {#type, shape, from, 0, 0, 0}
+#define RAW(type, size)                                                        \
+	[type] = {#type, &raw, FROM_CONTROLLER | FROM_AGENT, IN_ANY, 0, size}
+
+static const struct message_def table[MSG_TYPE_MAX] = {
+	ANS(MSG_HELLO, &hello, FROM_AGENT),
+	ANS(MSG_ERROR, &error, FROM_AGENT | FROM_KEEPER),
+	ANS(MSG_OK, &empty, FROM_AGENT | FROM_KEEPER),
+	ANS(MSG_LOG, &log_text, FROM_AGENT | FROM_KEEPER),
+	ANS(MSG_VOLUME, &volume, FROM_AGENT),
+	ANS(MSG_SOURCE_STATE, &source_state, FROM_SOURCE),
+	ANS(MSG_MAP_RESULT, &map_result, FROM_SOURCE),
+	ANS(MSG_LISTENING, &listening, FROM_AGENT),
+	ANS(MSG_PROGRESS, &progress, FROM_SOURCE),
+	ANS(MSG_PASS_DONE, &pass_done, FROM_SOURCE),
+	/* The controller passes these two on to the source. */
+	[MSG_DURABLE] = {"MSG_DURABLE", &durable,
+		FROM_TARGET | FROM_CONTROLLER, IN_SOURCE | IN_PASS, 0, 0},
+	[MSG_MISMATCH] = {"MSG_MISMATCH", &mismatch,
+		FROM_TARGET | FROM_CONTROLLER, IN_SOURCE | IN_PASS, 0, 0},
+	ANS(MSG_HOOKS_RESULT, &hooks_result, FROM_AGENT | FROM_KEEPER),
+	ANS(MSG_HELD, &held, FROM_SOURCE | FROM_KEEPER),
+	ANS(MSG_KEEPER_STATE, &keeper_state, FROM_SOURCE | FROM_KEEPER),
+	ANS(MSG_TARGET_STATE, &target_state, FROM_TARGET),
+	ANS(MSG_BLOCKS, &blocks, FROM_AGENT),
+
+	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
+	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
+	REQ(MSG_LISTEN, &listen, IN_SOURCE | IN_TARGET, MSG_LISTENING),
+	REQ(MSG_CONNECT, &connect, IN_SOURCE | IN_TARGET, MSG_OK),
+	REQ(MSG_ACCEPT, &lanes, IN_SOURCE | IN_TARGET, MSG_OK),
+	REQ(MSG_RELAY, &lanes, IN_SOURCE | IN_TARGET, MSG_OK),
+	[MSG_PING] = {"MSG_PING", &empty, FROM_CONTROLLER, IN_ANY, 0, 0},
+	REQ(MSG_CRASH, &crash, IN_ANY, MSG_OK),
+
+	REQ(MSG_OPEN_SOURCE, &open_source, IN_NEW, MSG_SOURCE_STATE),
+	REQ(MSG_MAP, &empty, IN_SOURCE, MSG_MAP_RESULT),
+	REQ(MSG_PASS, &pass, IN_SOURCE, MSG_PASS_DONE),
+	REQ(MSG_MARK, &mark, IN_SOURCE, MSG_SOURCE_STATE),
+	REQ(MSG_BACKLOG, &empty, IN_SOURCE | IN_PASS, MSG_SOURCE_STATE),
+	REQ(MSG_READ_BLOCKS, &commit, IN_SOURCE, MSG_BLOCKS),
+
+	REQ(MSG_SETTLE, &settle, IN_SOURCE, MSG_OK),
+	REQ(MSG_ARM, &arm, IN_SOURCE, MSG_HOOKS_RESULT),
+	REQ(MSG_RENEW, &renew, IN_SOURCE | IN_PASS, MSG_OK),
+	REQ(MSG_HOLD, &empty, IN_SOURCE, MSG_HELD),
+	REQ(MSG_COMMIT, &commit, IN_SOURCE, MSG_OK),
+	REQ(MSG_RELEASE, &release, IN_SOURCE | IN_PASS, MSG_HOOKS_RESULT),
+	REQ(MSG_KEEPER, &empty, IN_SOURCE | IN_PASS, MSG_KEEPER_STATE),
+	REQ(MSG_UNFENCE, &unfence, IN_SOURCE, MSG_HOOKS_RESULT),
+	REQ(MSG_END, &end, IN_SOURCE | IN_PASS, MSG_OK),
+	REQ(MSG_RETRACK, &empty, IN_SOURCE, MSG_OK),
+
+	REQ(MSG_OPEN_TARGET, &open_target, IN_NEW, MSG_TARGET_STATE),
+	REQ(MSG_PUBLISH, &empty, IN_TARGET, MSG_TARGET_STATE),
+	REQ(MSG_WIPE, &empty, IN_TARGET, MSG_OK),
+	REQ(MSG_CLOSE_TARGET, &empty, IN_TARGET, MSG_OK),
+	REQ(MSG_HOOKS, &hooks, IN_QUIET, MSG_HOOKS_RESULT),
+	REQ(MSG_KEEP_FILE, &file, IN_QUIET, MSG_OK),
+	REQ(MSG_DROP_FILE, &path, IN_QUIET, MSG_OK),
+
+	RAW(MSG_RELAY_DATA, RELAY_PIECE + 4),
+	RAW(MSG_RELAY_CREDIT, 8),
+	RAW(MSG_RELAY_END, 4),
+};
+/* clang-format on */
+
+const struct message_def *message_def(uint32_t type)
+{
+	return type < MSG_TYPE_MAX && table[type].from ? &table[type] : NULL;
+}
+
+void message_to_error(
+	const struct msg_error *m, const char *host, struct error *err)
+{
+	int code = m->code > 0 && m->code < 4096 ? -(int)m->code : -EPROTO;
+
+	error_set(err, code, "%s", m->what);
+	error_why(err, "%s", m->why);
+	error_todo(err, "%s", m->todo);
+	(void)snprintf(err->host, sizeof(err->host), "%s", host);
+}
+
+void message_from_error(const struct error *err, struct msg_error *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->code = (uint32_t)-err->code;
+	(void)snprintf(m->what, sizeof(m->what), "%s", err->what);
+	(void)snprintf(m->why, sizeof(m->why), "%s", err->why);
+	(void)snprintf(m->todo, sizeof(m->todo), "%s", err->todo);
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of messages between controller and agents, and between the source's
+ * agent and its keeper. What is not in the table, does not decode, comes from
+ * the wrong side, or comes in the wrong state is refused.
+ *
+ * A request carries an id that is not zero; its answer has the same id and is
+ * either the type that the table names or MSG_ERROR. Events have id zero.
+ */
+#ifndef REHOST_WIRE_MESSAGE_H
+#define REHOST_WIRE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "wire/codec.h"
+#include "wire/facts.h"
+
+enum message_type {
+	/* answers and events */
+	MSG_HELLO = 1,
+	MSG_ERROR,
+	MSG_OK,
+	MSG_LOG,
+	MSG_VOLUME,
+	MSG_SOURCE_STATE,
+	MSG_MAP_RESULT,
+	MSG_LISTENING,
+	MSG_PROGRESS,
+	MSG_PASS_DONE,
+	MSG_DURABLE,
+	MSG_MISMATCH,
+	MSG_HOOKS_RESULT,
+	MSG_HELD,
+	MSG_KEEPER_STATE,
+	MSG_TARGET_STATE,
+	MSG_BLOCKS,
+	/* requests to any agent */
+	MSG_PROBE = 32,
+	MSG_LISTEN,
+	MSG_CONNECT,
+	MSG_ACCEPT,
+	MSG_RELAY,
+	MSG_CRASH,
+	MSG_PLACE_OF,
+	MSG_PING, /* wants no answer */
+	/* requests to the source's agent */
+	MSG_OPEN_SOURCE = 48,
+	MSG_MAP,
+	MSG_PASS,
+	MSG_MARK,
+	MSG_BACKLOG,
+	MSG_READ_BLOCKS,
+	/* requests to the keeper, passed on by the source's agent */
+	MSG_SETTLE = 64,
+	MSG_ARM,
+	MSG_RENEW,
+	MSG_HOLD,
+	MSG_COMMIT,
+	MSG_RELEASE,
+	MSG_KEEPER,
+	MSG_UNFENCE,
+	MSG_END,
+	MSG_RETRACK,
+	/* requests to the target's agent */
+	MSG_OPEN_TARGET = 80,
+	MSG_PUBLISH,
+	MSG_WIPE,
+	MSG_CLOSE_TARGET,
+	MSG_HOOKS,
+	MSG_KEEP_FILE,
+	MSG_DROP_FILE,
+	/* lanes relayed through the controller, raw payload: u32 lane, bytes */
+	MSG_RELAY_DATA = 112,
+	MSG_RELAY_CREDIT,
+	MSG_RELAY_END,
+	MSG_TYPE_MAX = 128,
+};
+
+/* Who may send it. */
+enum {
+	FROM_CONTROLLER = 1,
+	FROM_SOURCE = 2,
+	FROM_TARGET = 4,
+	FROM_KEEPER = 8,
+	FROM_AGENT = FROM_SOURCE | FROM_TARGET,
+};
+
+/* The state that an agent must be in to accept a request. */
+enum {
+	IN_NEW = 1,    /* nothing opened yet */
+	IN_SOURCE = 2, /* has opened a source */
+	IN_TARGET = 4, /* has opened a target */
+	IN_PASS = 8,   /* a pass, or another long job, is running */
+	IN_QUIET = IN_NEW | IN_SOURCE | IN_TARGET,
+	IN_ANY = IN_QUIET | IN_PASS,
+};
+
+struct message_def {
+	const char *name;
+	const struct shape *shape;
+	uint8_t from;	/* FROM_… bits; 0 = no such message */
+	uint8_t in;	/* IN_… bits, requests only */
+	uint8_t answer; /* enum message_type, requests only */
+	uint32_t max;	/* greatest payload */
+};
+
+/* The definition of a type, or NULL when there is none. */
+const struct message_def *message_def(uint32_t type);
+
+/* Greatest payload of any message. */
+#define MESSAGE_MAX (1024 * 1024)
+/* Payload of one relayed piece, without the lane number. */
+#define RELAY_PIECE 65536
+/* What a lane may have on its way through the controller. */
+#define RELAY_WINDOW (4 * 1024 * 1024)
+#define LANES_MAX 16
+
+/* "any", bytes to hex and so on are in base/parse.h. */
+#define BUILD_SIZE 65
+#define KEY_SIZE 32
+#define SECRET_SIZE 192 /* at least XXH3_SECRET_SIZE_MIN */
+#define EXTENTS_MAX 4096
+#define HOOKS_MAX 8
+
+struct msg_text64 {
+	char text[64];
+};
+
+struct msg_hello {
+	char build[BUILD_SIZE];
+	char hostname[256];
+	char boot_id[40];
+	char kernel[128];
+	uint32_t uid;
+	char ssh_address[64]; /* own address that ssh was reached at, or "" */
+	uint32_t n_addresses;
+	struct msg_text64 addresses[32]; /* numeric, not loopback */
+};
+
+struct msg_error {
+	uint32_t code; /* positive errno */
+	char what[512], why[1024], todo[512];
+};
+
+struct msg_log {
+	char text[1024];
+};
+
+struct msg_path {
+	char path[4096];
+};
+
+struct msg_extent {
+	uint64_t offset, bytes;
+};
+
+struct msg_extents {
+	uint32_t n;
+	struct msg_extent v[EXTENTS_MAX];
+};
+
+/* ---- lanes ---- */
+
+struct msg_listen {
+	uint32_t low, high;
+	uint8_t key[KEY_SIZE];
+};
+
+struct msg_listening {
+	uint32_t port;
+};
+
+/* generation numbers the sets of lanes of a session, so that what was said on
+ * an old set is not taken for the new one. */
+struct msg_connect {
+	uint8_t key[KEY_SIZE];
+	uint32_t port, lanes, generation;
+	uint32_t n_addresses;
+	struct msg_text64 addresses[34];
+};
+
+struct msg_lanes {
+	uint32_t lanes, generation;
+	uint32_t timeout_ms;
+};
+
+/* ---- source ---- */
+
+struct msg_open_source {
+	char path[4096];
+	char name[64];
+	uint8_t key[KEY_SIZE];	     /* of the move: who knows it may attach */
+	uint8_t secret[SECRET_SIZE]; /* of the digests */
+	uint64_t linger_ms;
+	uint8_t track; /* 0: compare only */
+	/* Tests only: see tracker_drop_every and tracker_start. */
+	uint32_t test_drop_every, test_trace_kb;
+	uint8_t attach; /* 1: only to a keeper that there is */
+};
+
+struct msg_source_state {
+	uint8_t fresh;	  /* the keeper is new: nothing is known */
+	uint8_t tracking; /* a tracker runs and is not lost */
+	char reason[512]; /* why not */
+	uint64_t size;
+	uint32_t granule;
+	/* bytes */
+	uint64_t dirty, unproved, known, inflight;
+	uint64_t written; /* by others, inside the volume, so far */
+	uint64_t unexplained, suspect; /* answers MARK with differ */
+	uint64_t hwm_kb;	       /* agent and keeper together, VmHWM */
+};
+
+struct msg_map_result {
+	uint8_t mapped;	  /* 0: everything counts as used */
+	char reason[512]; /* why */
+	uint64_t used, added;
+};
+
+enum pass_kind { PASS_SEND = 1, PASS_COMPARE = 2 };
+
+struct msg_pass {
+	uint32_t number;
+	uint8_t kind;
+	uint8_t idle;	  /* be a good guest: idle I/O class */
+	uint8_t compress; /* 0 never, 1 adaptive */
+	uint64_t bwlimit; /* bytes a second on the wire; 0 none */
+	uint64_t budget;  /* compare: stop after so many bytes; 0 all */
+};
+
+struct msg_progress {
+	uint32_t pass;
+	uint64_t bytes, sent, zero, total;
+};
+
+struct msg_pass_done {
+	uint32_t pass;
+	uint64_t bytes;	 /* of the volume, handled */
+	uint64_t sent;	 /* on the wire */
+	uint64_t zero;	 /* of bytes, sent without payload */
+	uint64_t chunks; /* digests compared */
+	uint64_t differ; /* bytes found different */
+	uint64_t ms;
+	uint8_t on_target;	/* where the error happened */
+	struct msg_error error; /* code 0: the pass is complete and durable */
+};
+
+/* All that was sent before the epoch's barrier is on stable storage. */
+struct msg_durable {
+	uint32_t generation, epoch;
+	struct msg_error error;
+};
+
+/* Differences found by a compare pass; come before the epoch's DURABLE. */
+struct msg_mismatch {
+	uint32_t generation, epoch;
+	uint32_t n;
+	struct msg_extent v[EXTENTS_MAX];
+};
+
+struct msg_mark {
+	uint8_t unprove; /* everything known has to be proved again */
+	uint8_t all;	 /* everything is dirty (or the used, when mapped) */
+	uint8_t known;	 /* what is dirty counts as on the target, unproved */
+	uint8_t used;	 /* what was in use by the last map and is not known is
+			    dirty */
+	uint8_t differ;	 /* decide on differences, see sender_differ: 1 live,
+			    2 all */
+	uint32_t n;
+	struct msg_extent v[EXTENTS_MAX]; /* dirty */
+};
+
+/* ---- keeper ---- */
+
+struct msg_settle {
+	uint8_t live;
+	uint32_t timeout_ms;
+};
+
+struct msg_hook {
+	char command[4096];
+};
+
+struct msg_hooks {
+	char name[64], phase[32], device[4096];
+	uint32_t timeout_ms;
+	uint32_t n;
+	struct msg_hook v[HOOKS_MAX];
+};
+
+struct msg_arm {
+	uint32_t lease_ms;
+	char name[64], device[4096];
+	uint32_t hook_timeout_ms;
+	uint32_t n_quiesce;
+	struct msg_hook quiesce[HOOKS_MAX];
+	uint32_t n_rollback;
+	struct msg_hook rollback[HOOKS_MAX];
+};
+
+struct msg_hooks_result {
+	uint32_t failed; /* 0, or the number (from 1) of the hook that failed */
+	char why[256];
+	char output[16384];
+	uint64_t ms;
+};
+
+struct msg_renew {
+	uint32_t lease_ms;
+};
+
+enum hold_kind { HOLD_NONE, HOLD_FROZEN, HOLD_UNMOUNTED };
+
+struct msg_held {
+	uint8_t kind; /* enum hold_kind */
+	uint64_t sync_ms, freeze_ms;
+	char mount[4096];
+};
+
+enum fence_kind { FENCE_AUTO, FENCE_FREEZE, FENCE_UNMOUNTED, FENCE_SIGNATURE };
+
+struct msg_commit {
+	uint8_t fence; /* not AUTO */
+	uint32_t n;    /* blocks to remove, FENCE_SIGNATURE */
+	struct msg_extent v[PROBE_SIGNATURES_MAX];
+};
+
+enum keeper_phase {
+	KEEPER_IDLE = 1,
+	KEEPER_QUIESCING,
+	KEEPER_QUIESCED,
+	KEEPER_HOLDING, /* the freeze is being made */
+	KEEPER_HELD,
+	KEEPER_FENCING,
+	KEEPER_COMMITTED,
+	KEEPER_RELEASING,
+};
+
+struct msg_keeper_state {
+	uint8_t present;		  /* 0: there is none */
+	uint32_t phase;			  /* enum keeper_phase */
+	uint8_t hold;			  /* enum hold_kind */
+	uint8_t fence;			  /* enum fence_kind, when committed */
+	uint32_t rollbacks;		  /* how often it thawed by itself */
+	char reason[512];		  /* why, the last time */
+	struct msg_hooks_result rollback; /* and what the hooks said */
+};
+
+struct msg_end {
+	uint8_t confirm; /* also of a committed one */
+};
+
+struct msg_release {
+	uint8_t rollback; /* run the rollback hooks */
+};
+
+/* Blocks of the source by content: signatures to save and to put back. */
+#define SIGNATURE_BLOCK 4096
+struct msg_block {
+	uint64_t offset;
+	uint32_t n;
+	uint8_t data[SIGNATURE_BLOCK];
+};
+
+struct msg_blocks {
+	char path[4096];
+	uint32_t n;
+	struct msg_block v[PROBE_SIGNATURES_MAX];
+};
+
+struct msg_unfence {
+	uint8_t rollback; /* run the rollback hooks afterwards */
+	uint32_t hook_timeout_ms;
+	char name[64], device[4096], mount[4096];
+	uint32_t n_rollback;
+	struct msg_hook rollback_hooks[HOOKS_MAX];
+	uint32_t n;
+	struct msg_block v[PROBE_SIGNATURES_MAX]; /* put back first */
+};
+
+/* ---- target ---- */
+
+struct msg_open_target {
+	char path[4096];
+	char name[64];
+	uint64_t size; /* of the source */
+	uint32_t source_logical;
+	uint8_t create;	      /* a file may be made */
+	uint8_t resume;	      /* it is ours already */
+	uint8_t check;	      /* only say whether it may be used */
+	char overwrite[256];  /* identity, or "" */
+	char source_uuid[64]; /* what a replica of ours may show, on resume */
+	uint8_t secret[SECRET_SIZE];
+	uint32_t n_withhold;
+	struct msg_extent withhold[PROBE_SIGNATURES_MAX];
+};
+
+struct msg_target_state {
+	uint64_t size;
+	uint64_t hwm_kb;
+};
+
+struct msg_file {
+	char name[64]; /* of the move */
+	struct msg_blocks blocks;
+};
+
+struct msg_crash {
+	uint8_t who; /* tests: 0 the agent itself, 1 its keeper, 2 a hook */
+};
+
+/* Fills err from a peer's error (code forced to a negative errno). */
+void message_to_error(
+	const struct msg_error *m, const char *host, struct error *err);
+void message_from_error(const struct error *err, struct msg_error *m);
+
+#endif
