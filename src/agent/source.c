@@ -39,7 +39,7 @@ static void fill_state(struct agent *a, struct msg_source_state *m)
 			maps->shared->reason);
 	m->size = maps->shared->size;
 	m->granule = maps->shared->granule;
-	m->dirty = maps_count(maps, &maps->dirty);
+	m->dirty = maps_dirty(maps);
 	m->unproved = unproved(maps);
 	m->known = maps_count(maps, &maps->known);
 	m->inflight = maps_count(maps, &maps->inflight);
@@ -156,6 +156,7 @@ int source_map(struct agent *a, const struct frame *f, struct error *err)
 		error_why(err, "its size changed since the move began");
 		return error_todo(err, "abort the move and begin a new one");
 	}
+	run.maps->shared->used_holds = 0;
 	if (now->n_mounts > 0 && !now->n_partitions_mounted) {
 		bitmap_clear(&run.maps->used, 0, run.maps->granules);
 		r = usedmap_read(now->mounts[0].point, now->major, now->minor,
@@ -172,8 +173,11 @@ int source_map(struct agent *a, const struct frame *f, struct error *err)
 		run.used = 0;
 		use(&run, 0, now->size);
 	}
-	if (m.mapped)
+	if (m.mapped) {
 		forget_free(run.maps);
+		run.maps->shared->used_holds =
+			run.maps->shared->hold == HOLD_FROZEN;
+	}
 	m.used = MIN(run.used, now->size);
 	m.added = run.added;
 	agent_answer(a, MSG_MAP_RESULT, f->id, &m);

@@ -47,6 +47,14 @@ int error_todo(struct error *err, const char *todo, ...)
 	return err->code;
 }
 
+int error_host(struct error *err, const char *host)
+{
+	if (!err)
+		return -EINVAL;
+	(void)snprintf(err->host, sizeof(err->host), "%s", host);
+	return err->code;
+}
+
 const char *error_text(const struct error *err, char *buf, unsigned long size)
 {
 	(void)snprintf(buf, size, "%s%scannot %s: %s%s%s", err->host,

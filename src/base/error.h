@@ -39,6 +39,9 @@ int error_why(struct error *err, const char *why, ...)
 int error_todo(struct error *err, const char *todo, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Says on which machine. Returns err's code (-EINVAL when err is NULL). */
+int error_host(struct error *err, const char *host);
+
 /* Writes "host: cannot WHAT: WHY (do: TODO)" as one line into buf, control
  * characters made visible; returns buf. */
 const char *error_text(const struct error *err, char *buf, unsigned long size);

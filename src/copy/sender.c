@@ -227,8 +227,8 @@ static unsigned take(
 	while (e && n < TAKE_RUNS && left > 0 && !s->exhausted) {
 		struct run *r = &runs[n];
 		bool more =
-			send ? bitmap_next(&m->dirty, s->cursor, left,
-				       &r->first, &r->n)
+			send ? maps_next_dirty(
+				       m, s->cursor, left, &r->first, &r->n)
 			     : bitmap_next_and(&m->unproved, &m->known, false,
 				       s->cursor, left, &r->first, &r->n);
 
@@ -653,8 +653,9 @@ void sender_pass(
 	s->exhausted = false;
 	memset(&s->progress, 0, sizeof(s->progress));
 	s->progress.pass = p->number;
-	s->progress.total = maps_count(s->maps,
-		p->kind == PASS_SEND ? &s->maps->dirty : &s->maps->unproved);
+	s->progress.total = p->kind == PASS_SEND
+				    ? maps_dirty(s->maps)
+				    : maps_count(s->maps, &s->maps->unproved);
 	s->adapt.since_us = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	limit_set(&s->limit, p->bwlimit);

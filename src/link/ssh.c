@@ -276,9 +276,8 @@ static void settle(struct start *s)
 static int fail(struct start *s, struct error *err, int code)
 {
 	error_set(err, code, "start the agent");
-	if (err && !place_is_local(s->place))
-		(void)snprintf(
-			err->host, sizeof(err->host), "%.120s", s->peer->name);
+	if (!place_is_local(s->place))
+		error_host(err, s->peer->name);
 	return code;
 }
 

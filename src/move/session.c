@@ -34,7 +34,7 @@ static int gone(struct session *s, enum side side, int code, struct error *err)
 	h->alive = false;
 	peer_read_errors(&h->peer);
 	error_set(err, -ECONNRESET, "talk to the agent");
-	(void)snprintf(err->host, sizeof(err->host), "%.127s", h->peer.name);
+	error_host(err, h->peer.name);
 	if (code == -EPROTO)
 		error_why(err, "it sent what no agent may send");
 	else if (h->peer.stderr_tail[0])
@@ -314,8 +314,7 @@ int session_connect(struct session *s, enum side side,
 		return gone(s, side, -EPROTO, err);
 	if (strcmp(h->hello.build, BUILD_ID) != 0) {
 		error_set(err, -EPROTO, "use the agent");
-		(void)snprintf(
-			err->host, sizeof(err->host), "%.127s", h->peer.name);
+		error_host(err, h->peer.name);
 		return error_why(err, "it is of another build than rehost");
 	}
 	return 0;
@@ -381,8 +380,7 @@ int session_wait(struct session *s, enum side side, uint32_t id, uint32_t type,
 	}
 	if (r == 0) {
 		error_set(err, -ETIMEDOUT, "get an answer to %s", d->name + 4);
-		(void)snprintf(
-			err->host, sizeof(err->host), "%.127s", h->peer.name);
+		error_host(err, h->peer.name);
 		return -ETIMEDOUT;
 	}
 	if (f.type == MSG_ERROR) {

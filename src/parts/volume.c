@@ -248,6 +248,11 @@ int volume_open_source_agent(
 		r = volume_probe(p, SOURCE, m->source.path, &v->source, err);
 		if (r == 0)
 			r = volume_check_identity(p, SOURCE, &v->source, err);
+		/* Whatever became of the volume, its keeper can be asked. */
+		if (r == -ERANGE && only_keeper) {
+			v->source.size = 0;
+			r = 0;
+		}
 		if (r < 0)
 			return r;
 	}

@@ -64,7 +64,8 @@ int volume_open_source_agent(
 
 /* volume_open.c */
 /* Is it the disk that the move began with? Paths may have changed hands. With
- * nothing stored yet, stores it. */
+ * nothing stored yet, stores it. -ENXIO: another disk; -ERANGE: the same one,
+ * of another size. */
 int volume_check_identity(struct part *p, enum side side,
 	const struct volume_facts *f, struct error *err);
 int volume_probe(struct part *p, enum side side, const char *path,

@@ -27,8 +27,7 @@ static int hook_error(struct part *p, enum side side, const char *phase,
 		if (*c == '\n' && c[1])
 			last = c + 1;
 	error_set(err, -ECANCELED, "run %s hook %u", phase, h->failed);
-	(void)snprintf(err->host, sizeof(err->host), "%.127s",
-		p->move->session.host[side].peer.name);
+	error_host(err, p->move->session.host[side].peer.name);
 	return error_why(err, "%s%s%.400s", h->why, last[0] ? ": " : "", last);
 }
 
@@ -167,7 +166,6 @@ int volume_verify(struct part *p, struct error *err)
 	struct move *m = p->move;
 	struct msg_source_state state;
 	struct msg_pass_done done = {0};
-	struct error ignored;
 	struct msg_target_state target;
 	struct differences_found found;
 	int r = 0;
@@ -200,7 +198,7 @@ int volume_verify(struct part *p, struct error *err)
 			(unsigned long long)state.dirty,
 			(unsigned long long)state.unproved);
 		/* Whatever the reason: trust nothing that was known. */
-		(void)unprove(p, &ignored);
+		(void)unprove(p, NULL);
 		return -EBADMSG;
 	}
 #else
@@ -380,8 +378,7 @@ int volume_deactivate(struct part *p, struct error *err)
 	if (now.n_mounts > 0 || now.busy || now.holder_count > 0 ||
 		now.writers > 0 || now.swap) {
 		error_set(err, -EBUSY, "stop the target");
-		(void)snprintf(err->host, sizeof(err->host), "%.127s",
-			m->session.host[TARGET].peer.name);
+		error_host(err, m->session.host[TARGET].peer.name);
 		error_why(err, "%s is still in use%s%s", now.path,
 			now.n_mounts  ? ", mounted on "
 			: now.writers ? " by "

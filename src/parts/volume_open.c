@@ -12,9 +12,7 @@
 
 static int at(struct part *p, enum side side, struct error *err)
 {
-	(void)snprintf(err->host, sizeof(err->host), "%.127s",
-		p->move->session.host[side].peer.name);
-	return err->code;
+	return error_host(err, p->move->session.host[side].peer.name);
 }
 
 int volume_probe(struct part *p, enum side side, const char *path,
@@ -40,35 +38,48 @@ static const char *stored(const struct part *p, const char *key)
 int volume_check_identity(struct part *p, enum side side,
 	const struct volume_facts *f, struct error *err)
 {
-	const char *key = side == SOURCE ? "source" : "target";
+	static const char *const keys[] = {"source", "target"};
+	static const char *const sizes[] = {"source_bytes", "target_bytes"};
+	struct move *m = p->move;
 	char text[512];
 
 	if (f->kind == VOLUME_FILE)
 		(void)snprintf(text, sizeof(text), "file inode=%llu",
 			(unsigned long long)f->inode);
 	else
-		(void)snprintf(text, sizeof(text),
-			"block serial=%s wwn=%s size=%llu", f->serial, f->wwn,
-			(unsigned long long)f->size);
-	if (!stored(p, key)[0]) {
-		move_set_text(p->move, "identity", key, text);
+		(void)snprintf(text, sizeof(text), "block serial=%s wwn=%s",
+			f->serial, f->wwn);
+	if (!stored(p, keys[side])[0]) {
+		move_set_text(m, "identity", keys[side], text);
+		move_set(m, "identity", sizes[side], (int64_t)f->size);
 		if (side == SOURCE)
-			move_set_text(
-				p->move, "identity", "source_uuid", f->uuid);
+			move_set_text(m, "identity", "source_uuid", f->uuid);
 		return 0;
 	}
 	/* The fence may have removed what carried the uuid. */
-	if (strcmp(stored(p, key), text) == 0 &&
-		(side == TARGET || !f->uuid[0] ||
-			!stored(p, "source_uuid")[0] ||
-			strcmp(stored(p, "source_uuid"), f->uuid) == 0))
-		return 0;
-	error_set(err, -ENXIO, "use %s as %s", f->path, key);
-	error_why(err,
-		"it is not the one that the move began with (%s, not %s)", text,
-		stored(p, key));
-	error_todo(err, "put the disks back under the names they had");
-	return at(p, side, err);
+	if (strcmp(stored(p, keys[side]), text) != 0 ||
+		(side == SOURCE && f->uuid[0] && stored(p, "source_uuid")[0] &&
+			strcmp(stored(p, "source_uuid"), f->uuid) != 0)) {
+		error_set(err, -ENXIO, "use %s as %s", f->path, keys[side]);
+		error_why(err,
+			"it is not the one that the move began with (%s, not "
+			"%s)",
+			text, stored(p, keys[side]));
+		error_todo(err, "put the disks back under the names they had");
+		return at(p, side, err);
+	}
+	if (f->kind == VOLUME_BLOCK &&
+		f->size != (uint64_t)move_get(m, "identity", sizes[side])) {
+		error_set(err, -ERANGE, "use %s as %s", f->path, keys[side]);
+		error_why(err,
+			"its size changed since the move began: %llu bytes, "
+			"not %lld",
+			(unsigned long long)f->size,
+			(long long)move_get(m, "identity", sizes[side]));
+		error_todo(err, "abort the move and begin a new one");
+		return at(p, side, err);
+	}
+	return 0;
 }
 
 /* ---- what cannot be moved, by name ---- */

@@ -170,6 +170,7 @@ bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
 
 	if (phase == KEEPER_COMMITTED && !unacknowledged)
 		return false;
+	s->used_holds = 0;
 	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
 		(void)keeper_write_blocks(
 			path, s->size, s->saved, s->n_saved, false, NULL);
@@ -200,17 +201,13 @@ static void mark(
 	void *arg, enum track_kind kind, uint64_t offset, uint64_t bytes)
 {
 	struct keeper *k = arg;
-	uint64_t g = k->maps.shared->granule;
 
 	if (kind == TRACK_WRITE || !k->config.filesystem) {
 		maps_mark(&k->maps, offset, bytes);
 		k->maps.shared->written += bytes;
 		return;
 	}
-	/* What a filesystem discards is free. It no longer has to be equal on
-	 * both sides; if it is used again, the used map finds it unknown. */
-	bitmap_clear(&k->maps.known, offset / g,
-		(offset + bytes + g - 1) / g - offset / g);
+	maps_discard(&k->maps, offset, bytes);
 }
 
 /* The one thing that this build may have broken on purpose. */
@@ -318,6 +315,7 @@ static void let_go(struct keeper *k)
 {
 	struct maps_shared *s = k->maps.shared;
 
+	s->used_holds = 0;
 	if (k->freeze_fd >= 0) {
 		(void)ioctl(k->freeze_fd, FITHAW, 0);
 		(void)close(STEAL_FD(k->freeze_fd));
@@ -582,6 +580,7 @@ static int hold(struct keeper *k, struct msg_held *ret, struct error *err)
 		return r;
 	k->held_written = now->written;
 	k->held_tracking = k->maps.shared->tracking != 0;
+	k->maps.shared->used_holds = 0;
 	k->maps.shared->hold = ret->kind;
 	phase(k, KEEPER_HELD);
 	return 0;
@@ -670,7 +669,7 @@ static int check_still(struct keeper *k, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	if (bitmap_count(&k->maps.dirty) || bitmap_count(&k->maps.inflight)) {
+	if (maps_dirty(&k->maps) || bitmap_count(&k->maps.inflight)) {
 		error_set(err, -EBUSY, "commit");
 		return error_why(
 			err, "%s was written after the last round", f->path);

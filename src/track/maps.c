@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "build_id.h"
 
 #define MAGIC 0x7265686f73743031ULL
@@ -127,6 +128,42 @@ void maps_mark(struct maps *m, uint64_t offset, uint64_t bytes)
 	bytes = bytes > size - offset ? size - offset : bytes;
 	bitmap_set(&m->dirty, offset / g,
 		(offset + bytes + g - 1) / g - offset / g);
+}
+
+void maps_discard(struct maps *m, uint64_t offset, uint64_t bytes)
+{
+	uint64_t g = m->shared->granule, size = m->shared->size;
+	uint64_t at, end, first, n;
+
+	if (bytes == 0 || offset >= size)
+		return;
+	bytes = bytes > size - offset ? size - offset : bytes;
+	end = (offset + bytes + g - 1) / g;
+	/* Before the known: what leaves inflight is known already. */
+	for (at = offset / g;
+		bitmap_next(&m->inflight, at, end - at, &first, &n) &&
+		first < end;
+		at = first + n)
+		bitmap_set(&m->dirty, first, MIN(n, end - first));
+	bitmap_clear(&m->known, offset / g, end - offset / g);
+}
+
+bool maps_next_dirty(const struct maps *m, uint64_t from, uint64_t max,
+	uint64_t *ret_first, uint64_t *ret_n)
+{
+	bool frozen = m->shared->hold == HOLD_FROZEN && m->shared->used_holds;
+
+	return bitmap_next_and(&m->dirty, frozen ? &m->used : NULL, false, from,
+		max, ret_first, ret_n);
+}
+
+uint64_t maps_dirty(const struct maps *m)
+{
+	uint64_t at = 0, first, n, bytes = 0;
+
+	for (; maps_next_dirty(m, at, UINT64_MAX, &first, &n); at = first + n)
+		bytes += maps_bytes(m, first, n);
+	return bytes;
 }
 
 uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n)

@@ -37,8 +37,11 @@ struct maps_shared {
 	_Atomic uint64_t written;  /* bytes written inside the volume */
 	_Atomic uint32_t tracking; /* a tracker runs and is not lost */
 	char reason[512];	   /* why not; written before tracking */
-	char mount[4096];	   /* of the frozen filesystem */
-	uint32_t n_saved;	   /* blocks removed by the fence */
+	/* The used map is of the frozen filesystem: what is free now stays
+	 * free until the thaw, and nothing of it has to be sent. */
+	_Atomic uint32_t used_holds;
+	char mount[4096]; /* of the frozen filesystem */
+	uint32_t n_saved; /* blocks removed by the fence */
 	struct msg_block saved[PROBE_SIGNATURES_MAX];
 };
 
@@ -66,6 +69,20 @@ void maps_close(struct maps *m);
 
 /* Marks bytes dirty; any range, cut to the volume, rounded outwards. */
 void maps_mark(struct maps *m, uint64_t offset, uint64_t bytes);
+
+/* What a filesystem discarded is free. It no longer has to be equal on both
+ * sides; if it is used again, the used map finds it unknown. What is on its way
+ * was read before, perhaps: it goes again, or its arrival would make it known.
+ * The same range as maps_mark; a sender may run meanwhile. */
+void maps_discard(struct maps *m, uint64_t offset, uint64_t bytes);
+
+/* The next run, at most max long, that has to be sent: what is dirty, but for
+ * what is free for sure. */
+bool maps_next_dirty(const struct maps *m, uint64_t from, uint64_t max,
+	uint64_t *ret_first, uint64_t *ret_n);
+
+/* How many bytes that are. */
+uint64_t maps_dirty(const struct maps *m);
 
 /* A run of granules as bytes of the volume (the last one may be cut). */
 uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n);

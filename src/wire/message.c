@@ -236,7 +236,7 @@ void message_to_error(
 	error_set(err, code, "%s", m->what);
 	error_why(err, "%s", m->why);
 	error_todo(err, "%s", m->todo);
-	(void)snprintf(err->host, sizeof(err->host), "%s", host);
+	error_host(err, host);
 }
 
 void message_from_error(const struct error *err, struct msg_error *m)

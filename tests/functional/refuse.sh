@@ -219,4 +219,5 @@ mount_on new vdb /data -o ro
 expect_same "$want" "$(manifest_on new /data)"
 on new umount /data
 NO_F=1 expect_exit 0 rehost_run confirm untracked
+on_sh old 'echo 1 >"/sys/block/$1/queue/iostats"' "${loop#/dev/}"
 expect_clean old

@@ -93,6 +93,9 @@ static inline void device_attach(
 			(void)close(d->fd);
 	}
 	assert_int_equal(r, 0);
+	/* An earlier user of the device may have switched it off. */
+	assert_int_equal(
+		run("echo 1 >/sys/block/%s/queue/iostats", d->path + 5), 0);
 	(void)close(control);
 	(void)close(fd);
 	memcpy(d->file, name, sizeof(name));
