@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# ci
 # timeout: 600
 #
 # Promise 1, nothing is lost, on Debian's kernel and its device-mapper: volumes
