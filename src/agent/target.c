@@ -265,8 +265,11 @@ int target_keep_file(struct agent *a, const struct frame *f, struct error *err)
 		if (r < 0)
 			return error_set(err, r, "write %s", path);
 	}
-	if (fsync(fd) < 0)
-		return error_set(err, -errno, "write %s", path);
+	r = fsync(fd) < 0 ? -errno : io_sync_folder(path);
+	if (r == 0)
+		r = io_sync_folder(STATE_DIR);
+	if (r < 0)
+		return error_set(err, r, "write %s", path);
 	agent_answer(a, MSG_OK, f->id, NULL);
 	return 0;
 }

@@ -42,6 +42,10 @@ void io_random(void *buf, size_t n);
 /* Sets or clears O_NONBLOCK. 0 or negative errno. */
 int io_set_nonblock(int fd, int on) MUST_CHECK;
 
+/* Makes the name of a new file durable: fsync(2) of the folder that it is in.
+ * 0 or negative errno. */
+int io_sync_folder(const char *path) MUST_CHECK;
+
 /* The machine's boot id (36 characters); "" when it cannot be read. */
 #define IO_BOOT_ID_SIZE 40
 void io_boot_id(char buf[IO_BOOT_ID_SIZE]);

@@ -72,6 +72,22 @@ static int help(FILE *to)
 	return to == stdout ? EXIT_DONE : EXIT_USAGE;
 }
 
+/* For the tests, which try them all: "PHASE.POINT VICTIM...". */
+static void print_kill_points(void)
+{
+	for (int i = 0; i < PHASE_COUNT * POINT_COUNT; i++) {
+		enum phase p = (enum phase)(i / POINT_COUNT);
+		enum point at = (enum point)(i % POINT_COUNT);
+
+		if (!phase_has_point(p, at))
+			continue;
+		(void)printf("%s.%s", phase_names[p], point_names[at]);
+		for (const char *const *v = phase_victims(p, at); *v; v++)
+			(void)printf(" %s", *v);
+		(void)printf("\n");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c = NULL;
@@ -87,13 +103,7 @@ int main(int argc, char **argv)
 		   strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		r = help(stdout);
 	} else if (strcmp(argv[1], "--kill-points") == 0) {
-		/* For the tests, which try them all. */
-		for (int p = 0; p < PHASE_COUNT; p++)
-			for (int at = 0; at < POINT_COUNT; at++)
-				if (phase_has_point(
-					    (enum phase)p, (enum point)at))
-					(void)printf("%s.%s\n", phase_names[p],
-						point_names[at]);
+		print_kill_points();
 		r = EXIT_DONE;
 	} else {
 		c = command_find(argv[1]);

@@ -126,7 +126,9 @@ static void print_all(const json_t *r)
 		(long long)number(r, "proof", "chunks"),
 		human_bytes((uint64_t)number(r, "proof", "proved"), a));
 	print_downtime(r);
-	print_fence(text(r, "fence", "kind"));
+	/* One that was taken back withstands nothing any more. */
+	if (strcmp(text(r, NULL, "live"), "source") != 0)
+		print_fence(text(r, "fence", "kind"));
 	print_hooks(r);
 	if (json_is_object(e))
 		(void)printf("error      %s%scannot %s: %s%s%s\n",

@@ -33,20 +33,26 @@ bool phase_has_point(enum phase p, enum point at)
 	return at != POINT_ACKED || p == PHASE_COMMIT;
 }
 
-const char *phase_kill_wish(enum phase p, enum point at)
+const char *const *phase_victims(enum phase p, enum point at)
+{
+	static const char *const all[] = {"controller", "source", "target",
+		"keeper", "ssh", "hook", NULL};
+	static const char *const no_hook[] = {
+		"controller", "source", "target", "keeper", "ssh", NULL};
+
+	return (p == PHASE_QUIESCE || p == PHASE_ACTIVATE) ? all : no_hook;
+}
+
+bool phase_kills(enum phase p, enum point at, const char *victim)
 {
 	static bool granted;
 	const char *wish = getenv("REHOST_TEST_KILL");
 	char here[64];
-	size_t n;
 
 	if (!wish || granted)
-		return NULL;
-	(void)snprintf(
-		here, sizeof(here), "%s.%s:", phase_names[p], point_names[at]);
-	n = strlen(here);
-	if (strncmp(wish, here, n) != 0)
-		return NULL;
-	granted = true;
-	return wish + n;
+		return false;
+	(void)snprintf(here, sizeof(here), "%s.%s:%s", phase_names[p],
+		point_names[at], victim);
+	granted = strcmp(wish, here) == 0;
+	return granted;
 }

@@ -36,9 +36,12 @@ extern const char *const point_names[POINT_COUNT];
 /* Does the phase have this point? */
 bool phase_has_point(enum phase p, enum point at);
 
-/* Does a test want to kill something here? $REHOST_TEST_KILL is
- * "PHASE.POINT:WHO", with WHO one of controller, source, target, keeper, ssh.
- * Returns WHO, or NULL; each wish is granted once. */
-const char *phase_kill_wish(enum phase p, enum point at);
+/* Who can be killed at a point, NULL-terminated; hooks only in phases that run
+ * them, before and after they did their work. */
+const char *const *phase_victims(enum phase p, enum point at);
+
+/* Does a test want to kill this one here? $REHOST_TEST_KILL is
+ * "PHASE.POINT:VICTIM". Each wish is granted once. */
+bool phase_kills(enum phase p, enum point at, const char *victim);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "move/phase.h"
 #include "parts/volume.h"
 
 static void copy_hooks(
@@ -15,6 +16,20 @@ static void copy_hooks(
 	for (uint32_t i = 0; i < l->n; i++)
 		(void)snprintf(
 			v[i].command, sizeof(v[i].command), "%s", l->v[i]);
+}
+
+/* For tests: the first hook is killed before it does anything, or when it has
+ * done all and not ended. */
+static void kill_hook(struct msg_hook *v, const char *command, enum phase p)
+{
+	if (!command)
+		return;
+	if (phase_kills(p, POINT_BEFORE, "hook"))
+		(void)snprintf(v->command, sizeof(v->command),
+			"kill -s KILL $$\n%s", command);
+	else if (phase_kills(p, POINT_AFTER, "hook"))
+		(void)snprintf(v->command, sizeof(v->command),
+			"%s\nkill -s KILL $$", command);
 }
 
 static int hook_error(struct part *p, enum side side, const char *phase,
@@ -51,6 +66,7 @@ int volume_quiesce(struct part *p, struct error *err)
 	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
 	if (!o->copy) {
 		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
+		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
 		copy_hooks(&o->rollback, arm->rollback, &arm->n_rollback);
 	}
 	move_set(m, "cutover", "begun", 1);
@@ -324,6 +340,8 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 		hooks->device, sizeof(hooks->device), "%s", m->target.path);
 	hooks->timeout_ms = (uint32_t)m->options.hook_timeout_ms;
 	copy_hooks(l, hooks->v, &hooks->n);
+	if (l == &m->options.activate)
+		kill_hook(hooks->v, l->v[0], PHASE_ACTIVATE);
 	r = session_call(
 		&m->session, TARGET, MSG_HOOKS, hooks, &result, 0, err);
 	free(hooks);
@@ -342,6 +360,42 @@ static int probe_target(
 	return r < 0 ? r : volume_check_identity(p, TARGET, ret, err);
 }
 
+/* The kernel counts what is written to a disk, from the boot on. */
+static void remember_written(struct part *p, uint64_t written)
+{
+	struct move *m = p->move;
+
+	move_set(m, "replica", "written_before", (int64_t)written);
+	move_set_text(m, "replica", "boot_before",
+		m->session.host[TARGET].hello.boot_id);
+}
+
+static void say_written(struct part *p, uint64_t written)
+{
+	struct move *m = p->move;
+	const json_t *replica = json_object_get(m->report, "replica");
+	const char *boot =
+		json_string_value(json_object_get(replica, "boot_before"));
+	uint64_t before = (uint64_t)move_get(m, "replica", "written_before");
+
+	if (!boot)
+		return;
+	if (strcmp(boot, m->session.host[TARGET].hello.boot_id) != 0) {
+		move_note(m, "target-wrote",
+			"the target was booted since the commit: what it wrote "
+			"to its disk before is not known, %llu bytes since; "
+			"the source does not have them",
+			(unsigned long long)written);
+		return;
+	}
+	written = written > before ? written - before : 0;
+	move_set(m, "replica", "wrote", (int64_t)written);
+	move_note(m, "target-wrote",
+		"the target wrote %llu bytes to its disk since the commit; the "
+		"source does not have them",
+		(unsigned long long)written);
+}
+
 int volume_activate(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -357,8 +411,7 @@ int volume_activate(struct part *p, struct error *err)
 		static struct volume_facts now;
 
 		if (probe_target(p, &now, NULL) == 0)
-			move_set(m, "replica", "written_before",
-				(int64_t)now.written);
+			remember_written(p, now.written);
 		r = run_target_hooks(p, &m->options.activate, "activate", err);
 	}
 	return r;
@@ -389,19 +442,8 @@ int volume_deactivate(struct part *p, struct error *err)
 		return error_todo(err, "give --deactivate a command that stops "
 				       "what uses it");
 	}
-	if (now.kind == VOLUME_BLOCK) {
-		uint64_t before =
-			(uint64_t)move_get(m, "replica", "written_before");
-		uint64_t wrote =
-			now.written > before ? now.written - before : 0;
-
-		move_set(m, "replica", "wrote", (int64_t)wrote);
-		if (before)
-			move_note(m, "target-wrote",
-				"the target wrote %llu bytes to its disk since "
-				"the commit; the source does not have them",
-				(unsigned long long)wrote);
-	}
+	if (now.kind == VOLUME_BLOCK)
+		say_written(p, now.written);
 	return 0;
 }
 

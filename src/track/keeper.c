@@ -1,35 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "track/keeper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/sysmacros.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hook.h"
 #include "base/io.h"
-#include "base/parse.h"
+#include "track/blocks.h"
+#include "track/hold.h"
 #include "track/tracker.h"
 #include "volume/probe.h"
 
@@ -56,134 +47,11 @@ struct keeper {
 	struct hook_run hook;
 	uint32_t answer_to; /* id of the request that the hooks answer */
 
-	int freeze_fd, excl_fd;
-	/* What must not have changed since the hold. */
-	struct timespec held_ctime; /* of an image file */
-	uint64_t held_written;	    /* by the device's own count */
-	bool held_tracking;
+	struct hold hold;
+	bool held_tracking; /* when it was taken */
 	struct msg_keeper_state state;
 	bool ending;
 };
-
-/* ---- the name by which agent and keeper find each other ---- */
-
-static socklen_t socket_name(const uint8_t key[KEY_SIZE], struct sockaddr_un *a)
-{
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	char hex[33];
-
-	/* The name shows in /proc/net/unix: it must not give away the key. */
-	(void)SHA256(key, KEY_SIZE, digest);
-	parse_hex(digest, 16, hex);
-	memset(a, 0, sizeof(*a));
-	a->sun_family = AF_UNIX;
-	(void)snprintf(
-		a->sun_path + 1, sizeof(a->sun_path) - 1, "rehost/%s", hex);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			   strlen(a->sun_path + 1));
-}
-
-static void instance_name(const uint8_t key[KEY_SIZE], char buf[64])
-{
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	char hex[17];
-
-	(void)SHA256(key, KEY_SIZE, digest);
-	parse_hex(digest, 8, hex);
-	(void)snprintf(buf, 64, "rehost-%s", hex);
-}
-
-/* ---- blocks ---- */
-
-int keeper_write_blocks(const char *path, uint64_t size,
-	const struct msg_block *v, uint32_t n, bool zero, struct error *err)
-{
-	CLEANUP_CLOSE int fd = -1;
-	void *buf;
-	int r = 0;
-
-	if (n == 0)
-		return 0;
-	fd = open(path, O_WRONLY | O_DIRECT | O_SYNC | O_CLOEXEC);
-	if (fd < 0)
-		return error_set(err, -errno, "open %s for writing", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "write to %s", path);
-	for (uint32_t i = 0; i < n && r == 0; i++) {
-		if (v[i].offset > size || v[i].n > size - v[i].offset ||
-			v[i].n > SIGNATURE_BLOCK) {
-			r = error_set(err, -ERANGE, "write to %s", path);
-			break;
-		}
-		memset(buf, 0, SIGNATURE_BLOCK);
-		if (!zero)
-			memcpy(buf, v[i].data, v[i].n);
-		r = io_pwrite_all(fd, buf, v[i].n, v[i].offset);
-		if (r < 0)
-			r = error_set(err, r, "write to %s at %llu", path,
-				(unsigned long long)v[i].offset);
-	}
-	free(buf);
-	return r;
-}
-
-static int read_blocks(const char *path, uint64_t size,
-	const struct msg_commit *what, struct maps_shared *s, struct error *err)
-{
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	void *buf;
-	int r = 0;
-
-	if (fd < 0)
-		return error_set(err, -errno, "open %s", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "read %s", path);
-	s->n_saved = 0;
-	for (uint32_t i = 0; i < what->n && r == 0; i++) {
-		struct msg_block *b = &s->saved[i];
-		ssize_t got;
-
-		b->offset = what->v[i].offset;
-		b->n = (uint32_t)what->v[i].bytes;
-		if (what->v[i].bytes > SIGNATURE_BLOCK || b->offset > size ||
-			b->n > size - b->offset) {
-			r = error_set(err, -ERANGE, "read %s", path);
-			break;
-		}
-		got = io_pread_all(fd, buf, b->n, b->offset);
-		if (got != (ssize_t)b->n)
-			r = error_set(err, got < 0 ? (int)got : -EIO, "read %s",
-				path);
-		else
-			memcpy(b->data, buf, b->n);
-	}
-	free(buf);
-	if (r == 0)
-		s->n_saved = what->n;
-	return r;
-}
-
-bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
-{
-	struct maps_shared *s = m->shared;
-	uint32_t phase = s->phase;
-
-	if (phase == KEEPER_COMMITTED && !unacknowledged)
-		return false;
-	s->used_holds = 0;
-	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
-		(void)keeper_write_blocks(
-			path, s->size, s->saved, s->n_saved, false, NULL);
-	if (phase >= KEEPER_HOLDING && s->mount[0]) {
-		CLEANUP_CLOSE int fd =
-			open(s->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (fd >= 0)
-			(void)ioctl(fd, FITHAW, 0);
-	}
-	s->phase = KEEPER_IDLE;
-	return true;
-}
 
 /* ---- tracking ---- */
 
@@ -267,7 +135,7 @@ static void start_tracker(struct keeper *k)
 		lost(k, "it is an image file, which no tracker can follow");
 		return;
 	}
-	instance_name(k->config.key, name);
+	keeper_instance_name(k->config.key, name);
 	(void)tracker_sweep(name);
 	r = segments_find(f->major, f->minor, &k->segments, &err);
 	if (r == 0)
@@ -304,26 +172,11 @@ static int retrack(struct keeper *k, struct error *err)
 	return error_why(err, "%s", s->reason);
 }
 
-/* ---- holding the source still ---- */
+/* ---- giving the source back ---- */
 
 static void phase(struct keeper *k, enum keeper_phase p)
 {
 	k->maps.shared->phase = p;
-}
-
-static void let_go(struct keeper *k)
-{
-	struct maps_shared *s = k->maps.shared;
-
-	s->used_holds = 0;
-	if (k->freeze_fd >= 0) {
-		(void)ioctl(k->freeze_fd, FITHAW, 0);
-		(void)close(STEAL_FD(k->freeze_fd));
-	}
-	if (k->excl_fd >= 0)
-		(void)close(STEAL_FD(k->excl_fd));
-	s->mount[0] = '\0';
-	s->hold = HOLD_NONE;
 }
 
 static void send_msg(struct keeper *k, uint32_t type, uint32_t id, void *msg)
@@ -374,11 +227,11 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 
 	hook_kill(&k->hook, "the move was rolled back");
 	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
-		(void)keeper_write_blocks(k->config.facts.path, s->size,
-			s->saved, s->n_saved, false, NULL);
+		(void)blocks_write(k->config.facts.path, s->size, s->saved,
+			s->n_saved, false, NULL);
 	s->n_saved = 0;
 	phase(k, KEEPER_RELEASING);
-	let_go(k);
+	hold_release(&k->hold, k->maps.shared);
 	k->armed = k->quiesced = false;
 	run_hooks(k, k->arm.rollback,
 		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
@@ -417,171 +270,23 @@ static void hooks_done(struct keeper *k)
 		send_msg(k, MSG_HOOKS_RESULT, id, &m);
 }
 
-static int hold_mounted(struct keeper *k, const struct mount_info *mount,
-	struct msg_held *ret, struct error *err)
+/* ---- holding it still ---- */
+
+static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 {
-	struct maps_shared *s = k->maps.shared;
-	CLEANUP_CLOSE int fd =
-		open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t t = clock_ms();
-
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(err, -errno, "open %s", mount->point);
-	if (st.st_dev != makedev(mount->major, mount->minor) &&
-		mount->major != 0) {
-		error_set(err, -EBUSY, "freeze %s", mount->point);
-		return error_why(err, "another filesystem is mounted over it");
-	}
-	if (syncfs(fd) < 0)
-		return error_set(err, -errno, "sync %s", mount->point);
-	ret->sync_ms = clock_ms() - t;
-	(void)snprintf(s->mount, sizeof(s->mount), "%s", mount->point);
-	phase(k, KEEPER_HOLDING);
-	t = clock_ms();
-	if (ioctl(fd, FIFREEZE, 0) < 0) {
-		int e = -errno;
-
-		s->mount[0] = '\0';
-		phase(k, KEEPER_QUIESCED);
-		error_set(err, e, "freeze %s", mount->point);
-		if (e == -EBUSY)
-			return error_why(err, "it is frozen already");
-		return e;
-	}
-	ret->freeze_ms = clock_ms() - t;
-	k->freeze_fd = STEAL_FD(fd);
-	ret->kind = HOLD_FROZEN;
-	(void)snprintf(ret->mount, sizeof(ret->mount), "%s", mount->point);
-	return 0;
-}
-
-static int hold_unmounted(struct keeper *k, const struct volume_facts *now,
-	struct msg_held *ret, struct error *err)
-{
-	const struct volume_facts *f = &k->config.facts;
-	struct stat st;
-
-	if (now->writers > 0) {
-		error_set(err, -EBUSY, "hold %s", f->path);
-		error_why(err, "%s still has it open for writing", now->writer);
-		return error_todo(err, "stop it in the quiesce hook");
-	}
-	if (f->kind == VOLUME_FILE) {
-		if (stat(f->path, &st) < 0)
-			return error_set(err, -errno, "look at %s", f->path);
-		k->held_ctime = st.st_ctim;
-	} else {
-		k->excl_fd = open(f->path, O_RDWR | O_EXCL | O_CLOEXEC);
-		if (k->excl_fd < 0 && errno == EROFS)
-			k->excl_fd =
-				open(f->path, O_RDONLY | O_EXCL | O_CLOEXEC);
-		if (k->excl_fd < 0) {
-			error_set(err, -errno, "hold %s", f->path);
-			if (errno != EBUSY)
-				return err->code;
-			error_why(err, "something still uses it (perhaps a "
-				       "mount in another namespace)");
-			return error_todo(
-				err, "stop what uses it in the quiesce hook");
-		}
-		/* What was written to the raw device may still be in its page
-		 * cache: our own open kept the last close from syncing it. */
-		if (fsync(k->excl_fd) < 0)
-			return error_set(err, -errno, "sync %s", f->path);
-	}
-	ret->kind = HOLD_UNMOUNTED;
-	return 0;
-}
-
-static void sync_node(const char *path)
-{
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	/* What fails here fails in the reads and proofs that follow. */
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISBLK(st.st_mode))
-		(void)fsync(fd);
-}
-
-/* Buffered writes to the raw device, and to its partitions, which have caches
- * of their own. Not sync(2): it would wait for every other filesystem. */
-static void sync_raw(const struct volume_facts *now)
-{
-	char folder[64], path[512];
-	struct dirent *e;
-	DIR *d;
-
-	sync_node(now->path);
-	(void)snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u",
-		now->major, now->minor);
-	d = opendir(folder);
-	while (d && (e = readdir(d))) {
-		(void)snprintf(path, sizeof(path), "%s/%s/partition", folder,
-			e->d_name);
-		if (e->d_name[0] == '.' || access(path, F_OK) < 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "/dev/%s", e->d_name);
-		sync_node(path);
-	}
-	if (d)
-		(void)closedir(d);
-}
-
-/* One filesystem can be held, not several. */
-static int check_mounts(const struct volume_facts *now, struct error *err)
-{
-	for (uint32_t i = 1; i < now->n_mounts; i++) {
-		if (now->mounts[i].major == now->mounts[0].major &&
-			now->mounts[i].minor == now->mounts[0].minor)
-			continue;
-		error_set(err, -EBUSY, "hold %s", now->path);
-		return error_why(err,
-			"several filesystems on it are mounted, on %s and %s",
-			now->mounts[0].point, now->mounts[i].point);
-	}
-	return 0;
-}
-
-static int hold(struct keeper *k, struct msg_held *ret, struct error *err)
-{
-	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
 	int r;
 
-	if (!now)
-		return error_set(err, -ENOMEM, "hold the source");
 	if (k->maps.shared->phase != KEEPER_QUIESCED) {
 		error_set(err, -EBUSY, "hold the source");
 		return error_why(err, "the cutover is no longer under way: %s",
 			k->state.reason);
 	}
-	r = probe_use(k->config.facts.path, now, err);
-	if (r < 0)
-		return r;
-	if (now->size != k->maps.shared->size) {
-		error_set(err, -EINVAL, "hold %s", now->path);
-		return error_why(err, "its size changed since the move began");
-	}
-	r = check_mounts(now, err);
-	if (r < 0)
-		return r;
-	if (now->kind == VOLUME_BLOCK)
-		sync_raw(now);
-	if (now->n_mounts > 0)
-		r = hold_mounted(k, &now->mounts[0], ret, err);
-	else
-		r = hold_unmounted(k, now, ret, err);
+	r = hold_take(&k->hold, k->config.facts.path, k->maps.shared, ret, err);
 	/* Renewals lay unread while this took its time. */
 	k->lease = clock_ms() + k->arm.lease_ms;
-	if (r == 0)
-		r = probe_use(k->config.facts.path, now, err);
 	if (r < 0)
 		return r;
-	k->held_written = now->written;
 	k->held_tracking = k->maps.shared->tracking != 0;
-	k->maps.shared->used_holds = 0;
-	k->maps.shared->hold = ret->kind;
 	phase(k, KEEPER_HELD);
 	return 0;
 }
@@ -617,7 +322,6 @@ static int check_still(struct keeper *k, struct error *err)
 {
 	const struct volume_facts *f = &k->config.facts;
 	struct maps_shared *s = k->maps.shared;
-	struct stat st;
 	int r;
 
 	if (s->phase != KEEPER_HELD) {
@@ -625,43 +329,15 @@ static int check_still(struct keeper *k, struct error *err)
 		return error_why(err, "the source is no longer held: %s",
 			k->state.reason);
 	}
-	if (s->hold == HOLD_FROZEN) {
-		/* Frozen already is what this must say. */
-		if (ioctl(k->freeze_fd, FIFREEZE, 0) == 0) {
-			(void)ioctl(k->freeze_fd, FITHAW, 0);
-			(void)close(STEAL_FD(k->freeze_fd));
-			error_set(err, -EBUSY, "commit");
-			return error_why(err, "somebody thawed %s", s->mount);
-		}
-		if (errno != EBUSY)
-			return error_set(err, -errno, "check the freeze");
-	} else if (f->kind == VOLUME_FILE) {
-		if (stat(f->path, &st) < 0)
-			return error_set(err, -errno, "look at %s", f->path);
-		if (st.st_ctim.tv_sec != k->held_ctime.tv_sec ||
-			st.st_ctim.tv_nsec != k->held_ctime.tv_nsec) {
-			error_set(err, -EBUSY, "commit");
-			return error_why(err, "%s was written", f->path);
-		}
-	}
+	r = hold_check(&k->hold, f, s, err);
+	if (r < 0)
+		return r;
 	if (k->held_tracking && !s->tracking) {
 		error_set(err, -EBUSY, "commit");
 		return error_why(
 			err, "the tracker was lost since: %s", s->reason);
 	}
-	if (!s->tracking) {
-		CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
-
-		if (!now)
-			return error_set(err, -ENOMEM, "commit");
-		r = probe_use(f->path, now, err);
-		if (r < 0)
-			return r;
-		if (now->written != k->held_written) {
-			error_set(err, -EBUSY, "commit");
-			return error_why(err, "%s was written", f->path);
-		}
-	} else {
+	if (s->tracking) {
 		r = settle(k, false, SETTLE_MS, err);
 		/* Other partitions of the disk may be busy. */
 		if (r == -EAGAIN)
@@ -696,11 +372,13 @@ static int commit(
 			s->hold == HOLD_FROZEN ? "mounted" : "not mounted");
 	}
 	if (m->fence == FENCE_SIGNATURE) {
-		r = read_blocks(path, s->size, m, s, err);
+		s->n_saved = 0;
+		r = blocks_read(path, s->size, m, s->saved, err);
 		if (r < 0)
 			return r;
+		s->n_saved = m->n;
 		phase(k, KEEPER_FENCING);
-		r = keeper_write_blocks(
+		r = blocks_write(
 			path, s->size, s->saved, s->n_saved, true, err);
 		if (r < 0)
 			return r;
@@ -709,29 +387,6 @@ static int commit(
 	phase(k, KEEPER_COMMITTED);
 	k->armed = false;
 	return 0;
-}
-
-/* Writes a block back if it was removed; a block that is there is newer. */
-static int put_back(const char *path, uint64_t size, const struct msg_block *b,
-	struct error *err)
-{
-	static const uint8_t zeros[SIGNATURE_BLOCK];
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	CLEANUP_FREE void *buf = NULL;
-	ssize_t n;
-
-	if (fd < 0)
-		return error_set(err, -errno, "open %s", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "read %s", path);
-	n = b->n <= SIGNATURE_BLOCK && b->offset <= size
-		    ? io_pread_all(fd, buf, b->n, b->offset)
-		    : -ERANGE;
-	if (n != (ssize_t)b->n)
-		return error_set(err, n < 0 ? (int)n : -EIO, "read %s", path);
-	if (memcmp(buf, zeros, b->n) != 0)
-		return 0;
-	return keeper_write_blocks(path, size, b, 1, false, err);
 }
 
 /* After commit, knowingly: put everything back. Also for a keeper that was
@@ -743,21 +398,16 @@ static int unfence(
 	int r;
 
 	for (uint32_t i = 0; i < m->n; i++) {
-		r = put_back(k->config.facts.path, s->size, &m->v[i], err);
+		r = blocks_put_back(
+			k->config.facts.path, s->size, &m->v[i], err);
 		if (r < 0)
 			return r;
 	}
 	s->n_saved = 0;
-	if (k->freeze_fd < 0 && m->mount[0]) {
-		/* Frozen by a keeper that is no more. */
-		CLEANUP_CLOSE int fd =
-			open(m->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (fd >= 0)
-			(void)ioctl(fd, FITHAW, 0);
-	}
+	if (k->hold.freeze_fd < 0 && m->mount[0])
+		hold_thaw(m->mount);
 	phase(k, KEEPER_RELEASING);
-	let_go(k);
+	hold_release(&k->hold, k->maps.shared);
 	return 0;
 }
 
@@ -853,7 +503,7 @@ static void request(struct keeper *k, const struct frame *f)
 			k->lease = clock_ms() + in.renew.lease_ms;
 		break;
 	case MSG_HOLD:
-		r = hold(k, &held, &err);
+		r = take_hold(k, &held, &err);
 		if (r == 0) {
 			send_msg(k, MSG_HELD, f->id, &held);
 			return;
@@ -893,7 +543,7 @@ static void request(struct keeper *k, const struct frame *f)
 			error_why(&err, "the move is committed");
 			break;
 		}
-		let_go(k);
+		hold_release(&k->hold, k->maps.shared);
 		k->ending = true;
 		break;
 	default:
@@ -1038,8 +688,7 @@ static void loop(struct keeper *k)
 		(void)channel_flush(k->channel, true);
 }
 
-/* The keeper's whole life. */
-static int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
+int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 {
 	static struct keeper k;
 	pthread_t thread;
@@ -1047,7 +696,7 @@ static int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 
 	k.config = *c;
 	k.listen_fd = listen_fd;
-	k.conn = k.freeze_fd = k.excl_fd = -1;
+	k.conn = k.hold.freeze_fd = k.hold.excl_fd = -1;
 	k.hook.done = true;
 	k.hook.out = -1;
 	k.alone_since = clock_ms();
@@ -1071,152 +720,8 @@ static int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	(void)close(ready);
 	loop(&k);
 	(void)pthread_join(thread, NULL);
-	let_go(&k);
+	hold_release(&k.hold, k.maps.shared);
 	tracker_stop(k.tracker);
 	maps_close(&k.maps);
 	return 0;
-}
-
-/* Forks the keeper, away from the agent's session and descriptors. */
-static int make_keeper(const struct keeper_config *c,
-	const struct sockaddr_un *name, socklen_t name_n, struct error *err)
-{
-	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int ready[2], status;
-	char byte;
-	pid_t pid;
-
-	if (fd < 0 || bind(fd, (const void *)name, name_n) < 0)
-		return error_set(err, -errno, "make the keeper's socket");
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		return error_set(err, -errno, "start the keeper");
-	pid = fork();
-	if (pid < 0) {
-		(void)close(ready[0]);
-		(void)close(ready[1]);
-		return error_set(err, -errno, "start the keeper");
-	}
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		/* Twice, so that it is nobody's child. */
-		if (setsid() < 0 || fork() != 0)
-			_exit(0);
-		(void)prctl(PR_SET_NAME, "rehost-keeper");
-		(void)chdir("/");
-		for (int i = 0; i < 3; i++)
-			(void)dup2(null, i);
-		/* Not close_range(2): Linux 5.9 is newer than some sources. */
-		for (int i = 3; i < 1024; i++)
-			if (i != fd && i != ready[1])
-				(void)close(i);
-		(void)signal(SIGHUP, SIG_IGN);
-		(void)signal(SIGPIPE, SIG_IGN);
-		byte = (char)keeper_main(c, fd, ready[1]);
-		/* Nobody reads it once the keeper was ready. */
-		_exit(byte && io_write_all(ready[1], &byte, 1) < 0);
-	}
-	(void)waitpid(pid, &status, 0);
-	(void)close(ready[1]);
-	if (io_read_all(ready[0], &byte, 1) < 0)
-		byte = ECHILD;
-	(void)close(ready[0]);
-	return byte ? error_set(err, -byte, "start the keeper") : 0;
-}
-
-static int receive_maps(int fd, struct maps *ret)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *c;
-	int maps_fd, r;
-
-	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1)
-		return -ECONNRESET;
-	c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -EPROTO;
-	memcpy(&maps_fd, CMSG_DATA(c), sizeof(int));
-	r = maps_attach(maps_fd, ret);
-	if (r < 0)
-		(void)close(maps_fd);
-	return r;
-}
-
-int keeper_attach(const struct keeper_config *c, bool make,
-	struct keeper_link *ret, struct error *err)
-{
-	struct keeper_link l = {.fd = -1, .maps.fd = -1};
-	CLEANUP_CLOSE int fd = -1;
-	struct timeval tv = {.tv_sec = 20};
-	struct sockaddr_un name;
-	socklen_t name_n = socket_name(c->key, &name);
-	struct ucred cred;
-	socklen_t n = sizeof(cred);
-	int r;
-
-	for (int i = 0; i < 2; i++) {
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (fd < 0)
-			return error_set(err, -errno, "reach the keeper");
-		if (connect(fd, (const void *)&name, name_n) == 0)
-			break;
-		(void)close(STEAL_FD(fd));
-		if (i > 0 || !make) {
-			char instance[64];
-
-			/* What a killed one may have left. */
-			instance_name(c->key, instance);
-			(void)tracker_sweep(instance);
-			error_set(err, -ENOENT, "reach the keeper");
-			return error_why(err, "there is none for this move");
-		}
-		r = make_keeper(c, &name, name_n, err);
-		if (r < 0)
-			return r;
-		l.fresh = true;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
-		cred.uid != geteuid()) {
-		error_set(err, -EPERM, "trust the keeper");
-		return error_why(err, "its socket belongs to another user");
-	}
-	l.pid = cred.pid;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	r = io_write_all(fd, c->key, KEY_SIZE);
-	if (r == 0)
-		r = receive_maps(fd, &l.maps);
-	if (r == 0)
-		r = channel_new(fd, fd, FROM_KEEPER, &l.channel);
-	if (r < 0) {
-		maps_close(&l.maps);
-		error_set(err, r, "attach to the keeper");
-		if (r == -EPROTO) {
-			error_why(
-				err, "it was made by another build of rehost");
-			error_todo(err, "resume with that build, or abort");
-		}
-		return r;
-	}
-	l.fd = STEAL_FD(fd);
-	*ret = l;
-	return 0;
-}
-
-void keeper_detach(struct keeper_link *l)
-{
-	channel_free(l->channel);
-	l->channel = NULL;
-	maps_close(&l->maps);
-	if (l->fd >= 0)
-		(void)close(STEAL_FD(l->fd));
 }

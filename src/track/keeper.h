@@ -60,9 +60,12 @@ void keeper_detach(struct keeper_link *l);
  * the volume's. Returns true when the source is not committed. */
 bool keeper_undo(struct maps *m, const char *path, bool unacknowledged);
 
-/* Writes blocks to a volume with O_DIRECT and O_SYNC, each inside size; zero
- * writes zeros over them instead of their content. */
-int keeper_write_blocks(const char *path, uint64_t size,
-	const struct msg_block *v, uint32_t n, bool zero, struct error *err);
+/* The keeper's whole life, in a process of its own: serves what listen_fd,
+ * which it listens on, brings, after one byte to ready. Returns a positive
+ * errno when it could not begin. */
+int keeper_main(const struct keeper_config *c, int listen_fd, int ready);
+
+/* The tracefs instance of the keeper with this key. */
+void keeper_instance_name(const uint8_t key[KEY_SIZE], char buf[64]);
 
 #endif

@@ -30,6 +30,7 @@
 
 #define BASELINE_TRIES 200
 #define SETTLE_MIN_MS 100
+#define BUSY_MS 200 /* a disk that moves for so long will not stop */
 
 /* What a disk's stat says, in sectors (Documentation/block/stat.rst). */
 struct count {
@@ -314,8 +315,8 @@ int tracker_settle(
 	struct tracker *t, bool live, unsigned timeout_ms, struct error *err)
 {
 	struct count now[DISKS_MAX], last[DISKS_MAX], after[DISKS_MAX];
-	uint64_t end = clock_ms() + MAX(timeout_ms, (unsigned)SETTLE_MIN_MS);
-	uint64_t moved = 0;
+	uint64_t start = clock_ms(), moved = 0;
+	uint64_t end = start + MAX(timeout_ms, (unsigned)SETTLE_MIN_MS);
 	bool met_before = false;
 
 	for (unsigned i = 0;; i++) {
@@ -340,7 +341,8 @@ int tracker_settle(
 		if (i > 0 && !same_counts(t, now, last))
 			moved = clock_ms();
 		memcpy(last, now, sizeof(last));
-		if (clock_ms() >= end)
+		/* Others write to the disk: waiting would not help. */
+		if (clock_ms() >= end || (!live && moved > start + BUSY_MS))
 			break;
 		clock_sleep_ms(i < 10 ? 1 : 5);
 	}

@@ -106,8 +106,9 @@ int tracker_collect(struct tracker *t, struct error *err);
  * the count held at the beginning was seen; a loss that is smaller than what
  * was written during the call may then be found only by a later one. 0,
  * -ENODATA when lost (also when the sums do not meet within timeout_ms while
- * the count stands still), -EAGAIN when the count kept moving until
- * timeout_ms. timeout_ms is at least 100. Opens nothing. */
+ * the count stands still), -EAGAIN when the count kept moving, without live
+ * for a fifth of a second only: then others write to the disk as well, and
+ * waiting would not help. timeout_ms is at least 100. Opens nothing. */
 int tracker_settle(
 	struct tracker *t, bool live, unsigned timeout_ms, struct error *err);
 

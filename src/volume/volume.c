@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 static void fill(struct volume *v, const struct volume_facts *f, uint64_t size)
 {
@@ -107,7 +108,8 @@ int volume_create(const char *path, uint64_t size, struct error *err)
 		return error_set(err, -errno, "create %s", path);
 	if (ftruncate(fd, (off_t)size) < 0)
 		return error_set(err, -errno, "set the size of %s", path);
-	return 0;
+	r = io_sync_folder(path);
+	return r < 0 ? error_set(err, r, "create %s", path) : 0;
 }
 
 void volume_close(struct volume *v)

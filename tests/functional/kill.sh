@@ -7,14 +7,13 @@
 # acknowledged is on the target in the end; two copies are never live at once.
 . "$(dirname "$0")/lib.sh"
 
-all_who="controller source target keeper ssh"
 some="inspect.before:source inspect.after:controller prepare.before:target
 	prepare.after:keeper seed.before:ssh seed.after:target
 	follow.before:keeper follow.after:controller quiesce.before:source
-	quiesce.after:keeper quiesce.after:controller finish.after:target
+	quiesce.after:keeper quiesce.after:controller quiesce.after:hook finish.after:target
 	verify.before:ssh verify.after:source commit.before:keeper
 	commit.before:controller commit.after:controller commit.after:keeper
-	activate.before:target activate.after:ssh settle.before:source
+	activate.before:target activate.after:ssh activate.after:hook settle.before:source
 	settle.after:controller"
 
 # The writer appends numbers. What is in /run/acked was fsynced before.
@@ -28,8 +27,9 @@ while :; do
 done'
 # Runs before the source is given back, ends when it stands; and so on: what is
 # between is when a side may be live.
-start_writer='echo $(date +%s%N) source on >>/root/witness
-	setsid /root/writer </dev/null >/dev/null 2>&1 & echo $! >/run/writer'
+start_writer='pgrep -g "$(cat /run/writer 2>/dev/null || echo none)" >/dev/null 2>&1 || {
+	echo $(date +%s%N) source on >>/root/witness
+	setsid /root/writer </dev/null >/dev/null 2>&1 & echo $! >/run/writer; }'
 stop_writer='w=$(cat /run/writer)
 	kill -s KILL -- -$w 2>/dev/null
 	while pgrep -g $w >/dev/null; do sleep 0.01; done
@@ -40,9 +40,11 @@ activate='echo $(date +%s%N) target on >>/root/witness
 deactivate='! mountpoint -q /data || umount /data &&
 	echo $(date +%s%N) target off >>/root/witness'
 
+# committed POINT:WHO: is there no way back by itself?
 committed() {
 	case $1 in
-	commit.after | activate.* | settle.*) true ;;
+	activate.*:hook) false ;;
+	commit.after:* | activate.* | settle.*) true ;;
 	*) false ;;
 	esac
 }
@@ -112,24 +114,32 @@ one() { # POINT WHO
 	if ((got == 0)); then
 		# It got over it by itself.
 		[[ $state == "target done" ]] || fail "exit 0, and $state"
-	elif ! committed "$point"; then
+	elif ! committed "$point:$who"; then
 		# Only the keeper can tell how it went once the question is out.
 		[[ $state == none || $state == source\ * ||
 			$point == commit.before ]] ||
 			fail "before commit, and $state"
 		wait_for 20 acks_go_on
-		on_sh new '! [ -f /root/witness ]' || fail "activated"
+		[[ $point:$who == activate.*:hook ]] ||
+			on_sh new '! [ -f /root/witness ]' || fail "activated"
 		# A proved replica is made whole just before the commit; with
 		# nobody there it stays so until it is opened again.
 		case $point:$who in
-		verify.after:[ct]* | commit.before:[ct]*) ;;
+		verify.after:[ct]* | commit.before:[ct]* | activate.*) ;;
 		*) expect_exit 2 on new blkid -p /dev/vdb ;;
 		esac
 	else
 		[[ $state != source\ * ]] || fail "committed, and $state"
 		expect_exit 1 acks_go_on
 	fi
-	if [[ $state == none ]]; then
+	if [[ $point:$who == activate.*:hook ]]; then
+		# Done and undone: what comes now is another move.
+		[[ $state == "source rolled-back" ]] || fail "hook, and $state"
+		on_sh new 'blkdiscard -f /dev/vdb; rm -f /root/witness'
+		on_sh old 'sed -i 1q /root/witness'
+		name+=again
+		expect_exit 0 timeout 100 "${move[@]}" --name "$name"
+	elif [[ $state == none ]]; then
 		expect_exit 0 timeout 100 "${move[@]}" --name "$name"
 	elif [[ $state != *done ]]; then
 		NO_F=1 expect_exit 0 rehost_run resume "$name"
@@ -165,19 +175,23 @@ say "every phase has its points"
 points=$("$REHOST" --kill-points)
 while read -r phase; do
 	for point in "$phase.before" "$phase.after"; do
-		grep -qxF "$point" <<<"$points" || fail "there is no $point"
+		grep -q "^$point controller source target keeper ssh" \
+			<<<"$points" || fail "there is no $point"
 		[[ $some == *"$phase."* ]] || fail "$phase is not tried"
 	done
+	! grep -q "^$phase.after .*hook" <<<"$points" ||
+		[[ $some == *"$phase.after:hook"* ]] ||
+		fail "the hook of $phase is not tried"
 done < <(sed -n 's/.*\[PHASE_.*\] = "\(.*\)",/\1/p' \
 	"$top/src/move/phase.c")
 
 if [[ -n ${KILL_ALL-} ]]; then
 	some=
-	for point in $points; do
-		for who in $all_who; do
+	while read -r point victims; do
+		for who in $victims; do
 			some+=" $point:$who"
 		done
-	done
+	done <<<"$points"
 fi
 for x in ${KILL_ONLY:-$some}; do
 	one "${x%:*}" "${x#*:}"

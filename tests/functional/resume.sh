@@ -130,8 +130,8 @@ say "a target that is full, and has room again"
 on_sh old 'umount /data; truncate -s 0 /root/img; truncate -s 80M /root/img
 	head -c 60M /dev/urandom | dd of=/root/img conv=notrunc status=none'
 on_sh new 'mkdir -p /small; mount -t tmpfs -o size=100M small /small'
-rehost_start copy --name full --bwlimit 16M old:/root/img new:/small/img
-wait_for 30 sent_is full $((40 * mib))
+rehost_start copy --name full --bwlimit 6M old:/root/img new:/small/img
+wait_for 30 sent_is full $((20 * mib))
 on_sh new 'head -c 80M /dev/zero >/small/other 2>/dev/null || :'
 rehost_wait 60 4
 expect_out 'new: cannot .*: No space left on device'

@@ -188,6 +188,23 @@ expect_exit 1 on old pgrep -f 'sleep 471[12]'
 NO_F=1 rehost_run abort hangs >/dev/null 2>&1 || :
 expect_clean old hangs
 
+say "a cutover that would take longer than the budget waits, and says so"
+fresh
+rehost_start move --name tight --freeze --cutover wait --downtime 1ms \
+	--activate 'touch /run/active' old:/dev/vdb new:/dev/vdb
+wait_for 30 status_is tight .progress.phase follow
+NO_F=1 expect_exit 0 rehost_run cutover tight
+wait_for 30 grep -q 'more than the budget of 1 ms: the cutover waits' \
+	"$dir/log/rehost.$rehost_n.log"
+status_is tight .live source || fail "it was cut"
+NO_F=1 expect_exit 0 rehost_run pause tight
+rehost_wait 30 4
+NO_F=1 expect_exit 0 rehost_run resume --downtime 30s --cutover auto \
+	tight
+NO_F=1 expect_exit 0 rehost_run confirm tight
+on new rm /run/active
+expect_clean old tight
+
 say "the budget is missed: the source runs on"
 fresh
 # What the last writers leave behind takes some seconds on this link.

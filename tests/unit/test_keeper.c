@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "track/blocks.h"
 #include "track/keeper.h"
 #include "volume/probe.h"
 
@@ -778,8 +779,8 @@ static void test_fence_undone(void **state)
 	memcpy(saved->data, before, 4096);
 	t.link.maps.shared->n_saved = 1;
 	t.link.maps.shared->phase = KEEPER_FENCING;
-	assert_int_equal(keeper_write_blocks(t.device.path, t.device.size,
-				 saved, 1, true, &err),
+	assert_int_equal(blocks_write(t.device.path, t.device.size, saved, 1,
+				 true, &err),
 		0);
 	assert_int_equal(release(true, NULL), 0);
 	read_blocks(after);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What other commands do with a move that nobody controls. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "move/steps.h"
+
+static bool is_over(const struct move *m)
+{
+	return strcmp(m->row.state, "confirmed") == 0 ||
+	       (strcmp(m->row.live, "source") == 0 &&
+		       strcmp(m->row.state, "running") != 0 &&
+		       strcmp(m->row.state, "paused") != 0);
+}
+
+int move_abort(struct move *m, struct error *err)
+{
+	struct error why = {0};
+
+	if (move_settle_commit(m, err) < 0)
+		return EXIT_ACT_NOW;
+	if (move_committed(m)) {
+		error_set(err, -EINVAL, "abort %s", m->row.name);
+		error_why(err, "it is committed");
+		error_todo(err, "rehost rollback %s", m->row.name);
+		return EXIT_REFUSED;
+	}
+	if (move_connect_both(m, &why) < 0 || ALL(m, recover, &why) < 0 ||
+		ALL(m, settle, &why) < 0)
+		move_note(m, "left-behind",
+			"%s%s%s; what is left there cleans up by itself within "
+			"%llu s",
+			why.host, why.host[0] ? ": " : "", why.why,
+			(unsigned long long)m->options.linger_ms / 1000);
+	move_set_state(m, "rolled-back", "source");
+	if (move_save(m, true, err) < 0)
+		return EXIT_REFUSED;
+	return EXIT_DONE;
+}
+
+int move_rollback(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r;
+
+	if (move_settle_commit(m, err) < 0)
+		return EXIT_ACT_NOW;
+	if (!move_committed(m)) {
+		if (!is_over(m))
+			return move_abort(m, err);
+		error_set(err, -EINVAL, "roll %s back", m->row.name);
+		error_why(err, "the source lives already");
+		return EXIT_REFUSED;
+	}
+	if (strcmp(m->row.state, "confirmed") == 0) {
+		error_set(err, -EINVAL, "roll %s back", m->row.name);
+		error_why(err, "it is confirmed");
+		return EXIT_REFUSED;
+	}
+	r = move_connect(m, TARGET, err);
+	if (r == 0)
+		r = ALL(m, deactivate, err);
+	if (r < 0) {
+		error_todo(err, "make sure that the target is stopped and can "
+				"be reached, then try again; the source stays "
+				"fenced");
+		move_set_state(m, "failed", "none");
+		(void)move_save(m, true, &why);
+		return EXIT_ACT_NOW;
+	}
+	(void)snprintf(m->row.live, sizeof(m->row.live), "none");
+	(void)move_save(m, true, &why);
+	r = move_connect(m, SOURCE, err);
+	if (r == 0)
+		r = ALL(m, unfence, err);
+	if (r < 0)
+		return EXIT_ACT_NOW;
+	move_set_state(m, "rolled-back", "source");
+	r = move_save(m, true, err);
+	if (ALL(m, settle, &why) < 0)
+		move_note(m, "left-behind", "%s: %s", why.what, why.why);
+	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int move_confirm(struct move *m, struct error *err)
+{
+	if (strcmp(m->row.state, "done") != 0 ||
+		strcmp(m->row.live, "none") == 0) {
+		error_set(err, -EINVAL, "confirm %s", m->row.name);
+		error_why(err, "it is %s, and %s is live", m->row.state,
+			m->row.live);
+		return EXIT_REFUSED;
+	}
+	if (move_committed(m) &&
+		(move_connect_both(m, err) < 0 || ALL(m, settle, err) < 0))
+		return EXIT_REFUSED;
+	move_set_state(m, "confirmed", NULL);
+	return move_save(m, true, err) < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int move_check(struct move *m, struct error *err)
+{
+	uint64_t differ = 0, d;
+	int r;
+
+	if (move_settle_commit(m, err) < 0)
+		return EXIT_ACT_NOW;
+	if (move_committed(m) || is_over(m)) {
+		/* The sides go their own ways; what was proved is kept. */
+		bool ok = json_is_true(json_object_get(
+			json_object_get(m->report, "proof"), "ok"));
+
+		move_note(m, "proof",
+			ok ? "the replica was proved at the cut"
+			   : "the replica was not proved");
+		return ok ? EXIT_DONE : EXIT_DIFFERENT;
+	}
+	r = move_connect_both(m, err);
+	/* Without the keeper nothing tells damage from change. */
+	if (r == 0)
+		r = ALL(m, attach, err);
+	if (r == 0)
+		r = ALL(m, inspect, err);
+	if (r == 0)
+		r = ALL(m, prepare, err);
+	for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
+		r = m->parts[i].ops->check(&m->parts[i], &d, err);
+		differ += r == 0 ? d : 0;
+	}
+	if (r < 0)
+		return EXIT_REFUSED;
+	move_note(m, "verified",
+		differ ? "%llu bytes differ on the target that nothing "
+			 "explains; the next round mends them"
+		       : "both sides hold the same (%llu bytes differ)",
+		(unsigned long long)differ);
+	return differ ? EXIT_DIFFERENT : EXIT_DONE;
+}

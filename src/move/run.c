@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A move on its way: rounds, the cutover, the commit, and how a run ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "move/steps.h"
+
+#define CUT_TRIES 3
+
+/* ---- following ---- */
+
+static void add_backlog(struct backlog *sum, const struct backlog *b)
+{
+	sum->bytes += b->bytes;
+	sum->unproved += b->unproved;
+	sum->rate += b->rate;
+	sum->dirty_rate += b->dirty_rate;
+	sum->forecast_ms += b->forecast_ms;
+	sum->known = sum->known && b->known;
+}
+
+/* Is waiting for the next round worth its time? What is proved now need not be
+ * proved while the source stands still. */
+static bool improving(const struct backlog *before, const struct backlog *now)
+{
+	return !before->known || now->unproved < before->unproved / 10 * 9;
+}
+
+/* Rounds until it is time to cut. */
+static int follow(struct move *m, struct error *err)
+{
+	const struct options *o = &m->options;
+	struct backlog last = {0};
+	bool told = false;
+	unsigned slow = 0;
+	int r = move_enter(m, PHASE_FOLLOW, err);
+
+	for (;;) {
+		struct backlog sum = {.known = true};
+		bool ready, better;
+
+		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
+			struct backlog b = {0};
+
+			r = m->parts[i].ops->follow(&m->parts[i], &b, err);
+			add_backlog(&sum, &b);
+		}
+		if (r < 0)
+			return r;
+		m->progress.backlog = sum;
+		m->progress.total = MAX(m->progress.total,
+			m->done_base + sum.bytes + sum.unproved);
+		r = move_save(m, false, err);
+		if (r < 0)
+			return r;
+		better = improving(&last, &sum);
+		ready = sum.known && sum.forecast_ms <= o->downtime_ms;
+		if (ready && (m->want_cutover || (!o->wait && !better)))
+			break;
+		/* A copy has no budget that it could miss. */
+		if (o->copy && slow >= 3)
+			break;
+		slow = !better && last.known && sum.bytes >= last.bytes &&
+				       !ready
+			       ? slow + 1
+			       : 0;
+		last = sum;
+		if (slow == 3)
+			move_note(m, "not-converging",
+				"the source writes %llu bytes a second, the "
+				"target takes %llu: at this rate the outage "
+				"would be %llu ms, more than the budget of "
+				"%llu ms; raise --downtime or --bwlimit, or "
+				"write less",
+				(unsigned long long)sum.dirty_rate,
+				(unsigned long long)sum.rate,
+				(unsigned long long)sum.forecast_ms,
+				(unsigned long long)o->downtime_ms);
+		if (m->want_cutover && !ready && !better && !told) {
+			told = true;
+			move_note(m, "cutover-waits",
+				"the outage would be %llu ms, more than the "
+				"budget of %llu ms: the cutover waits until it "
+				"fits; or pause, and resume with a larger "
+				"--downtime",
+				(unsigned long long)sum.forecast_ms,
+				(unsigned long long)o->downtime_ms);
+		}
+		/* With little to do, there is no hurry. */
+		r = session_idle(&m->session,
+			!better && (ready || sum.bytes == 0) ? 500 : 1, err);
+		if (r < 0)
+			return r;
+	}
+	m->forecast_ms = m->progress.backlog.forecast_ms;
+	return move_leave(m, err);
+}
+
+/* ---- the cutover ---- */
+
+static int undo_cut(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r;
+
+	m->session.lease_ms = 0;
+	if (!m->quiesced)
+		return 0;
+	m->quiesced = false;
+	m->interruptible = false;
+	r = ALL(m, rollback, &why);
+	m->interruptible = true;
+	if (r < 0)
+		move_note(m, "rollback",
+			"%s: could not be asked to give the source back (%s); "
+			"the keeper does so by itself",
+			m->session.host[SOURCE].peer.name, why.why);
+	(void)err;
+	return r;
+}
+
+static void note_downtime(struct move *m)
+{
+	uint64_t total = clock_ms() - m->cut_at;
+
+	/* The process that cut is gone, and with it when that was. */
+	if (m->cut_at == 0)
+		return;
+	move_set(m, "downtime_ms", "total", (int64_t)total);
+	move_set(m, "downtime_ms", "hooks", (int64_t)m->hooks_ms);
+	move_set(m, "downtime_ms", "own",
+		(int64_t)(total > m->hooks_ms ? total - m->hooks_ms : 0));
+	move_set(m, "downtime_ms", "forecast", (int64_t)m->forecast_ms);
+}
+
+/* Quiesce to verify. Everything that fails here gives the source back. */
+static int cut(struct move *m, struct error *err)
+{
+	uint64_t own;
+	int r;
+
+	m->cut_at = clock_ms();
+	m->hooks_ms = 0;
+	m->quiesced = true;
+	m->session.lease_ms = (uint32_t)m->options.lease_ms;
+	m->session.renew_at = clock_ms() + m->options.lease_ms / 6;
+	r = RUN(m, PHASE_QUIESCE, quiesce, err);
+	if (r == 0)
+		r = RUN(m, PHASE_FINISH, finish, err);
+	if (r == 0)
+		r = RUN(m, PHASE_VERIFY, verify, err);
+	if (r == 0 && !m->options.copy)
+		r = ALL(m, fence, err);
+	own = clock_ms() - m->cut_at;
+	own -= MIN(own, m->hooks_ms);
+	/* A copy has no cutover, and so no budget to keep to. */
+	if (r == 0 && !m->options.copy && own > m->options.downtime_ms)
+		r = move_budget_missed(m, err);
+	return r;
+}
+
+/* Asks the keepers for the commit until somebody knows. 0: committed; -ENOLINK:
+ * certainly not; -EINPROGRESS: unknown, nothing may be activated. */
+static int commit(struct move *m, struct error *err)
+{
+	int r = 0;
+
+	for (int try = 0; try < 5; try++) {
+		r = 0;
+		if (!m->session.host[SOURCE].alive) {
+			clock_sleep_ms(try ? 1000 : 0);
+			r = move_connect(m, SOURCE, err);
+		}
+		if (r == 0)
+			r = ALL(m, commit, err);
+		if (r == 0 || r == -ENOLINK)
+			return r;
+		if (m->session.host[SOURCE].alive)
+			break;
+	}
+	return -EINPROGRESS;
+}
+
+/* Target on; on failure back to the source, if the target is surely off. */
+static int activate(struct move *m, struct error *err)
+{
+	/* It may have run, and have taken writes, before this process. */
+	bool again = m->phase >= PHASE_ACTIVATE;
+	struct error why = {0};
+	int r;
+
+	m->session.lease_ms = 0;
+	r = move_connect(m, TARGET, err);
+	if (r == 0)
+		r = RUN(m, PHASE_ACTIVATE, activate, err);
+	if (r == 0) {
+		note_downtime(m);
+		move_set_state(m, "done", "target");
+		move_set_error(m, NULL);
+		return 0;
+	}
+	if (again || r == -ECONNRESET || r == -EINTR ||
+		!m->session.host[TARGET].alive) {
+		/* Nobody knows whether it runs. */
+		move_set_state(m, "failed", "none");
+		move_set_error(m, err);
+		(void)move_save(m, true, &why);
+		error_todo(err,
+			"rehost resume %s to try again, or rehost "
+			"rollback %s",
+			m->row.name, m->row.name);
+		return EXIT_ACT_NOW;
+	}
+	move_note(m, "activate-failed", "%s", err->why);
+	r = ALL(m, deactivate, &why);
+	if (r == 0)
+		r = move_connect(m, SOURCE, &why);
+	if (r == 0)
+		r = ALL(m, unfence, &why);
+	if (r < 0) {
+		move_set_state(m, "failed", "none");
+		move_set_error(m, err);
+		move_note(m, "fenced",
+			"the target could not be confirmed stopped (%s); the "
+			"source stays fenced",
+			why.why);
+		error_todo(err,
+			"stop the target by hand, then rehost rollback %s; or "
+			"mend it, then rehost resume %s",
+			m->row.name, m->row.name);
+		(void)move_save(m, true, &why);
+		return EXIT_ACT_NOW;
+	}
+	move_set_state(m, "rolled-back", "source");
+	move_set_error(m, err);
+	(void)ALL(m, settle, &why);
+	(void)move_save(m, true, &why);
+	return EXIT_REFUSED;
+}
+
+static int settle(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r;
+
+	r = move_enter(m, PHASE_SETTLE, err);
+	/* A move's fence stays until confirm or rollback. */
+	if (r == 0 && m->options.copy)
+		r = ALL(m, settle, err);
+	if (r == 0)
+		r = move_leave(m, err);
+	if (r < 0)
+		move_note(m, "settle", "%s", err->why);
+	(void)why;
+	return EXIT_DONE;
+}
+
+/* ---- how a run ends ---- */
+
+static int stop(struct move *m, struct error *err)
+{
+	struct error ignored;
+
+	if (m->want_abort) {
+		m->interruptible = false;
+		(void)move_abort(m, &ignored);
+		return EXIT_REFUSED;
+	}
+	move_set_state(m, "paused", "source");
+	move_set_error(m, err);
+	if (!err->todo[0])
+		error_todo(err, "rehost resume %s", m->row.name);
+	(void)move_save(m, true, &ignored);
+	return EXIT_RESUMABLE;
+}
+
+static int fail_after_prepare(struct move *m, struct error *err)
+{
+	struct error ignored;
+
+	move_set_state(m, "failed", "source");
+	move_set_error(m, err);
+	(void)move_save(m, true, &ignored);
+	return EXIT_REFUSED;
+}
+
+/* Can another try, perhaps after something was mended, go on from here? */
+static bool resumable(int r)
+{
+	return r == -ECONNRESET || r == -EINTR || r == -ETIMEDOUT ||
+	       r == -ENOSPC || r == -EHOSTUNREACH || r == -EIO ||
+	       r == -ECHILD || r == -EAGAIN || r == -EPIPE;
+}
+
+static int end_copy(struct move *m, struct error *err)
+{
+	int r = ALL(m, rollback, err);
+
+	m->quiesced = false;
+	m->session.lease_ms = 0;
+	note_downtime(m);
+	if (r == 0)
+		r = ALL(m, activate, err);
+	if (r < 0)
+		return resumable(r) ? stop(m, err) : fail_after_prepare(m, err);
+	move_set_state(m, "done", "source");
+	move_set_error(m, NULL);
+	return settle(m, err);
+}
+
+static int go_commit(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r;
+
+	/* Until the keeper's word is known, nobody can say which one lives. */
+	(void)snprintf(m->row.live, sizeof(m->row.live), "none");
+	r = move_enter(m, PHASE_COMMIT, err);
+	if (r < 0) {
+		(void)undo_cut(m, &why);
+		return resumable(r) ? stop(m, err) : fail_after_prepare(m, err);
+	}
+	/* From here on only the keeper's word counts. */
+	r = commit(m, err);
+	if (r == -ENOLINK) {
+		(void)undo_cut(m, &why);
+		return stop(m, err);
+	}
+	if (r < 0) {
+		move_set_state(m, "failed", "none");
+		move_set_error(m, err);
+		error_todo(err,
+			"nobody knows whether the source committed; nothing "
+			"was activated: rehost resume %s as soon as it can be "
+			"reached",
+			m->row.name);
+		(void)move_save(m, true, &why);
+		return EXIT_ACT_NOW;
+	}
+	move_kill_point(m, POINT_ACKED);
+	m->quiesced = false;
+	move_set_state(m, "running", "none");
+	r = move_leave(m, err);
+	if (r < 0)
+		move_note(m, "store", "%s: %s", err->what, err->why);
+	r = activate(m, err);
+	return r == 0 ? settle(m, err) : r;
+}
+
+/* From the seed on. */
+static int carry(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	unsigned tries = 0;
+	int r;
+
+	m->interruptible = true;
+	r = RUN(m, PHASE_SEED, seed, err);
+	while (r == 0) {
+		r = follow(m, err);
+		if (r < 0)
+			break;
+		r = cut(m, err);
+		if (r == 0) {
+			m->interruptible = false;
+			return m->options.copy ? end_copy(m, err)
+					       : go_commit(m, err);
+		}
+		(void)undo_cut(m, &why);
+		if ((r != -EAGAIN && r != -EBADMSG) || ++tries == CUT_TRIES)
+			break;
+		move_note(m, "cut-again", "%s; the source runs on", err->why);
+		r = session_idle(&m->session, 1000U << tries, err);
+	}
+	m->interruptible = false;
+	if (r == -EBADMSG || !resumable(r))
+		return fail_after_prepare(m, err);
+	return stop(m, err);
+}
+
+static int begin(struct move *m, struct error *err)
+{
+	int r;
+
+	m->interruptible = true;
+	r = m->stored ? 0 : store_lock(m->store, m->row.name, err);
+	if (r == 0)
+		r = move_connect_both(m, err);
+	if (r == 0 && m->resumed)
+		r = ALL(m, recover, err);
+	if (r == 0)
+		r = RUN(m, PHASE_INSPECT, inspect, err);
+	if (r == 0 && !m->stored) {
+		json_t *o = options_to_json(&m->options);
+
+		/* Nothing was written so far, and nothing remembered. */
+		m->row.options = json_dumps(o, JSON_COMPACT);
+		json_decref(o);
+		m->row.report = json_dumps(m->report, JSON_COMPACT);
+		r = store_create(m->store, &m->row, err);
+		m->stored = r == 0;
+	}
+	if (r == 0)
+		r = RUN(m, PHASE_PREPARE, prepare, err);
+	return r;
+}
+
+static int resume_committed(struct move *m, struct error *err)
+{
+	int r;
+
+	m->session.lease_ms = 0;
+	move_set_state(m, "running", "none");
+	r = activate(m, err);
+	return r == 0 ? settle(m, err) : r;
+}
+
+bool move_committed(const struct move *m)
+{
+	return strcmp(m->row.live, "source") != 0;
+}
+
+/* After an interrupted commit: did the source commit? Only the keeper knows.
+ * 0: it is known and stored now; negative: nobody can say. */
+int move_settle_commit(struct move *m, struct error *err)
+{
+	int r;
+
+	if (m->phase != PHASE_COMMIT || m->row.phase_done)
+		return 0;
+	r = commit(m, err);
+	if (r == 0) {
+		move_set_state(m, m->row.state, "none");
+		return move_leave(m, err);
+	}
+	if (r != -ENOLINK) {
+		error_todo(err,
+			"nobody knows whether the source committed: try again "
+			"as soon as it can be reached");
+		return r;
+	}
+	move_note(m, "not-committed",
+		"the source did not commit; it lives, and the move can go on");
+	r = ALL(m, recover, err);
+	if (r < 0)
+		return r;
+	move_set_state(m, m->row.state, "source");
+	m->phase = PHASE_FOLLOW;
+	(void)snprintf(m->row.phase, sizeof(m->row.phase), "%s",
+		phase_names[PHASE_FOLLOW]);
+	return move_save(m, true, err);
+}
+
+int move_run(struct move *m, struct error *err)
+{
+	int r;
+
+	if (m->resumed) {
+		if (strcmp(m->row.state, "confirmed") == 0 ||
+			strcmp(m->row.state, "rolled-back") == 0 ||
+			strcmp(m->row.state, "done") == 0) {
+			error_set(err, -EINVAL, "resume %s", m->row.name);
+			error_why(err, "it is %s", m->row.state);
+			return EXIT_REFUSED;
+		}
+		r = move_settle_commit(m, err);
+		if (r < 0) {
+			move_set_state(m, "failed", "none");
+			(void)move_save(m, true, NULL);
+			return EXIT_ACT_NOW;
+		}
+		if (move_committed(m))
+			return resume_committed(m, err);
+		move_set_state(m, "running", "source");
+	}
+	r = begin(m, err);
+	if (r == 0)
+		return carry(m, err);
+	if (!m->stored)
+		return EXIT_REFUSED;
+	/* An agent behind a cut connection may hold the target for a while. */
+	return resumable(r) || (m->resumed && r == -EBUSY)
+		       ? stop(m, err)
+		       : fail_after_prepare(m, err);
+}
+
+int move_dry_run(struct move *m, struct error *err)
+{
+	int r = move_connect_both(m, err);
+
+	if (r == 0)
+		r = ALL(m, inspect, err);
+	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}

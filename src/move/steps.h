@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder share: the steps that runs and commands are
+ * made of. All return 0 or negative errno with err filled.
+ */
+#ifndef REHOST_MOVE_STEPS_H
+#define REHOST_MOVE_STEPS_H
+
+#include <stddef.h>
+
+#include "move/move.h"
+
+/* An empty report; a new reference, or NULL when out of memory. */
+json_t *move_new_report(const struct options *o);
+
+/* live: NULL for no change. */
+void move_set_state(struct move *m, const char *state, const char *live);
+
+/* The report's error; NULL for none. */
+void move_set_error(struct move *m, const struct error *err);
+
+/* Connects unless it is connected. */
+int move_connect(struct move *m, enum side side, struct error *err);
+int move_connect_both(struct move *m, struct error *err);
+
+/* Stores that a phase begins, and that it is over. */
+int move_enter(struct move *m, enum phase p, struct error *err);
+int move_leave(struct move *m, struct error *err);
+
+/* Here a test may kill something. */
+void move_kill_point(struct move *m, enum point at);
+
+/* An error when the present cutover takes longer than it may. */
+int move_budget_missed(struct move *m, struct error *err);
+
+/* Calls an operation of every part as a phase: move_enter, the parts in order,
+ * move_leave. */
+int move_run_phase(
+	struct move *m, enum phase p, size_t offset, struct error *err);
+#define RUN(m, phase, op, err)                                                 \
+	move_run_phase(m, phase, offsetof(struct part_ops, op), err)
+
+/* Calls an operation of every part, the last one first. */
+int move_run_all(struct move *m, size_t offset, struct error *err);
+#define ALL(m, op, err) move_run_all(m, offsetof(struct part_ops, op), err)
+
+/* Is it past the commit, as far as the store knows? */
+bool move_committed(const struct move *m);
+
+/* Asks the keeper when the store does not know whether it committed. */
+int move_settle_commit(struct move *m, struct error *err);
+
+#endif

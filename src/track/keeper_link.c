@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's end of a keeper, and how one is made. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/sha.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "track/blocks.h"
+#include "track/hold.h"
+#include "track/keeper.h"
+#include "track/tracker.h"
+
+/* The name by which agent and keeper find each other. */
+static socklen_t socket_name(const uint8_t key[KEY_SIZE], struct sockaddr_un *a)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char hex[33];
+
+	/* The name shows in /proc/net/unix: it must not give away the key. */
+	(void)SHA256(key, KEY_SIZE, digest);
+	parse_hex(digest, 16, hex);
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	(void)snprintf(
+		a->sun_path + 1, sizeof(a->sun_path) - 1, "rehost/%s", hex);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			   strlen(a->sun_path + 1));
+}
+
+void keeper_instance_name(const uint8_t key[KEY_SIZE], char buf[64])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char hex[17];
+
+	(void)SHA256(key, KEY_SIZE, digest);
+	parse_hex(digest, 8, hex);
+	(void)snprintf(buf, 64, "rehost-%s", hex);
+}
+
+bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
+{
+	struct maps_shared *s = m->shared;
+	uint32_t phase = s->phase;
+
+	if (phase == KEEPER_COMMITTED && !unacknowledged)
+		return false;
+	s->used_holds = 0;
+	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
+		(void)blocks_write(
+			path, s->size, s->saved, s->n_saved, false, NULL);
+	if (phase >= KEEPER_HOLDING && s->mount[0])
+		hold_thaw(s->mount);
+	s->phase = KEEPER_IDLE;
+	return true;
+}
+
+/* Forks the keeper, away from the agent's session and descriptors. */
+static int make_keeper(const struct keeper_config *c,
+	const struct sockaddr_un *name, socklen_t name_n, struct error *err)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	if (fd < 0 || bind(fd, (const void *)name, name_n) < 0)
+		return error_set(err, -errno, "make the keeper's socket");
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return error_set(err, -errno, "start the keeper");
+	pid = fork();
+	if (pid < 0) {
+		(void)close(ready[0]);
+		(void)close(ready[1]);
+		return error_set(err, -errno, "start the keeper");
+	}
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		/* Twice, so that it is nobody's child. */
+		if (setsid() < 0 || fork() != 0)
+			_exit(0);
+		(void)prctl(PR_SET_NAME, "rehost-keeper");
+		(void)chdir("/");
+		for (int i = 0; i < 3; i++)
+			(void)dup2(null, i);
+		/* Not close_range(2): Linux 5.9 is newer than some sources. */
+		for (int i = 3; i < 1024; i++)
+			if (i != fd && i != ready[1])
+				(void)close(i);
+		(void)signal(SIGHUP, SIG_IGN);
+		(void)signal(SIGPIPE, SIG_IGN);
+		byte = (char)keeper_main(c, fd, ready[1]);
+		/* Nobody reads it once the keeper was ready. */
+		_exit(byte && io_write_all(ready[1], &byte, 1) < 0);
+	}
+	(void)waitpid(pid, &status, 0);
+	(void)close(ready[1]);
+	if (io_read_all(ready[0], &byte, 1) < 0)
+		byte = ECHILD;
+	(void)close(ready[0]);
+	return byte ? error_set(err, -byte, "start the keeper") : 0;
+}
+
+static int receive_maps(int fd, struct maps *ret)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *c;
+	int maps_fd, r;
+
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return -ECONNRESET;
+	c = CMSG_FIRSTHDR(&msg);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return -EPROTO;
+	memcpy(&maps_fd, CMSG_DATA(c), sizeof(int));
+	r = maps_attach(maps_fd, ret);
+	if (r < 0)
+		(void)close(maps_fd);
+	return r;
+}
+
+int keeper_attach(const struct keeper_config *c, bool make,
+	struct keeper_link *ret, struct error *err)
+{
+	struct keeper_link l = {.fd = -1, .maps.fd = -1};
+	CLEANUP_CLOSE int fd = -1;
+	struct timeval tv = {.tv_sec = 20};
+	struct sockaddr_un name;
+	socklen_t name_n = socket_name(c->key, &name);
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+	int r;
+
+	for (int i = 0; i < 2; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			return error_set(err, -errno, "reach the keeper");
+		if (connect(fd, (const void *)&name, name_n) == 0)
+			break;
+		(void)close(STEAL_FD(fd));
+		if (i > 0 || !make) {
+			char instance[64];
+
+			/* What a killed one may have left. */
+			keeper_instance_name(c->key, instance);
+			(void)tracker_sweep(instance);
+			error_set(err, -ENOENT, "reach the keeper");
+			return error_why(err, "there is none for this move");
+		}
+		r = make_keeper(c, &name, name_n, err);
+		if (r < 0)
+			return r;
+		l.fresh = true;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
+		cred.uid != geteuid()) {
+		error_set(err, -EPERM, "trust the keeper");
+		return error_why(err, "its socket belongs to another user");
+	}
+	l.pid = cred.pid;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	r = io_write_all(fd, c->key, KEY_SIZE);
+	if (r == 0)
+		r = receive_maps(fd, &l.maps);
+	if (r == 0)
+		r = channel_new(fd, fd, FROM_KEEPER, &l.channel);
+	if (r < 0) {
+		maps_close(&l.maps);
+		error_set(err, r, "attach to the keeper");
+		if (r == -EPROTO) {
+			error_why(
+				err, "it was made by another build of rehost");
+			error_todo(err, "resume with that build, or abort");
+		}
+		return r;
+	}
+	l.fd = STEAL_FD(fd);
+	*ret = l;
+	return 0;
+}
+
+void keeper_detach(struct keeper_link *l)
+{
+	channel_free(l->channel);
+	l->channel = NULL;
+	maps_close(&l->maps);
+	if (l->fd >= 0)
+		(void)close(STEAL_FD(l->fd));
+}
