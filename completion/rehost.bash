@@ -18,9 +18,9 @@ _rehost_flags() {
 	copy) echo "$run" ;;
 	status) echo "--format --follow -f" ;;
 	list | report) echo "--format" ;;
-	cutover | pause) echo "--quiet -q" ;;
+	cutover | pause) echo "--quiet --format -q" ;;
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
-		"--cutover -q -v" ;;
+		"--cutover --freeze -q -v" ;;
 	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
 	esac
 	echo "--help -h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -12,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -26,6 +29,7 @@
 /* Pings come every few seconds, but while the user types a password for the
  * other side. */
 #define SILENCE_MS 180000
+#define SWEEP_S 3600 /* no agent is that long on its way */
 
 static struct agent the_agent;
 
@@ -301,6 +305,34 @@ static void hello(struct agent *a, const char *ssh_connection)
 	agent_answer(a, MSG_HELLO, 0, &m);
 }
 
+/* Folders of agents that died on the way here (see link/bootstrap.c). Others
+ * may write to where they are: only our own are touched. */
+static void sweep_left(const char *where)
+{
+	int at = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = at < 0 ? NULL : fdopendir(at);
+	struct dirent *e;
+	struct stat st;
+
+	while (d && (e = readdir(d))) {
+		CLEANUP_CLOSE int fd = -1;
+
+		if (strncmp(e->d_name, ".rehost-", 8) != 0)
+			continue;
+		fd = openat(at, e->d_name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
+			time(NULL) - st.st_mtime < SWEEP_S)
+			continue;
+		(void)unlinkat(fd, "rehost-agent", 0);
+		(void)unlinkat(at, e->d_name, AT_REMOVEDIR);
+	}
+	if (d)
+		(void)closedir(d);
+	else if (at >= 0)
+		(void)close(at);
+}
+
 /* Removes the program's file and folder: nothing is left behind. */
 static void unlink_self(void)
 {
@@ -311,8 +343,10 @@ static void unlink_self(void)
 	/* Started by hand from a build folder it stays. */
 	if (strncmp(path, "/memfd:", 7) == 0 || !strstr(path, "/.rehost"))
 		return;
-	if (unlink(path) == 0)
+	if (unlink(path) == 0) {
 		(void)rmdir(dirname(path));
+		sweep_left(dirname(path));
+	}
 }
 
 static void serve(struct agent *a)

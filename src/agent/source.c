@@ -134,6 +134,7 @@ static void forget_free(struct maps *m)
 	while (bitmap_next_and(
 		&m->known, &m->used, true, at, UINT64_MAX, &first, &n)) {
 		bitmap_clear(&m->known, first, n);
+		bitmap_clear(&m->unproved, first, n);
 		at = first + n;
 	}
 }
@@ -257,14 +258,20 @@ static void suppose_known(struct maps *m)
 	}
 }
 
+/* No map can be taken any more: what was in use by the last one, or was sent
+ * since, and is not known, is sent once more. */
 static void use_again(struct maps *m)
 {
-	uint64_t at = 0, first, n;
+	const struct bitmap *maybe[] = {&m->used, &m->unproved};
 
-	while (bitmap_next_and(
-		&m->used, &m->known, true, at, UINT64_MAX, &first, &n)) {
-		bitmap_set(&m->dirty, first, n);
-		at = first + n;
+	for (unsigned i = 0; i < ARRAY_LEN(maybe); i++) {
+		uint64_t at = 0, first, n;
+
+		while (bitmap_next_and(maybe[i], &m->known, true, at,
+			UINT64_MAX, &first, &n)) {
+			bitmap_set(&m->dirty, first, n);
+			at = first + n;
+		}
 	}
 }
 

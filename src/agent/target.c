@@ -22,7 +22,8 @@
 static bool may_be_ours(
 	const struct volume_facts *f, const struct msg_open_target *m)
 {
-	return f->n_signatures == 0 || strcmp(f->uuid, m->source_uuid) == 0;
+	return f->n_signatures == 0 ||
+	       (m->source_uuid[0] && strcmp(f->uuid, m->source_uuid) == 0);
 }
 
 /* Is this disk one that may be written? (Promise 5.) */

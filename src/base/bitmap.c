@@ -135,15 +135,17 @@ static uint64_t masked_at(const struct bitmap *b, const struct bitmap *mask,
 	return v;
 }
 
-bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
-	bool invert, uint64_t from, uint64_t max, uint64_t *ret_first,
+/* Looks for a run that begins before limit. */
+static bool find(const struct bitmap *b, const struct bitmap *mask, bool invert,
+	uint64_t from, uint64_t limit, uint64_t max, uint64_t *ret_first,
 	uint64_t *ret_n)
 {
 	uint64_t words = (b->bits + 63) / 64, w = from / 64, first, end, v;
 
-	if (from >= b->bits || max == 0)
+	limit = MIN(limit, b->bits);
+	if (from >= limit || max == 0)
 		return false;
-	for (v = 0; w < words; w++) {
+	for (v = 0; w < (limit + 63) / 64; w++) {
 		if (!leaf_used(b, w)) {
 			w = (w / LEAF_WORDS + 1) * LEAF_WORDS - 1;
 			continue;
@@ -154,9 +156,11 @@ bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
 		if (v)
 			break;
 	}
-	if (w >= words)
+	if (v == 0)
 		return false;
 	first = w * 64 + (uint64_t)__builtin_ctzll(v);
+	if (first >= limit)
+		return false;
 	/* The run ends at the first clear bit. */
 	v = ~v & ~0ULL << (first % 64);
 	while (!v && ++w < words && w * 64 - first < max)
@@ -166,6 +170,19 @@ bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
 	*ret_first = first;
 	*ret_n = MIN(end - first, max);
 	return true;
+}
+
+bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
+	bool invert, uint64_t from, uint64_t max, uint64_t *ret_first,
+	uint64_t *ret_n)
+{
+	return find(b, mask, invert, from, UINT64_MAX, max, ret_first, ret_n);
+}
+
+bool bitmap_next_before(const struct bitmap *b, uint64_t from, uint64_t end,
+	uint64_t max, uint64_t *ret_first, uint64_t *ret_n)
+{
+	return find(b, NULL, false, from, end, max, ret_first, ret_n);
 }
 
 bool bitmap_next(const struct bitmap *b, uint64_t from, uint64_t max,

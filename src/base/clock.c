@@ -17,6 +17,14 @@ uint64_t clock_ms(void)
 	return clock_us() / 1000;
 }
 
+uint64_t clock_wall_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 void clock_sleep_ms(unsigned ms)
 {
 	struct timespec ts = {

@@ -9,6 +9,10 @@
 uint64_t clock_ms(void);
 uint64_t clock_us(void);
 
+/* Milliseconds since 1970, by this machine's clock, which may be set at any
+ * time. */
+uint64_t clock_wall_ms(void);
+
 /* Sleeps, resuming after signals. */
 void clock_sleep_ms(unsigned ms);
 

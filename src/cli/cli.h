@@ -7,9 +7,12 @@
 
 #include "move/move.h"
 
+struct flags;
+
 struct command {
 	const char *name;
-	int (*run)(const struct command *c, int argc, char **argv);
+	/* Returns an exit code. */
+	int (*run)(const struct command *c, struct flags *f);
 	const char *arguments; /* for the usage line */
 	const char *summary;
 	const char *flags; /* long names it takes, separated by spaces */
@@ -34,6 +37,13 @@ int flags_parse(
 	const struct command *c, int argc, char **argv, struct flags *ret);
 void flags_done(struct flags *f);
 
+/* The NAME of a move that was said, or NULL. */
+const char *name_of(const struct flags *f);
+
+/* Opens the store and gets that move's row, or the newest one's. */
+int open_row(const struct flags *f, struct store **ret_store,
+	struct store_row *ret, struct error *err);
+
 /* One JSON object on a line of standard output; takes the reference. */
 void print_json(json_t *j);
 
@@ -49,6 +59,9 @@ void print_error(const struct flags *f, const struct error *err);
 struct observer progress_observer(const struct flags *f);
 void progress_end(void);
 
+/* How a move stands: rehost-report(5)'s event "status"; a new reference. */
+json_t *row_json(const struct store_row *r);
+
 /* A report for people, from its JSON. */
 void report_print(const json_t *report);
 
@@ -62,12 +75,12 @@ void report_clean(json_t *j);
 const char *human_bytes(uint64_t n, char buf[32]);
 const char *human_ms(uint64_t ms, char buf[32]);
 
-int cmd_run(const struct command *c, int argc, char **argv);
-int cmd_resume(const struct command *c, int argc, char **argv);
-int cmd_request(const struct command *c, int argc, char **argv);
-int cmd_decide(const struct command *c, int argc, char **argv);
-int cmd_status(const struct command *c, int argc, char **argv);
-int cmd_list(const struct command *c, int argc, char **argv);
-int cmd_report(const struct command *c, int argc, char **argv);
+int cmd_run(const struct command *c, struct flags *f);
+int cmd_resume(const struct command *c, struct flags *f);
+int cmd_request(const struct command *c, struct flags *f);
+int cmd_decide(const struct command *c, struct flags *f);
+int cmd_status(const struct command *c, struct flags *f);
+int cmd_list(const struct command *c, struct flags *f);
+int cmd_report(const struct command *c, struct flags *f);
 
 #endif

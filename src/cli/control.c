@@ -10,24 +10,14 @@
 #define ABORT_WAIT_MS 120000
 
 /* Leaves a request for the process that controls the move. */
-int cmd_request(const struct command *c, int argc, char **argv)
+int cmd_request(const struct command *c, struct flags *f)
 {
 	struct store_row row = {0};
 	struct store *store = NULL;
 	struct error err = {0};
-	struct flags f;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0 || f.n_arguments > 1) {
-		flags_done(&f);
-		return r < 0   ? EXIT_DONE
-		       : r > 0 ? r
-			       : usage_error(c, "one name is wanted");
-	}
-	r = store_open(&store, &err);
-	if (r == 0)
-		r = store_get(store, f.n_arguments ? f.arguments[0] : NULL,
-			&row, &err);
+	r = open_row(f, &store, &row, &err);
 	if (r == 0 && !row.controlled) {
 		r = error_set(&err, -ESRCH, "%s %s", c->name, row.name);
 		error_why(&err, "nobody controls it now; it is %s", row.state);
@@ -36,13 +26,14 @@ int cmd_request(const struct command *c, int argc, char **argv)
 	if (r == 0)
 		r = store_request(store, row.name, c->name, &err);
 	if (r < 0)
-		print_error(&f, &err);
-	else if (!f.quiet)
+		print_error(f, &err);
+	else if (f->json)
+		print_json(row_json(&row));
+	else if (!f->quiet)
 		(void)printf("%s: asked to %s; see rehost status %s\n",
 			row.name, c->name, row.name);
 	store_row_done(&row);
 	store_close(store);
-	flags_done(&f);
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
@@ -81,36 +72,36 @@ static int decide(const struct command *c, struct move *m, struct error *err)
 	return move_check(m, err);
 }
 
-int cmd_decide(const struct command *c, int argc, char **argv)
+static void print_now(struct store *store, const char *name)
+{
+	struct store_row row = {0};
+
+	if (store_get(store, name, &row, NULL) == 0)
+		print_json(row_json(&row));
+	store_row_done(&row);
+}
+
+int cmd_decide(const struct command *c, struct flags *f)
 {
 	struct observer observer;
 	struct store_row row = {0};
 	struct store *store = NULL;
 	struct error err = {0};
 	static struct move m;
-	struct flags f;
-	const char *name;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0 || f.n_arguments > 1) {
-		flags_done(&f);
-		return r < 0   ? EXIT_DONE
-		       : r > 0 ? r
-			       : usage_error(c, "one name is wanted");
-	}
-	name = f.n_arguments ? f.arguments[0] : NULL;
-	observer = progress_observer(&f);
-	r = store_open(&store, &err);
-	if (r == 0)
-		r = store_get(store, name, &row, &err);
+	observer = progress_observer(f);
+	r = open_row(f, &store, &row, &err);
 	if (r < 0) {
-		print_error(&f, &err);
+		print_error(f, &err);
 		r = EXIT_REFUSED;
 	} else if (row.controlled && strcmp(c->name, "abort") == 0) {
 		r = abort_running(store, &row, &err);
 		if (r < 0)
-			print_error(&f, &err);
-		else if (!f.quiet && !f.json)
+			print_error(f, &err);
+		else if (f->json)
+			print_json(row_json(&row));
+		else if (!f->quiet)
 			(void)printf("%s: %s\n", row.name, row.state);
 		r = r < 0 ? EXIT_REFUSED : EXIT_DONE;
 	} else {
@@ -120,15 +111,17 @@ int cmd_decide(const struct command *c, int argc, char **argv)
 		progress_end();
 		/* Different is an answer and no error. */
 		if (r != EXIT_DONE && r != EXIT_DIFFERENT)
-			print_error(&f, &err);
-		else if (r == EXIT_DONE && !f.quiet && !f.json)
+			print_error(f, &err);
+		else if (r == EXIT_DONE && !f->quiet && !f->json)
 			(void)printf("%s: %s\n", m.row.name,
 				strcmp(c->name, "verify") == 0 ? "equal"
 							       : m.row.state);
 		move_done(&m);
+		/* Now that nobody controls it any more. */
+		if ((r == EXIT_DONE || r == EXIT_DIFFERENT) && f->json)
+			print_now(store, row.name);
 	}
 	store_row_done(&row);
 	store_close(store);
-	flags_done(&f);
 	return r;
 }

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -156,9 +157,13 @@ static int port_range(const char *text, struct options *o)
 static int add_ssh(struct options *o, int letter, const char *value)
 {
 	char flag[3] = {'-', (char)letter, '\0'};
+	CLEANUP_FREE char *file = NULL;
 	int r = options_add_ssh(o, flag);
 
-	return r < 0 ? r : options_add_ssh(o, value);
+	/* Later commands may be given elsewhere. "none" and "~" are ssh's. */
+	if (letter == 'i' || (letter == 'F' && strcmp(value, "none") != 0))
+		file = realpath(value, NULL);
+	return r < 0 ? r : options_add_ssh(o, file ? file : value);
 }
 
 /* Takes one flag's value. 0 or negative: it is no good. */

@@ -23,12 +23,12 @@ const struct command commands[] = {
 		"format follow"},
 	{"list", cmd_list, "", "all moves", "format"},
 	{"cutover", cmd_request, "[NAME]",
-		"cut a waiting move over now", "quiet"},
+		"cut a waiting move over now", "quiet format"},
 	{"pause", cmd_request, "[NAME]",
-		"stop the work; changes stay tracked", "quiet"},
+		"stop the work; changes stay tracked", "quiet format"},
 	{"resume", cmd_resume, "[NAME]",
 		"go on with a paused or broken-off move",
-		"quiet verbose format bwlimit downtime cutover"},
+		"quiet verbose format bwlimit downtime cutover freeze"},
 	{"abort", cmd_decide, "[NAME]",
 		"give a move up before its commit", "quiet format"},
 	{"verify", cmd_decide, "[NAME]",
@@ -88,6 +88,27 @@ static void print_kill_points(void)
 	}
 }
 
+/* Parses the flags, and runs the command if it has as many arguments as its
+ * usage line says. Returns an exit code. */
+static int run(const struct command *c, int argc, char **argv)
+{
+	struct flags f;
+	int r = flags_parse(c, argc, argv, &f), n = f.n_arguments;
+
+	if (r < 0)
+		r = EXIT_DONE; /* it was --help */
+	else if (r == 0 && strcmp(c->arguments, "") == 0 && n > 0)
+		r = usage_error(c, "no argument is wanted");
+	else if (r == 0 && strcmp(c->arguments, "[NAME]") == 0 && n > 1)
+		r = usage_error(c, "one name is wanted");
+	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
+		r = usage_error(c, "a source and a target are wanted");
+	else if (r == 0)
+		r = c->run(c, &f);
+	flags_done(&f);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c = NULL;
@@ -114,7 +135,7 @@ int main(int argc, char **argv)
 				argv[1]);
 			return EXIT_USAGE;
 		}
-		r = c->run(c, argc - 1, argv + 1);
+		r = run(c, argc - 1, argv + 1);
 	}
 	/* How a move went does not depend on who was still listening. */
 	if (fflush(stdout) != 0 && r == EXIT_DONE &&

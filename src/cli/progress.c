@@ -127,10 +127,27 @@ static void on_progress(void *arg, const struct progress *p)
 		(json_int_t)p->left_ms));
 }
 
+/* What the user has to see to, also with --quiet. */
+static bool is_trouble(const char *event)
+{
+	static const char *const events[] = {"activate-failed", "fenced",
+		"rollback", "rollback-failed", "left-behind", "wipe", "settle",
+		"target-wrote"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(events); i++)
+		if (strcmp(events[i], event) == 0)
+			return true;
+	return false;
+}
+
 static void on_note(void *arg, const char *event, const char *text)
 {
-	if (view.quiet)
+	if (view.quiet && !is_trouble(event))
 		return;
+	if (view.quiet && !view.json) {
+		(void)fprintf(stderr, "rehost: %s\n", text);
+		return;
+	}
 	if (view.json) {
 		print_json(
 			json_pack("{s:s s:s}", "event", event, "text", text));

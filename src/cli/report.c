@@ -55,24 +55,32 @@ static void print_downtime(const json_t *r)
 		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
 }
 
-static void print_fence(const char *kind)
+static void print_fence(const json_t *r, const char *kind)
 {
-	if (strcmp(kind, "freeze") == 0)
+	const char *source = text(r, "identity", "source");
+
+	if (strncmp(source, "file ", 5) == 0 && strcmp(kind, "unmounted") == 0)
+		(void)printf("fence      none: nothing holds an image file "
+			     "after the commit. The commit only\n"
+			     "           checks that it was not written.\n");
+	else if (strcmp(kind, "freeze") == 0)
 		(void)printf("fence      freeze: the source's filesystem stays "
-			     "frozen. Withstands open files,\n"
-			     "           mmap and remount; not a reboot, nor "
-			     "root thawing it or writing the\n"
-			     "           raw device.\n");
+			     "frozen. Withstands old file\n"
+			     "           descriptors, mmap and remount; not a "
+			     "reboot, nor root thawing it or\n"
+			     "           writing the raw device.\n");
 	else if (strcmp(kind, "unmounted") == 0)
 		(void)printf("fence      unmounted: the device is held "
-			     "exclusively. Withstands mount; not a\n"
-			     "           reboot, nor root writing the raw "
-			     "device.\n");
+			     "exclusively, so no old file descriptors\n"
+			     "           or mappings are left. Withstands "
+			     "remount; not a reboot, nor root\n"
+			     "           writing the raw device.\n");
 	else if (strcmp(kind, "signature") == 0)
-		(void)printf("fence      signature: the source's signature "
-			     "blocks are removed. Withstands a\n"
-			     "           reboot and remount; not root writing "
-			     "them back.\n");
+		(void)printf("fence      signature: the source is held or "
+			     "frozen, and its signature blocks are\n"
+			     "           removed. Withstands old file "
+			     "descriptors, mmap, remount and a reboot;\n"
+			     "           not root writing the raw device.\n");
 }
 
 static void print_hooks(const json_t *r)
@@ -128,7 +136,7 @@ static void print_all(const json_t *r)
 	print_downtime(r);
 	/* One that was taken back withstands nothing any more. */
 	if (strcmp(text(r, NULL, "live"), "source") != 0)
-		print_fence(text(r, "fence", "kind"));
+		print_fence(r, text(r, "fence", "kind"));
 	print_hooks(r);
 	if (json_is_object(e))
 		(void)printf("error      %s%scannot %s: %s%s%s\n",
@@ -149,12 +157,12 @@ static void print_plan(const json_t *r)
 		text(r, "plan", "changes"));
 	if (strncmp(fence, "unmounted if", 12) == 0) {
 		(void)printf("fence      %s\n", fence);
-		print_fence("unmounted");
-		print_fence("freeze");
+		print_fence(r, "unmounted");
+		print_fence(r, "freeze");
 	} else if (strncmp(fence, "none", 4) == 0) {
 		(void)printf("fence      %s\n", fence);
 	} else {
-		print_fence(fence);
+		print_fence(r, fence);
 	}
 	(void)printf("nothing stands in its way; nothing was written\n");
 }

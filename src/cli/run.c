@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,101 +54,91 @@ static int check_hooks(const struct command *c, const struct flags *f)
 	return 0;
 }
 
-int cmd_run(const struct command *c, int argc, char **argv)
+/* A path on this machine is made absolute: hooks run elsewhere, and later
+ * commands may be. */
+static int take_place(const char *said, char *buf, size_t size)
+{
+	struct place p;
+	CLEANUP_FREE char *folder = NULL;
+	int n;
+
+	if (place_parse(said, &p, NULL) == 0 && place_is_local(&p) &&
+		p.path[0] != '\0' && p.path[0] != '/')
+		folder = getcwd(NULL, 0);
+	n = folder ? snprintf(buf, size, "%s/%s", folder, p.path)
+		   : snprintf(buf, size, "%s", said);
+	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+int cmd_run(const struct command *c, struct flags *f)
 {
 	struct observer observer;
 	struct error err = {0};
-	struct flags f;
 	struct store *store = NULL;
 	static struct move m;
-	int r = flags_parse(c, argc, argv, &f);
+	int r = check_hooks(c, f);
 
-	if (r != 0) {
-		flags_done(&f);
-		return r < 0 ? EXIT_DONE : r;
-	}
-	if (f.n_arguments != 2)
-		r = usage_error(c, "a source and a target are wanted");
-	else
-		r = check_hooks(c, &f);
-	if (r != 0) {
-		flags_done(&f);
+	if (r != 0)
 		return r;
-	}
-	if (strlen(f.arguments[0]) >= sizeof(f.options.source) ||
-		strlen(f.arguments[1]) >= sizeof(f.options.target)) {
-		flags_done(&f);
+	if (take_place(f->arguments[0], f->options.source,
+		    sizeof(f->options.source)) < 0 ||
+		take_place(f->arguments[1], f->options.target,
+			sizeof(f->options.target)) < 0)
 		return usage_error(c, "a place is too long");
-	}
-	(void)snprintf(f.options.source, sizeof(f.options.source), "%s",
-		f.arguments[0]);
-	(void)snprintf(f.options.target, sizeof(f.options.target), "%s",
-		f.arguments[1]);
-	f.options.copy = strcmp(c->name, "copy") == 0;
-	observer = progress_observer(&f);
+	f->options.copy = strcmp(c->name, "copy") == 0;
+	observer = progress_observer(f);
 	catch_signals();
-	if (move_new(&f.options, &observer, &m, &err) < 0) {
-		print_error(&f, &err);
+	if (move_new(&f->options, &observer, &m, &err) < 0) {
+		print_error(f, &err);
 		r = EXIT_REFUSED;
 	} else if (m.source.path[0] == '\0' || m.target.path[0] == '\0') {
 		r = usage_error(c, "whole machines cannot be moved yet; name "
 				   "a volume, like host:/dev/vdb");
 	} else if (store_open(&store, &err) < 0) {
-		print_error(&f, &err);
+		print_error(f, &err);
 		r = EXIT_REFUSED;
 	} else {
 		m.store = store;
-		r = f.dry_run ? move_dry_run(&m, &err) : move_run(&m, &err);
-		finish(&f, &m, r, &err);
-		if (f.dry_run && r == EXIT_DONE && f.json)
+		r = f->dry_run ? move_dry_run(&m, &err) : move_run(&m, &err);
+		finish(f, &m, r, &err);
+		if (f->dry_run && r == EXIT_DONE && f->json)
 			print_json(json_incref(m.report));
-		else if (f.dry_run && r == EXIT_DONE && !f.quiet)
+		else if (f->dry_run && r == EXIT_DONE && !f->quiet)
 			plan_print(m.report);
 	}
 	move_done(&m);
 	store_close(store);
-	flags_done(&f);
 	return r;
 }
 
-int cmd_resume(const struct command *c, int argc, char **argv)
+int cmd_resume(const struct command *c, struct flags *f)
 {
 	struct observer observer;
 	struct error err = {0};
-	struct flags f;
 	struct store *store = NULL;
 	static struct move m;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0) {
-		flags_done(&f);
-		return r < 0 ? EXIT_DONE : r;
-	}
-	if (f.n_arguments > 1) {
-		flags_done(&f);
-		return usage_error(c, "one name is wanted");
-	}
-	observer = progress_observer(&f);
+	observer = progress_observer(f);
 	catch_signals();
 	if (store_open(&store, &err) < 0 ||
-		move_load(store, f.n_arguments ? f.arguments[0] : NULL,
-			&observer, &m, &err) < 0) {
-		print_error(&f, &err);
+		move_load(store, name_of(f), &observer, &m, &err) < 0) {
+		print_error(f, &err);
 		r = EXIT_REFUSED;
 	} else {
-		if (f.options.bwlimit)
-			m.options.bwlimit = f.options.bwlimit;
-		if (f.set_downtime)
-			m.options.downtime_ms = f.options.downtime_ms;
-		if (f.set_cutover)
-			m.options.wait = f.options.wait;
+		if (f->options.bwlimit)
+			m.options.bwlimit = f->options.bwlimit;
+		if (f->set_downtime)
+			m.options.downtime_ms = f->options.downtime_ms;
+		m.options.freeze |= f->options.freeze;
+		if (f->set_cutover)
+			m.options.wait = f->options.wait;
 		move_set(&m, "downtime_ms", "budget",
 			(int64_t)m.options.downtime_ms);
 		r = move_run(&m, &err);
-		finish(&f, &m, r, &err);
+		finish(f, &m, r, &err);
 	}
 	move_done(&m);
 	store_close(store);
-	flags_done(&f);
 	return r;
 }

@@ -18,7 +18,7 @@ static const char *true_state(const struct store_row *r)
 								  : r->state;
 }
 
-static json_t *row_json(const struct store_row *r)
+json_t *row_json(const struct store_row *r)
 {
 	json_t *j = json_pack("{s:s s:s s:s s:s s:s s:b s:s s:s}", "event",
 		"status", "live", r->live, "name", r->name, "state",
@@ -88,43 +88,47 @@ static void print_status(const struct store_row *r)
 	json_decref(rep);
 }
 
-int cmd_status(const struct command *c, int argc, char **argv)
+const char *name_of(const struct flags *f)
+{
+	return f->n_arguments ? f->arguments[0] : NULL;
+}
+
+int open_row(const struct flags *f, struct store **ret_store,
+	struct store_row *ret, struct error *err)
+{
+	int r = store_open(ret_store, err);
+
+	return r < 0 ? r : store_get(*ret_store, name_of(f), ret, err);
+}
+
+int cmd_status(const struct command *c, struct flags *f)
 {
 	struct store_row row = {0};
 	struct store *store = NULL;
 	struct error err = {0};
-	struct flags f;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0 || f.n_arguments > 1) {
-		flags_done(&f);
-		return r < 0   ? EXIT_DONE
-		       : r > 0 ? r
-			       : usage_error(c, "one name is wanted");
-	}
 	r = store_open(&store, &err);
 	while (r == 0) {
-		r = store_get(store, f.n_arguments ? f.arguments[0] : NULL,
-			&row, &err);
+		r = store_get(store, name_of(f), &row, &err);
 		if (r < 0)
 			break;
-		if (f.json)
+		if (f->json)
 			print_json(row_json(&row));
 		else
 			print_status(&row);
 		(void)fflush(stdout);
-		if (!f.follow || !row.controlled)
+		if (!f->follow || !row.controlled)
 			break;
 		store_row_done(&row);
 		clock_sleep_ms(1000);
-		if (!f.json)
+		if (!f->json)
 			(void)printf("\n");
 	}
 	if (r < 0)
-		print_error(&f, &err);
+		print_error(f, &err);
 	store_row_done(&row);
 	store_close(store);
-	flags_done(&f);
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
@@ -140,60 +144,41 @@ static int list_one(void *arg, const struct store_row *row)
 	return 0;
 }
 
-int cmd_list(const struct command *c, int argc, char **argv)
+int cmd_list(const struct command *c, struct flags *f)
 {
 	struct store *store = NULL;
 	struct error err = {0};
-	struct flags f;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0 || f.n_arguments > 0) {
-		flags_done(&f);
-		return r < 0   ? EXIT_DONE
-		       : r > 0 ? r
-			       : usage_error(c, "no argument is wanted");
-	}
 	r = store_open(&store, &err);
 	if (r == 0)
-		r = store_each(store, list_one, &f, &err);
+		r = store_each(store, list_one, f, &err);
 	if (r < 0)
-		print_error(&f, &err);
+		print_error(f, &err);
 	store_close(store);
-	flags_done(&f);
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
-int cmd_report(const struct command *c, int argc, char **argv)
+int cmd_report(const struct command *c, struct flags *f)
 {
 	struct store_row row = {0};
 	struct store *store = NULL;
 	struct error err = {0};
-	struct flags f;
 	json_t *report = NULL;
-	int r = flags_parse(c, argc, argv, &f);
+	int r;
 
-	if (r != 0 || f.n_arguments > 1) {
-		flags_done(&f);
-		return r < 0   ? EXIT_DONE
-		       : r > 0 ? r
-			       : usage_error(c, "one name is wanted");
-	}
-	r = store_open(&store, &err);
-	if (r == 0)
-		r = store_get(store, f.n_arguments ? f.arguments[0] : NULL,
-			&row, &err);
+	r = open_row(f, &store, &row, &err);
 	if (r == 0) {
 		report = parse(row.report);
-		if (f.json)
+		if (f->json)
 			print_json(json_incref(report));
 		else if (report)
 			report_print(report);
 	}
 	if (r < 0)
-		print_error(&f, &err);
+		print_error(f, &err);
 	json_decref(report);
 	store_row_done(&row);
 	store_close(store);
-	flags_done(&f);
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }

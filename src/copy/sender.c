@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <zstd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "copy/differ.h"
 #include "copy/limit.h"
 #include "copy/record.h"
 
@@ -74,12 +74,7 @@ struct sender {
 	struct msg_progress progress;
 	uint64_t chunks, differ_bytes, taken;
 
-	/* What differs; and where the extents begin that were compared as one:
-	 * one written block explains all of its extent. */
-	void *differ_mem; /* of all three */
-	struct bitmap differ, begins;
-	struct bitmap suspect; /* see sender_differ */
-	uint64_t suspect_at;   /* clock_ms when they became it */
+	struct differ differ;
 };
 
 struct worker {
@@ -100,20 +95,10 @@ int sender_new(struct maps *maps, struct volume *volume,
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->differ_mem = mmap(NULL, 3 * bitmap_size(maps->granules),
-		PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (s->differ_mem == MAP_FAILED) {
+	if (differ_init(&s->differ, maps->granules) < 0) {
 		free(s);
 		return -ENOMEM;
 	}
-	bitmap_view(&s->differ, s->differ_mem, maps->granules);
-	bitmap_view(&s->begins,
-		(char *)s->differ_mem + bitmap_size(maps->granules),
-		maps->granules);
-	bitmap_view(&s->suspect,
-		(char *)s->differ_mem + 2 * bitmap_size(maps->granules),
-		maps->granules);
 	s->volume = volume;
 	s->secret = secret;
 	s->n_lanes = n;
@@ -148,7 +133,7 @@ void sender_free(struct sender *s)
 	}
 	for (int i = 0; i < EPOCHS; i++)
 		free(s->epochs[i].runs);
-	(void)munmap(s->differ_mem, 3 * bitmap_size(s->maps->granules));
+	differ_done(&s->differ);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_mutex_destroy(&s->barrier_lock);
 	(void)pthread_cond_destroy(&s->changed);
@@ -702,8 +687,8 @@ static void prove_run(struct sender *s, const struct run *r)
 	struct bitmap *u = &s->maps->unproved;
 	uint64_t at = r->first, end = r->first + r->n, first, n;
 
-	while (at < end && bitmap_next_and(u, &s->differ, true, at, end - at,
-				   &first, &n)) {
+	while (at < end && bitmap_next_and(u, &s->differ.found, true, at,
+				   end - at, &first, &n)) {
 		if (first >= end)
 			break;
 		bitmap_clear(u, first, MIN(n, end - first));
@@ -775,78 +760,18 @@ int sender_mismatch(struct sender *s, const struct msg_mismatch *m)
 			r = -EPROTO;
 			break;
 		}
-		bitmap_set(&s->begins, e->offset / g, 1);
-		bitmap_set(&s->differ, e->offset / g,
+		differ_add(&s->differ, e->offset / g,
 			(e->offset + e->bytes + g - 1) / g - e->offset / g);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
 	return r;
 }
 
-/* The bytes of an extent that differs, if nothing in it was written or
- * discarded. Sets *ret_end to where the next one begins. */
-static uint64_t unexplained(
-	struct sender *s, uint64_t first, uint64_t end, uint64_t *ret_end)
-{
-	struct maps *m = s->maps;
-	bool explained = false;
-	uint64_t i = first;
-
-	do {
-		explained = explained || bitmap_get(&m->dirty, i) ||
-			    !bitmap_get(&m->known, i);
-		i++;
-	} while (i < end && !bitmap_get(&s->begins, i));
-	*ret_end = i;
-	return explained ? 0 : maps_bytes(m, first, i - first);
-}
-
-enum judgement { MAKE_DIRTY, CONVICT, SUSPECT };
-
-/* Goes through the extents that differ; returns the bytes that it counted. */
-static uint64_t judge(struct sender *s, enum judgement how)
-{
-	struct maps *m = s->maps;
-	uint64_t at = 0, first, n, end, bytes, sum = 0;
-
-	for (; bitmap_next(&s->differ, at, UINT64_MAX, &first, &n); at = end) {
-		bytes = unexplained(s, first, first + n, &end);
-		if (how == MAKE_DIRTY) {
-			sum += bytes;
-			bitmap_set(&m->dirty, first, end - first);
-		} else if (how == SUSPECT && bytes) {
-			sum += bytes;
-			bitmap_set(&s->suspect, first, end - first);
-		} else if (bytes && bitmap_get(&s->suspect, first)) {
-			sum += bytes;
-			bitmap_set(&m->dirty, first, end - first);
-		}
-	}
-	return sum;
-}
-
 void sender_differ(struct sender *s, bool all, uint64_t *ret_unexplained,
 	uint64_t *ret_suspect)
 {
-	uint64_t now = clock_ms(), every = s->suspect.bits;
-	bool aged = now - s->suspect_at >= SENDER_SUSPECT_MS;
-
 	(void)pthread_mutex_lock(&s->lock);
-	*ret_unexplained = *ret_suspect = 0;
-	if (all) {
-		*ret_unexplained = judge(s, MAKE_DIRTY);
-		bitmap_clear(&s->suspect, 0, every);
-	} else if (aged) {
-		*ret_unexplained = judge(s, CONVICT);
-		/* Suspects that were found equal meanwhile are none. */
-		bitmap_clear(&s->suspect, 0, every);
-		*ret_suspect = judge(s, SUSPECT);
-		s->suspect_at = now;
-	} else {
-		*ret_suspect = maps_count(s->maps, &s->suspect);
-	}
-	bitmap_clear(&s->differ, 0, every);
-	bitmap_clear(&s->begins, 0, every);
+	differ_judge(&s->differ, s->maps, all, ret_unexplained, ret_suspect);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 

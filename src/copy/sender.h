@@ -41,19 +41,8 @@ int sender_mismatch(struct sender *s, const struct msg_mismatch *m);
 /* How far the pass is. Any thread. */
 void sender_progress(struct sender *s, struct msg_progress *ret);
 
-/* Decides on what compare passes found different since the last call; call it
- * after the tracker was settled. An extent that was compared as one is
- * explained when anything in it was written or discarded since; otherwise the
- * tracker missed something, or the target changed by itself.
- *
- * With all, everything that differs becomes dirty, and *ret_unexplained counts
- * what is not explained: right when the source stands still, or when marks were
- * lost anyway. Without, the source is live: a write in flight is seen by the
- * comparison before its completion marks it. So what is not explained becomes
- * suspect first (*ret_suspect) and stays unproved; only what differs again
- * SENDER_SUSPECT_MS later, with no mark in between, is counted, and becomes
- * dirty. In bytes. */
-#define SENDER_SUSPECT_MS 10000
+/* differ_judge (copy/differ.h) on what compare passes found since the last
+ * call; call it after the tracker was settled. */
 void sender_differ(struct sender *s, bool all, uint64_t *ret_unexplained,
 	uint64_t *ret_suspect);
 

@@ -9,14 +9,31 @@
 static bool is_over(const struct move *m)
 {
 	return strcmp(m->row.state, "confirmed") == 0 ||
+	       strcmp(m->row.state, "rolled-back") == 0 ||
 	       (strcmp(m->row.live, "source") == 0 &&
-		       strcmp(m->row.state, "running") != 0 &&
-		       strcmp(m->row.state, "paused") != 0);
+		       strcmp(m->row.state, "done") == 0);
 }
 
+static void note_left(struct move *m, enum side side, const struct error *why)
+{
+	if (side == SOURCE)
+		move_note(m, "left-behind",
+			"%s%s%s; the keeper on the source ends by itself "
+			"within %llu s",
+			why->host, why->host[0] ? ": " : "", why->why,
+			(unsigned long long)m->options.linger_ms / 1000);
+	else
+		move_note(m, "left-behind",
+			"%s%s%s; what was made of the target is left there, "
+			"and may look like the source",
+			why->host, why->host[0] ? ": " : "", why->why);
+}
+
+/* Each side as far as it can be reached. */
 int move_abort(struct move *m, struct error *err)
 {
 	struct error why = {0};
+	int r;
 
 	if (move_settle_commit(m, err) < 0)
 		return EXIT_ACT_NOW;
@@ -26,13 +43,32 @@ int move_abort(struct move *m, struct error *err)
 		error_todo(err, "rehost rollback %s", m->row.name);
 		return EXIT_REFUSED;
 	}
-	if (move_connect_both(m, &why) < 0 || ALL(m, recover, &why) < 0 ||
-		ALL(m, settle, &why) < 0)
-		move_note(m, "left-behind",
-			"%s%s%s; what is left there cleans up by itself within "
-			"%llu s",
-			why.host, why.host[0] ? ": " : "", why.why,
-			(unsigned long long)m->options.linger_ms / 1000);
+	if (is_over(m)) {
+		error_set(err, -EINVAL, "abort %s", m->row.name);
+		error_why(err, "it is %s", m->row.state);
+		return EXIT_REFUSED;
+	}
+	r = move_connect(m, SOURCE, &why);
+	if (r == 0)
+		r = ALL(m, recover, &why);
+	if (r < 0 && move_get(m, "cutover", "begun")) {
+		/* It may stand still, if its keeper died as well. */
+		*err = why;
+		error_todo(err,
+			"make sure that the source can be reached, then try "
+			"again: the move died in the cutover, and the source "
+			"may have to be given back");
+		return EXIT_ACT_NOW;
+	}
+	if (r < 0)
+		note_left(m, SOURCE, &why);
+	r = move_connect(m, TARGET, &why);
+	if (r == 0)
+		r = ALL(m, discard, &why);
+	if (r < 0)
+		note_left(m, TARGET, &why);
+	if (ALL(m, settle, &why) < 0)
+		note_left(m, SOURCE, &why);
 	move_set_state(m, "rolled-back", "source");
 	if (move_save(m, true, err) < 0)
 		return EXIT_REFUSED;

@@ -65,6 +65,9 @@ struct part_ops {
 	int (*deactivate)(struct part *p, struct error *err);
 	/* Before commit: gives the source back. */
 	int (*rollback)(struct part *p, struct error *err);
+	/* The move is given up before its commit: what was made of the target
+	 * by any process must not look real. */
+	int (*discard)(struct part *p, struct error *err);
 	/* After commit, target stopped: gives the source back. */
 	int (*unfence)(struct part *p, struct error *err);
 	/* The end: removes what is ours from both ends. */

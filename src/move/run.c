@@ -111,11 +111,18 @@ static int undo_cut(struct move *m, struct error *err)
 	m->quiesced = false;
 	m->interruptible = false;
 	r = ALL(m, rollback, &why);
+	/* The keeper does it by itself; if it died as well, we have to. */
+	if (r < 0) {
+		r = move_connect(m, SOURCE, &why);
+		if (r == 0)
+			r = ALL(m, recover, &why);
+	}
 	m->interruptible = true;
 	if (r < 0)
 		move_note(m, "rollback",
 			"%s: could not be asked to give the source back (%s); "
-			"the keeper does so by itself",
+			"its keeper does so by itself, and rehost resume or "
+			"abort if that died as well",
 			m->session.host[SOURCE].peer.name, why.why);
 	(void)err;
 	return r;
@@ -125,9 +132,15 @@ static void note_downtime(struct move *m)
 {
 	uint64_t total = clock_ms() - m->cut_at;
 
-	/* The process that cut is gone, and with it when that was. */
-	if (m->cut_at == 0)
-		return;
+	/* By the wall clock when the process that cut is gone. */
+	if (m->cut_at == 0) {
+		uint64_t begun = (uint64_t)move_get(m, "cutover", "begun");
+
+		total = clock_wall_ms();
+		if (begun == 0 || begun > total)
+			return;
+		total -= begun;
+	}
 	move_set(m, "downtime_ms", "total", (int64_t)total);
 	move_set(m, "downtime_ms", "hooks", (int64_t)m->hooks_ms);
 	move_set(m, "downtime_ms", "own",
@@ -386,10 +399,13 @@ static int begin(struct move *m, struct error *err)
 
 	m->interruptible = true;
 	r = m->stored ? 0 : store_lock(m->store, m->row.name, err);
+	/* The source first: it may wait for being given back. */
 	if (r == 0)
-		r = move_connect_both(m, err);
+		r = move_connect(m, SOURCE, err);
 	if (r == 0 && m->resumed)
 		r = ALL(m, recover, err);
+	if (r == 0)
+		r = move_connect(m, TARGET, err);
 	if (r == 0)
 		r = RUN(m, PHASE_INSPECT, inspect, err);
 	if (r == 0 && !m->stored) {

@@ -297,6 +297,7 @@ static const struct part_ops ops = {
 	.quiesce = volume_quiesce,
 	.finish = volume_finish,
 	.verify = volume_verify,
+	.discard = volume_discard,
 	.fence = volume_fence,
 	.commit = volume_commit,
 	.activate = volume_activate,

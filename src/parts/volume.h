@@ -71,6 +71,7 @@ int volume_check_identity(struct part *p, enum side side,
 int volume_probe(struct part *p, enum side side, const char *path,
 	struct volume_facts *ret, struct error *err);
 int volume_inspect(struct part *p, struct error *err);
+int volume_discard(struct part *p, struct error *err);
 int volume_prepare(struct part *p, struct error *err);
 
 /* volume_follow.c */

@@ -69,7 +69,7 @@ int volume_quiesce(struct part *p, struct error *err)
 		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
 		copy_hooks(&o->rollback, arm->rollback, &arm->n_rollback);
 	}
-	move_set(m, "cutover", "begun", 1);
+	move_set(m, "cutover", "begun", (int64_t)clock_wall_ms());
 	r = move_save(m, false, err);
 	if (r == 0)
 		r = session_call(
@@ -91,7 +91,19 @@ int volume_quiesce(struct part *p, struct error *err)
 	move_set_text(m, "fence", "mount", held.mount);
 	if (o->fence == FENCE_FREEZE && v->hold != HOLD_FROZEN) {
 		error_set(err, -EINVAL, "use --fence freeze");
-		return error_why(err, "the quiesce hook unmounted the volume");
+		return error_why(err, "the volume is not mounted any more");
+	}
+	if (!o->copy && o->quiesce.n == 0 && !o->freeze &&
+		v->hold == HOLD_FROZEN) {
+		error_set(err, -EBUSY, "cut over");
+		error_why(err,
+			"it is still mounted on %s, and nothing says how its "
+			"writers stop",
+			held.mount);
+		return error_todo(err,
+			"unmount it and resume; or resume with --freeze to "
+			"leave it frozen (its writers then hang until rollback "
+			"or confirm)");
 	}
 	if (o->fence == FENCE_UNMOUNTED && v->hold != HOLD_UNMOUNTED) {
 		error_set(err, -EINVAL, "use --fence unmounted");
@@ -222,6 +234,17 @@ int volume_verify(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 #endif
+	/* A copy is never committed: ask here whether it stood still. */
+	if (m->options.copy) {
+		r = volume_source_call(p, MSG_COMMIT,
+			&(struct msg_commit){.fence = FENCE_AUTO}, NULL, err);
+		if (r == -EBUSY) {
+			(void)unprove(p, NULL);
+			err->code = -EBADMSG;
+		}
+		if (r < 0)
+			return r == -EBUSY ? -EBADMSG : r;
+	}
 	move_set(m, "proof", "proved", (int64_t)state.known);
 	/* Before: an answer that does not come may still have done it. */
 	v->published = true;

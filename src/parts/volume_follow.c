@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "copy/sender.h"
+#include "copy/differ.h"
 #include "parts/volume.h"
 
 /* Time that a background proof may take between two rounds. */
@@ -260,7 +260,7 @@ int volume_check(struct part *p, uint64_t *ret_differ, struct error *err)
 		if (r < 0 || found.suspect == 0)
 			break;
 		r = session_idle(
-			&p->move->session, SENDER_SUSPECT_MS + 500, err);
+			&p->move->session, DIFFER_SUSPECT_MS + 500, err);
 	}
 	return r;
 }

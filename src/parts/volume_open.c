@@ -90,6 +90,7 @@ static int unsupported(struct part *p, const char *why, struct error *err)
 
 	error_set(err, -EOPNOTSUPP, "move %s", v->source.path);
 	error_why(err, "%s", why);
+	error_todo(err, "move what is on it by other means");
 	return at(p, SOURCE, err);
 }
 
@@ -128,7 +129,9 @@ static int check_source(struct part *p, struct error *err)
 			f->holder_count ? f->holder
 			: f->writers	? f->writer
 					: "something unknown");
-		error_todo(err, "give a --quiesce hook that stops it");
+		error_todo(
+			err, o->copy ? "stop it first"
+				     : "give a --quiesce hook that stops it");
 		return at(p, SOURCE, err);
 	}
 	if (!o->copy && !o->wait && f->n_mounts > 0 && o->quiesce.n == 0 &&
@@ -144,9 +147,16 @@ static int check_source(struct part *p, struct error *err)
 			"then hang until rollback or confirm)");
 		return at(p, SOURCE, err);
 	}
+	if (o->fence == FENCE_FREEZE && f->n_mounts == 0) {
+		error_set(err, -EINVAL, "use --fence freeze");
+		error_why(err, "%s is not mounted", f->path);
+		error_todo(err, "leave --fence away, or mount it");
+		return at(p, SOURCE, err);
+	}
 	if (o->fence == FENCE_SIGNATURE && f->n_signatures == 0) {
 		error_set(err, -EINVAL, "use --fence signature");
 		error_why(err, "%s has no signature that is known", f->path);
+		error_todo(err, "use --fence unmounted");
 		return at(p, SOURCE, err);
 	}
 	return 0;
@@ -214,7 +224,8 @@ static int frozen_path(
 	error_set(err, -EDEADLK, "move %s", v->source.path);
 	error_why(err, "%s (%s) is on the filesystem that would be frozen",
 		what, path);
-	return error_todo(err, "put it elsewhere");
+	error_todo(err, "put it elsewhere");
+	return at(p, SOURCE, err);
 }
 
 static int check_frozen(struct part *p, struct error *err)
@@ -500,4 +511,48 @@ int volume_prepare(struct part *p, struct error *err)
 			v->reason);
 	}
 	return 0;
+}
+
+/* Opening a target for a resume wipes what a process that died may have
+ * published. */
+int volume_discard(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	struct msg_open_target *open;
+	struct msg_target_state state;
+	int r;
+
+	if (!move_get(m, "replica", "prepared"))
+		return 0;
+	move_set_bool(m, "proof", "ok", false);
+	if (v->target_agent == (int)m->session.host[TARGET].peer.pid &&
+		v->target_agent) {
+		/* It is this process that made it. */
+		r = volume_target_call(p, MSG_WIPE, NULL, NULL, err);
+		v->published = false;
+		return r;
+	}
+	r = volume_probe(p, TARGET, m->target.path, &v->target, err);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = volume_check_identity(p, TARGET, &v->target, err);
+	if (r < 0)
+		return r;
+	open = calloc(1, sizeof(*open));
+	if (!open)
+		return error_set(err, -ENOMEM, "wipe the target");
+	fill_open(p, open);
+	open->create = 0;
+	open->resume = 1;
+	/* The source may be out of reach. */
+	open->size = (uint64_t)move_get(m, "identity", "source_bytes");
+	(void)snprintf(open->source_uuid, sizeof(open->source_uuid), "%s",
+		stored(p, "source_uuid"));
+	r = volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
+	free(open);
+	if (r == 0)
+		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
+	return r;
 }

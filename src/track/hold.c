@@ -164,11 +164,9 @@ int hold_take(struct hold *h, const char *path, struct maps_shared *s,
 		r = freeze(h, &now->mounts[0], s, ret, err);
 	else
 		r = keep_unmounted(h, now, ret, err);
-	if (r == 0)
-		r = probe_use(path, now, err);
 	if (r < 0)
 		return r;
-	h->written = now->written;
+	h->written = probe_written(now);
 	s->used_holds = 0;
 	s->hold = ret->kind;
 	return 0;
@@ -177,9 +175,7 @@ int hold_take(struct hold *h, const char *path, struct maps_shared *s,
 int hold_check(struct hold *h, const struct volume_facts *f,
 	const struct maps_shared *s, struct error *err)
 {
-	CLEANUP_FREE struct volume_facts *now = NULL;
 	struct stat st;
-	int r;
 
 	if (s->hold == HOLD_FROZEN) {
 		/* Frozen already is what this must say. */
@@ -200,15 +196,7 @@ int hold_check(struct hold *h, const struct volume_facts *f,
 			return error_why(err, "%s was written", f->path);
 		}
 	}
-	if (s->tracking)
-		return 0;
-	now = calloc(1, sizeof(*now));
-	if (!now)
-		return error_set(err, -ENOMEM, "commit");
-	r = probe_use(f->path, now, err);
-	if (r < 0)
-		return r;
-	if (now->written != h->written) {
+	if (!s->tracking && probe_written(f) != h->written) {
 		error_set(err, -EBUSY, "commit");
 		return error_why(err, "%s was written", f->path);
 	}

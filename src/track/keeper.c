@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 
 #define COLLECT_MS 5
 #define SETTLE_MS 10000
+#define SWEEP_S 60
 
 struct keeper {
 	struct keeper_config config;
@@ -51,6 +53,8 @@ struct keeper {
 	bool held_tracking; /* when it was taken */
 	struct msg_keeper_state state;
 	bool ending;
+	bool ends_later; /* when the hooks are done */
+	uint32_t end_id; /* of the request that said so */
 };
 
 /* ---- tracking ---- */
@@ -137,6 +141,7 @@ static void start_tracker(struct keeper *k)
 	}
 	keeper_instance_name(k->config.key, name);
 	(void)tracker_sweep(name);
+	tracker_sweep_left(SWEEP_S);
 	r = segments_find(f->major, f->minor, &k->segments, &err);
 	if (r == 0)
 		r = tracker_start(name, &k->segments, k->config.trace_kb, mark,
@@ -268,6 +273,11 @@ static void hooks_done(struct keeper *k)
 	k->answer_to = 0;
 	if (id)
 		send_msg(k, MSG_HOOKS_RESULT, id, &m);
+	if (k->ends_later && k->maps.shared->phase == KEEPER_IDLE) {
+		if (k->end_id)
+			send_ok(k, k->end_id);
+		k->ending = true;
+	}
 }
 
 /* ---- holding it still ---- */
@@ -363,7 +373,7 @@ static int commit(
 	if (s->phase == KEEPER_COMMITTED)
 		return 0;
 	r = check_still(k, err);
-	if (r < 0)
+	if (r < 0 || m->fence == FENCE_AUTO)
 		return r;
 	if ((m->fence == FENCE_FREEZE && s->hold != HOLD_FROZEN) ||
 		(m->fence == FENCE_UNMOUNTED && s->hold != HOLD_UNMOUNTED)) {
@@ -536,6 +546,12 @@ static void request(struct keeper *k, const struct frame *f)
 		on_unfence(k, f->id, &err);
 		return;
 	case MSG_END:
+		/* Rollback hooks are not left half-way. */
+		if (!k->hook.done) {
+			k->ends_later = true;
+			k->end_id = f->id;
+			return;
+		}
 		/* A fence ends knowingly or not at all. */
 		if (k->maps.shared->phase == KEEPER_COMMITTED &&
 			!in.end.confirm) {
@@ -601,6 +617,23 @@ static int send_maps(int conn, int maps_fd)
 	return sendmsg(conn, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
+/* Until the peer is gone, or for a second: until then it may go on taking
+ * granules into flight. */
+static void await_end(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t until = clock_ms() + 1000;
+	char buf[4096];
+
+	while (clock_ms() < until) {
+		(void)poll(&p, 1, 50);
+		if (p.revents && recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 0)
+			return;
+		if (p.revents & (POLLERR | POLLNVAL))
+			return;
+	}
+}
+
 /* Lets an agent in that is root and knows the key. A newer one replaces an
  * older one, whose controller may be long gone behind a cut connection. */
 static void accept_agent(struct keeper *k)
@@ -625,6 +658,7 @@ static void accept_agent(struct keeper *k)
 
 		/* It must not take this for the keeper's death. */
 		send_msg(k, MSG_LOG, 0, &m);
+		await_end(k->conn);
 		drop_conn(k, m.text);
 	}
 	if (send_maps(fd, k->maps.fd) < 0 ||
@@ -657,6 +691,26 @@ static void check_time(struct keeper *k)
 		k->ending = true;
 }
 
+static volatile sig_atomic_t terminated;
+
+static void on_sigterm(int number)
+{
+	terminated = number;
+}
+
+/* SIGTERM, as at a shutdown: the source is given back first, and what is
+ * committed stays fenced for as long as it lasts. */
+static void end_by_signal(struct keeper *k)
+{
+	terminated = 0;
+	if (k->maps.shared->phase == KEEPER_COMMITTED)
+		return;
+	if (may_roll_back(k))
+		roll_back_alone(k, "the keeper was told to end");
+	k->ends_later = !k->hook.done;
+	k->ending = k->hook.done;
+}
+
 static void loop(struct keeper *k)
 {
 	while (!k->ending) {
@@ -671,6 +725,8 @@ static void loop(struct keeper *k)
 		if (k->channel && channel_queued(k->channel) > 0)
 			p[1].events |= POLLOUT;
 		(void)poll(p, 3, running ? 5 : 200);
+		if (terminated)
+			end_by_signal(k);
 		if (running && hook_step(&k->hook))
 			hooks_done(k);
 		if (p[0].revents)
@@ -705,6 +761,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	if (r < 0)
 		return -r;
 	start_tracker(&k);
+	(void)signal(SIGTERM, on_sigterm);
 	/* Here and not before the fork: SO_PEERCRED tells who listened. */
 	if (listen(listen_fd, 4) < 0)
 		return errno;

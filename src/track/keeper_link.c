@@ -58,6 +58,7 @@ bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
 	if (phase == KEEPER_COMMITTED && !unacknowledged)
 		return false;
 	s->used_holds = 0;
+	s->hold = HOLD_NONE;
 	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
 		(void)blocks_write(
 			path, s->size, s->saved, s->n_saved, false, NULL);

@@ -137,12 +137,15 @@ void maps_discard(struct maps *m, uint64_t offset, uint64_t bytes)
 
 	if (bytes == 0 || offset >= size)
 		return;
+	if (offset == 0 && bytes >= size) {
+		m->shared->vague++;
+		return;
+	}
 	bytes = bytes > size - offset ? size - offset : bytes;
 	end = (offset + bytes + g - 1) / g;
 	/* Before the known: what leaves inflight is known already. */
 	for (at = offset / g;
-		bitmap_next(&m->inflight, at, end - at, &first, &n) &&
-		first < end;
+		bitmap_next_before(&m->inflight, at, end, end - at, &first, &n);
 		at = first + n)
 		bitmap_set(&m->dirty, first, MIN(n, end - first));
 	bitmap_clear(&m->known, offset / g, end - offset / g);

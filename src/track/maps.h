@@ -40,6 +40,8 @@ struct maps_shared {
 	/* The used map is of the frozen filesystem: what is free now stays
 	 * free until the thaw, and nothing of it has to be sent. */
 	_Atomic uint32_t used_holds;
+	/* Discards of which nobody knows what they covered: see tracker.h. */
+	_Atomic uint64_t vague;
 	char mount[4096]; /* of the frozen filesystem */
 	uint32_t n_saved; /* blocks removed by the fence */
 	struct msg_block saved[PROBE_SIGNATURES_MAX];
@@ -73,7 +75,9 @@ void maps_mark(struct maps *m, uint64_t offset, uint64_t bytes);
 /* What a filesystem discarded is free. It no longer has to be equal on both
  * sides; if it is used again, the used map finds it unknown. What is on its way
  * was read before, perhaps: it goes again, or its arrival would make it known.
- * The same range as maps_mark; a sender may run meanwhile. */
+ * The same range as maps_mark; a sender may run meanwhile. All of the volume is
+ * what the tracker says when it does not know: that only counts as vague, and
+ * the used map tells later what is free. */
 void maps_discard(struct maps *m, uint64_t offset, uint64_t bytes);
 
 /* The next run, at most max long, that has to be sent: what is dirty, but for

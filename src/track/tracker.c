@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -742,4 +744,33 @@ int tracker_sweep(const char *name)
 	if (instances == -ENODEV || instances == -ENOENT)
 		return 0;
 	return instances < 0 ? instances : tracefs_remove(instances, name);
+}
+
+static bool is_keepers(const char *name)
+{
+	static const char prefix[] = "rehost-";
+	size_t n = strlen(prefix);
+
+	return strncmp(name, prefix, n) == 0 && strlen(name) == n + 16 &&
+	       strspn(name + n, "0123456789abcdef") == 16;
+}
+
+void tracker_sweep_left(unsigned seconds)
+{
+	int fd = tracefs_instances();
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	time_t now = time(NULL);
+	struct dirent *e;
+	struct stat st;
+
+	while (d && (e = readdir(d)))
+		/* A keeper that lives keeps it busy; a new one is about to. */
+		if (is_keepers(e->d_name) &&
+			fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			now - st.st_mtime >= (time_t)seconds)
+			(void)unlinkat(fd, e->d_name, AT_REMOVEDIR);
+	if (d)
+		(void)closedir(d);
+	else if (fd >= 0)
+		(void)close(fd);
 }

@@ -121,6 +121,10 @@ void tracker_stop(struct tracker *t);
 /* Removes an instance that a dead process left. 0 also when there is none. */
 int tracker_sweep(const char *name);
 
+/* Removes all that keepers left ("rehost-" and 16 hexadecimal digits) which
+ * are at least so many seconds old and which no process uses. */
+void tracker_sweep_left(unsigned seconds);
+
 /* Tests only: drop every nth write event without counting it as seen (0 =
  * none), as a kernel that loses events silently would. */
 void tracker_drop_every(struct tracker *t, unsigned nth);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -41,22 +42,28 @@ static bool is_for_writing(int process, const char *fd)
 	return at && (strtoul(at + 6, NULL, 8) & O_ACCMODE) != O_RDONLY;
 }
 
-static bool is_same(const struct stat *a, const struct stat *b)
+static bool is_same(const struct statx *a, const struct stat *b)
 {
 	if (S_ISBLK(b->st_mode))
-		return S_ISBLK(a->st_mode) && a->st_rdev == b->st_rdev;
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+		return S_ISBLK(a->stx_mode) &&
+		       makedev(a->stx_rdev_major, a->stx_rdev_minor) ==
+			       b->st_rdev;
+	return makedev(a->stx_dev_major, a->stx_dev_minor) == b->st_dev &&
+	       a->stx_ino == b->st_ino;
 }
 
 static bool writes(int process, const struct stat *of)
 {
 	CLEANUP(cleanup_dir) DIR *fds = open_dir(process, "fd");
 	struct dirent *e;
-	struct stat st;
+	struct statx st;
 
+	/* No question to servers that may be gone, or wait for us. */
 	while (fds && (e = readdir(fds)))
 		if (e->d_name[0] != '.' &&
-			fstatat(dirfd(fds), e->d_name, &st, 0) == 0 &&
+			statx(dirfd(fds), e->d_name,
+				AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+				STATX_TYPE | STATX_INO, &st) == 0 &&
 			is_same(&st, of) && is_for_writing(process, e->d_name))
 			return true;
 	return false;

@@ -186,6 +186,19 @@ static uint64_t bytes_written(int sys)
 	return 0;
 }
 
+uint64_t probe_written(const struct volume_facts *f)
+{
+	CLEANUP_CLOSE int sys = -1;
+	char path[64];
+
+	if (f->kind != VOLUME_BLOCK)
+		return 0;
+	(void)snprintf(
+		path, sizeof(path), "/sys/dev/block/%u:%u", f->major, f->minor);
+	sys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return sys < 0 ? 0 : bytes_written(sys);
+}
+
 /* ---- who uses it ---- */
 
 static int add_user(struct probe *p, dev_t dev, bool partition, bool in_use)

@@ -40,6 +40,10 @@ int probe_volume(const char *path, struct volume_facts *ret, struct error *err);
  * empty. Quick enough for a cutover. */
 int probe_use(const char *path, struct volume_facts *ret, struct error *err);
 
+/* What the kernel counts as written to a block device, in bytes; 0 for a file.
+ * Asks no filesystem, so it also works under a freeze. */
+uint64_t probe_written(const struct volume_facts *f);
+
 /* Finds on which filesystem a path lies: fills ret with its mount. The path
  * must exist; a last symbolic link is followed. */
 int probe_mount_of(const char *path, struct mount_info *ret, struct error *err);

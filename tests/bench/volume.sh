@@ -63,13 +63,14 @@ median() {
 	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
-rehost_seed() {
+# The whole command: ssh, agents, map, seed, freeze, proof. What the seed alone
+# took goes into a file of its own.
+rehost_copy() {
 	rm -rf "$dir/state"
 	rh copy root@old:/dev/vdb root@new:/dev/vdb --overwrite "$id" \
 		--format json >"$dir/out.json"
-	tail -n 1 "$dir/out.json" |
-		sed 's/.*"rounds":\[{"n":0,"bytes":[0-9]*,"ms":\([0-9]*\)}.*/\1/' |
-		awk '{ printf "%.2f\n", $1 / 1000 }'
+	tail -n 1 "$dir/out.json" | jq '.rounds[0].ms / 1000' \
+		>>"$dir/rehost_seed.s"
 }
 dd_ssh() {
 	in_old sh -c "dd if=/dev/vdb bs=1M status=none |
@@ -92,27 +93,24 @@ nbdcopy_local() {
 # The same to both, so that --overwrite fits.
 dd_ssh
 id=uuid:$(in_old blkid -o value -s UUID /dev/vdb)
-tools="rehost_seed dd_ssh dd_zstd_ssh partclone_ssh nbdcopy_local"
+tools="rehost_copy dd_ssh dd_zstd_ssh partclone_ssh nbdcopy_local"
 for ((i = 0; i < runs; i++)); do
 	for t in $tools; do
 		cold
-		if [[ $t == rehost_seed ]]; then
-			rehost_seed >>"$dir/$t.s"
-		else
-			seconds "$t" >>"$dir/$t.s"
-		fi
+		seconds "$t" >>"$dir/$t.s"
 	done
 done
 
 base=$(median <"$dir/rehost_seed.s")
 echo "Seed of $size ext4, $((used >> 20)) MiB used, median of $runs:"
 echo
-echo "| tool | s | rehost's ratio to it |"
-echo "| --- | --- | --- |"
-for t in $tools; do
+echo "| tool | s | rehost's seed to it | the whole copy to it |"
+echo "| --- | --- | --- | --- |"
+whole=$(median <"$dir/rehost_copy.s")
+for t in rehost_seed $tools; do
 	m=$(median <"$dir/$t.s")
-	awk -v t="$t" -v m="$m" -v b="$base" \
-		'BEGIN { printf "| %s | %.2f | %.2f |\n", t, m, b / m }'
+	awk -v t="$t" -v m="$m" -v b="$base" -v w="$whole" 'BEGIN {
+		printf "| %s | %.2f | %.2f | %.2f |\n", t, m, b / m, w / m }'
 done
 echo
 
@@ -163,10 +161,19 @@ in_new fio --name=l --filename="$new_loop" --ioengine=libaio --direct=1 \
 fio_old local --iodepth=16 --number_ios=16384 --randseed=7 |
 	jq -r '"local write: \(.jobs[0].write.runtime) ms"'
 
+# Processor time so far of what rehost runs on the old host, in ms.
+spent() {
+	in_old sh -c 'cat /proc/[0-9]*/stat 2>/dev/null' |
+		awk -v hz="$(getconf CLK_TCK)" '$2 ~ /^\(rehost/ {
+			n += $14 + $15 } END { print int(n * 1000 / hz) }'
+}
+
 say "cost to the source while following, proof on" >&2
 for _ in 1 2 3; do
+	cpu=$(spent)
 	echo "tracked, 10,000/s: $(fio_old t --iodepth=4 --rate_iops=10000 \
-		--time_based --runtime=8 | figures) (writes/s, p99 us)"
+		--time_based --runtime=8 | figures) (writes/s, p99 us)," \
+		"$((($(spent) - cpu) / 8)) ms of processor time a second"
 	echo "tracked, uncapped: $(fio_old t --iodepth=16 --time_based \
 		--runtime=8 | figures)"
 	kill -STOP "$pid"
@@ -194,3 +201,13 @@ wait "$pid" || true
 echo "downtime: $(field "$dir/scatter.json" .downtime_ms)"
 echo "memory: $(field "$dir/scatter.json" .memory_kb)"
 "$REHOST" confirm scatter >/dev/null
+
+say "a 1 TiB volume" >&2
+"$lab" disk "$dir" old vdc 1T >/dev/null
+"$lab" disk "$dir" new vdc 1T >/dev/null
+in_old mkfs.ext4 -q /dev/vdc
+in_old sh -c 'mkdir -p /big && mount /dev/vdc /big'
+"$REHOST" copy -F "$cfg" root@old:/dev/vdc root@new:/dev/vdc --name big \
+	--format json >"$dir/big.json"
+echo "memory for 1 TiB: $(field "$dir/big.json" .memory_kb) KiB"
+echo "agent on the wire: $(stat -c %s "$(dirname "$REHOST")/rehost-agent") bytes"

@@ -12,9 +12,9 @@ mkfs_on old vdb ext4
 mount_on old vdb /data
 on_sh old 'echo before >/data/f; sync -f /data'
 
-say "after commit the source stays frozen, though nobody is connected"
-expect_exit 0 rehost_run move --name fence root@old:/dev/vdb \
-	root@new:/dev/vdb --freeze \
+say "after commit the source stays frozen, though nobody is connected (IPv6)"
+expect_exit 0 rehost_run move --name fence root@old6:/dev/vdb \
+	root@new6:/dev/vdb --freeze \
 	--activate 'mkdir -p /data; mount /dev/vdb /data'
 sleep 1
 if is_writable old /data; then

@@ -66,7 +66,9 @@ move_under_writers() {
 	populate old /data 24
 	writers_start old /data
 	burst_start
-	rehost_start move --name busy --freeze --cutover wait --downtime 30s \
+	on_sh new 'head -c 200M /dev/urandom >/dev/vdb; sync /dev/vdb'
+	rehost_start move --overwrite "$(identity_of new vdb)" \
+		--name busy --freeze --cutover wait --downtime 30s \
 		--bwlimit 40M --activate 'date >/run/active' \
 		old:/dev/vdb new:/dev/vdb
 	wait_for 90 large_rounds busy

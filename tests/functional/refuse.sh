@@ -221,3 +221,19 @@ on new umount /data
 NO_F=1 expect_exit 0 rehost_run confirm untracked
 on_sh old 'echo 1 >"/sys/block/$1/queue/iostats"' "${loop#/dev/}"
 expect_clean old
+
+say "without tracefs it compares, also when the hook unmounts"
+on new blkdiscard -f /dev/vdb 2>/dev/null
+want=$(manifest_on old /data)
+expect_exit 0 env REHOST_TEST_NO_TRACKER=1 XDG_STATE_HOME="$dir/state" \
+	"$REHOST" move -F "$dir/ssh_config" --name blind --downtime 30s \
+	--quiesce 'umount /data' old:/dev/vdb new:/dev/vdb
+report_is blind .tracker.kind none
+report_is blind .fence.kind unmounted
+report_is blind .proof.ok true
+fsck_on new vdb ext4
+mount_on new vdb /data -o ro
+expect_same "$want" "$(manifest_on new /data)"
+on new umount /data
+NO_F=1 expect_exit 0 rehost_run confirm blind
+expect_clean old

@@ -188,6 +188,34 @@ expect_exit 1 on old pgrep -f 'sleep 471[12]'
 NO_F=1 rehost_run abort hangs >/dev/null 2>&1 || :
 expect_clean old hangs
 
+say "the controller dies with a whole replica: abort wipes it"
+fresh
+expect_exit 137 env REHOST_TEST_KILL=verify.after:controller \
+	XDG_STATE_HOME="$dir/state" "$REHOST" move -F "$dir/ssh_config" \
+	--name whole --freeze --downtime 30s old:/dev/vdb new:/dev/vdb
+wait_for 20 is_writable old /data/lost+found
+expect_exit 0 on new blkid -p /dev/vdb
+NO_F=1 expect_exit 0 rehost_run abort whole
+expect_exit 2 on new blkid -p /dev/vdb
+expect_clean old whole
+expect_clean new
+NO_F=1 expect_exit 1 rehost_run abort whole
+expect_out 'it is rolled-back'
+
+say "a move that waits does not freeze what nobody said it may"
+fresh
+rehost_start move --name unsaid --cutover wait --downtime 30s \
+	old:/dev/vdb new:/dev/vdb
+wait_for 30 status_is unsaid .progress.phase follow
+NO_F=1 expect_exit 0 rehost_run cutover --format json unsaid
+rehost_wait 60 1
+expect_out 'nothing says how its writers stop'
+wait_for 20 is_writable old /data/lost+found
+NO_F=1 expect_exit 0 rehost_run resume --freeze --cutover auto unsaid
+report_is unsaid .fence.kind freeze
+NO_F=1 expect_exit 0 rehost_run confirm unsaid
+expect_clean old unsaid
+
 say "a cutover that would take longer than the budget waits, and says so"
 fresh
 rehost_start move --name tight --freeze --cutover wait --downtime 1ms \

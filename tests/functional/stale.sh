@@ -19,7 +19,9 @@ on_sh old 'dd if=/dev/urandom of=/data/p/noise bs=1M count=20 conv=notrunc,fsync
 	cp -a /data/p /data/q; sync -f /data'
 
 say "a copy holds the new ones"
-expect_exit 0 rehost_run copy root@old:/dev/vdb root@new:/dev/vdb
+# Connections that ssh shares are the user's business.
+expect_exit 0 rehost_run copy -o ControlMaster=auto \
+	-o ControlPath="$dir/cm-%C" -o ControlPersist=2 root@old:/dev/vdb root@new:/dev/vdb
 want=$(manifest_on old /data)
 on_sh new 'mkdir -p /data; mount -o ro /dev/vdb /data'
 expect_same "$want" "$(manifest_on new /data)" manifest

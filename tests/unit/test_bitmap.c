@@ -101,9 +101,31 @@ static void ends(void **state)
 	assert_false(bitmap_get(&c, 1000));
 }
 
+/* Only where a run begins is bounded. */
+static void test_before(void **state)
+{
+	struct bitmap b;
+	uint64_t first = 0, n = 0;
+	void *memory = calloc(1, bitmap_size(1000));
+
+	assert_non_null(memory);
+	bitmap_view(&b, memory, 1000);
+	bitmap_set(&b, 100, 50);
+	assert_false(bitmap_next_before(&b, 0, 100, 1000, &first, &n));
+	assert_true(bitmap_next_before(&b, 0, 101, 1000, &first, &n));
+	assert_int_equal(first, 100);
+	assert_int_equal(n, 50);
+	assert_true(bitmap_next_before(&b, 120, 130, 7, &first, &n));
+	assert_int_equal(first, 120);
+	assert_int_equal(n, 7);
+	assert_false(bitmap_next_before(&b, 150, 2000, 1, &first, &n));
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_before),
 		cmocka_unit_test(model_test),
 		cmocka_unit_test(masked),
 		cmocka_unit_test(ends),

@@ -622,15 +622,67 @@ static void test_commit_refused(void **state)
 	bitmap_move(&t.link.maps.inflight, &t.link.maps.dirty);
 	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
 	bitmap_clear(&t.link.maps.inflight, 0, UINT64_MAX);
+	/* A copy only asks. */
+	assert_int_equal(commit(FENCE_AUTO, 0), 0);
+	assert_int_equal(keeper_state()->phase, KEEPER_HELD);
 	/* Thawed by a third hand. */
 	fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(ioctl(fd, FITHAW, 0), 0);
 	(void)close(fd);
-	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
+	assert_int_equal(commit(FENCE_AUTO, 0), -EBUSY);
 	assert_int_equal(release(true, NULL), 0);
 	assert_false(is_frozen());
 	assert_hooks("quiesce rollback");
+}
+
+/* As at a shutdown: back first, then the end; a fence stays. */
+static void test_sigterm(void **state)
+{
+	pid_t pid;
+
+	NEEDS_ROOT;
+	attach(true);
+	arm(60000);
+	hold(HOLD_FROZEN);
+	pid = t.link.pid;
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	wait_gone(pid);
+	assert_false(is_frozen());
+	assert_hooks("quiesce rollback");
+	keeper_detach(&t.link);
+	attach(true);
+	arm(60000);
+	hold(HOLD_FROZEN);
+	assert_int_equal(commit(FENCE_FREEZE, 0), 0);
+	assert_int_equal(kill(t.link.pid, SIGTERM), 0);
+	clock_sleep_ms(500);
+	assert_int_equal(keeper_state()->phase, KEEPER_COMMITTED);
+	assert_true(is_frozen());
+}
+
+/* Who ends the keeper while it gives the source back waits for that. */
+static void test_end_in_rollback(void **state)
+{
+	static struct msg_hooks_result result;
+	struct msg_end end = {0};
+	char slow[600];
+	pid_t pid;
+
+	NEEDS_ROOT;
+	attach(true);
+	(void)unlink(hook_log);
+	(void)snprintf(slow, sizeof(slow),
+		"sleep 1; echo one $REHOST_PHASE $REHOST_DEVICE >>'%s'",
+		hook_log);
+	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
+	wait_phase(KEEPER_RELEASING);
+	pid = t.link.pid;
+	assert_int_equal(ask(MSG_END, &end, NULL), 0);
+	assert_hooks("rollback");
+	wait_gone(pid);
+	keeper_detach(&t.link);
+	attach(true);
 }
 
 /* A write that the tracker sees after the last round. */
@@ -884,6 +936,8 @@ int main(void)
 		MOUNTED(test_wrong_key),
 		MOUNTED(test_commit),
 		MOUNTED(test_commit_refused),
+		MOUNTED(test_sigterm),
+		MOUNTED(test_end_in_rollback),
 		MOUNTED(test_commit_tracked),
 		UNMOUNTED(test_unmounted),
 		UNMOUNTED(test_signature_fence),

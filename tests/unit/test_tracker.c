@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "track/tracefs.h"
 #include "track/tracker.h"
 
 #define SECTORS 65536U /* 32 MiB */
@@ -515,6 +516,39 @@ static void instances(void **state)
 	tracker_stop(NULL);
 }
 
+static void assert_instance(const char *instance, bool there)
+{
+	CLEANUP_CLOSE int fd = tracefs_instances();
+
+	assert_true(fd >= 0);
+	assert_int_equal(faccessat(fd, instance, F_OK, 0), there ? 0 : -1);
+}
+
+/* What keepers that died left is swept by the next one, whosever it was. */
+static void left(void **state)
+{
+	static const char dead[] = "rehost-00112233445566ff";
+	struct fixture *f = need_root(state);
+	struct tracker *t = NULL;
+	CLEANUP_CLOSE int fd = tracefs_instances();
+
+	assert_true(fd >= 0);
+	assert_int_equal(mkdirat(fd, dead, 0700), 0);
+	tracker_sweep_left(3600);
+	assert_instance(dead, true);
+	tracker_sweep_left(0);
+	assert_instance(dead, false);
+
+	/* One that is in use stays. */
+	assert_int_equal(tracker_start(dead, &f->segments, 1024, take, f->seen,
+				 &t, NULL),
+		0);
+	tracker_sweep_left(0);
+	assert_instance(dead, true);
+	tracker_stop(t);
+	assert_instance(dead, false);
+}
+
 static void no_counts(void **state)
 {
 	struct fixture *f = need_root(state);
@@ -621,6 +655,7 @@ int main(void)
 		TEST(never_quiet),
 		TEST(partition),
 		TEST(instances),
+		TEST(left),
 		TEST(no_counts),
 		TEST(two_at_once),
 		TEST(two_disks),
