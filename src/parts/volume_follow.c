@@ -32,14 +32,12 @@ static int compare_all(struct part *p, struct error *err)
 	return r;
 }
 
-/* The tracker is lost: begin a new one, then find by comparison what the old
- * one may have missed, while the source runs on. */
-static int recover(struct part *p, const struct error *why, struct error *err)
+/* Begins a new tracker, or says that there will be none any more. */
+static void retrack(struct part *p, const struct error *why)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	struct error no;
-	int r;
 
 	move_add(m, "tracker", "losses", 1);
 	move_note(m, "tracker-lost",
@@ -47,18 +45,37 @@ static int recover(struct part *p, const struct error *why, struct error *err)
 		"compared",
 		why->why);
 	v->tracking = false;
-	if (move_get(m, "tracker", "losses") <= LOSSES_MAX) {
-		r = volume_source_call(p, MSG_RETRACK, NULL, NULL, &no);
-		if (r == 0)
-			v->tracking = true;
-		else
-			move_note(m, "no-tracker",
-				"from now on by comparison "
-				"only: %s",
-				no.why);
+	if (move_get(m, "tracker", "losses") > LOSSES_MAX) {
+		move_note(m, "no-tracker",
+			"from now on by comparison only: it was lost too "
+			"often");
+		return;
 	}
-	r = volume_map(p, err);
-	return r < 0 ? r : compare_all(p, err);
+	if (volume_source_call(p, MSG_RETRACK, NULL, NULL, &no) == 0)
+		v->tracking = true;
+	else
+		move_note(m, "no-tracker", "from now on by comparison only: %s",
+			no.why);
+}
+
+/* The tracker is lost: begin a new one, then find by comparison what the old
+ * one may have missed, while the source runs on. The new one may be lost as
+ * well meanwhile. */
+static int recover(struct part *p, const struct error *why, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct error last = *why;
+	int r;
+
+	do {
+		retrack(p, &last);
+		r = volume_map(p, &last);
+		if (r == 0)
+			r = compare_all(p, &last);
+	} while (r == -ENODATA && v->tracking);
+	if (r < 0 && err)
+		*err = last;
+	return r;
 }
 
 static int settle_or_recover(struct part *p, struct error *err)
@@ -84,6 +101,7 @@ int volume_seed(struct part *p, struct error *err)
 	struct move *m = p->move;
 	struct msg_source_state state;
 	struct msg_pass_done done;
+	struct error why = {0};
 	int r = volume_map(p, err);
 
 	if (r == 0 && v->fresh && move_get(m, "replica", "seeding")) {
@@ -93,7 +111,11 @@ int volume_seed(struct part *p, struct error *err)
 			"found by comparison");
 		r = volume_mark(p, &known, err);
 		if (r == 0)
-			r = compare_all(p, err);
+			r = compare_all(p, &why);
+		if (r == -ENODATA && v->tracking)
+			r = recover(p, &why, err);
+		else if (r < 0)
+			*err = why;
 	}
 	v->fresh = false;
 	if (r == 0)
