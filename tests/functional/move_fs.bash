@@ -127,6 +127,10 @@ move_unmounted() {
 		"$(identity_of new vdb)" --downtime 30s --quiesce '
 		for f in /run/writers/*.pid; do
 			kill -s KILL -- -$(cat $f)
+			# What it was in the middle of is done first.
+			while pgrep -g $(cat $f) >/dev/null; do
+				sleep 0.01
+			done
 		done
 		sh -eu /root/manifest /data >/root/list
 		for i in $(seq 50); do
