@@ -135,7 +135,7 @@ static uint64_t masked_at(const struct bitmap *b, const struct bitmap *mask,
 	return v;
 }
 
-/* Looks for a run that begins before limit. */
+/* Looks for a run before limit. */
 static bool find(const struct bitmap *b, const struct bitmap *mask, bool invert,
 	uint64_t from, uint64_t limit, uint64_t max, uint64_t *ret_first,
 	uint64_t *ret_n)
@@ -166,7 +166,7 @@ static bool find(const struct bitmap *b, const struct bitmap *mask, bool invert,
 	while (!v && ++w < words && w * 64 - first < max)
 		v = ~masked_at(b, mask, invert, w);
 	end = v ? w * 64 + (uint64_t)__builtin_ctzll(v) : w * 64;
-	end = MIN(end, b->bits);
+	end = MIN(end, limit);
 	*ret_first = first;
 	*ret_n = MIN(end - first, max);
 	return true;
@@ -179,10 +179,11 @@ bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
 	return find(b, mask, invert, from, UINT64_MAX, max, ret_first, ret_n);
 }
 
-bool bitmap_next_before(const struct bitmap *b, uint64_t from, uint64_t end,
-	uint64_t max, uint64_t *ret_first, uint64_t *ret_n)
+bool bitmap_next_within(const struct bitmap *b, const struct bitmap *mask,
+	bool invert, uint64_t from, uint64_t end, uint64_t *ret_first,
+	uint64_t *ret_n)
 {
-	return find(b, NULL, false, from, end, max, ret_first, ret_n);
+	return find(b, mask, invert, from, end, UINT64_MAX, ret_first, ret_n);
 }
 
 bool bitmap_next(const struct bitmap *b, uint64_t from, uint64_t max,

@@ -45,9 +45,10 @@ bool bitmap_next_and(const struct bitmap *b, const struct bitmap *mask,
 	bool invert_mask, uint64_t from, uint64_t max, uint64_t *ret_first,
 	uint64_t *ret_n);
 
-/* The same for runs that begin before end; they may end behind it. */
-bool bitmap_next_before(const struct bitmap *b, uint64_t from, uint64_t end,
-	uint64_t max, uint64_t *ret_first, uint64_t *ret_n);
+/* The same, of [from, end) alone. */
+bool bitmap_next_within(const struct bitmap *b, const struct bitmap *mask,
+	bool invert_mask, uint64_t from, uint64_t end, uint64_t *ret_first,
+	uint64_t *ret_n);
 
 /* Sets those of the n bits from first that are clear in mask (same size);
  * returns how many of them were clear in b before. */

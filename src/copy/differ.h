@@ -37,9 +37,8 @@ void differ_add(struct differ *d, uint64_t first, uint64_t n);
 
 /* Decides on what compare passes found different since the last call. An extent
  * that was compared as one is explained when anything in it was written or
- * discarded since, or
- * when there was a discard that may have been anywhere; otherwise the tracker
- * missed something, or the target changed by itself.
+ * discarded since, or when there was a discard that may have been anywhere;
+ * otherwise the tracker missed something, or the target changed by itself.
  *
  * With all, everything that differs becomes dirty, and *ret_unexplained counts
  * what is not explained: right when the source stands still, or when marks were

@@ -687,11 +687,9 @@ static void prove_run(struct sender *s, const struct run *r)
 	struct bitmap *u = &s->maps->unproved;
 	uint64_t at = r->first, end = r->first + r->n, first, n;
 
-	while (at < end && bitmap_next_and(u, &s->differ.found, true, at,
-				   end - at, &first, &n)) {
-		if (first >= end)
-			break;
-		bitmap_clear(u, first, MIN(n, end - first));
+	while (bitmap_next_within(
+		u, &s->differ.found, true, at, end, &first, &n)) {
+		bitmap_clear(u, first, n);
 		at = first + n;
 	}
 }
@@ -718,7 +716,9 @@ int sender_durable(struct sender *s, const struct msg_durable *m)
 	for (int i = 0; i < EPOCHS; i++)
 		if (s->epochs[i].number == m->epoch && m->epoch)
 			e = &s->epochs[i];
-	if (!e || !e->barrier) {
+	if (s->error) {
+		/* All that was on its way goes again; too late. */
+	} else if (!e || !e->barrier) {
 		r = -EPROTO;
 	} else {
 		for (uint32_t i = 0; i < e->n; i++) {
@@ -745,7 +745,7 @@ int sender_mismatch(struct sender *s, const struct msg_mismatch *m)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0; i < m->n && r == 0; i++) {
+	for (uint32_t i = 0; i < m->n && r == 0 && !s->error; i++) {
 		const struct msg_extent *e = &m->v[i];
 
 		if (e->offset >= size || e->bytes > size - e->offset ||

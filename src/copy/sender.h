@@ -34,7 +34,7 @@ void sender_pass(
 	struct sender *s, const struct msg_pass *p, struct msg_pass_done *ret);
 
 /* From other threads, while a pass runs: what the target says. -EPROTO when it
- * cannot be. */
+ * cannot be; ignored when the sender has failed. */
 int sender_durable(struct sender *s, const struct msg_durable *m);
 int sender_mismatch(struct sender *s, const struct msg_mismatch *m);
 

@@ -236,8 +236,11 @@ int volume_verify(struct part *p, struct error *err)
 #endif
 	/* A copy is never committed: ask here whether it stood still. */
 	if (m->options.copy) {
-		r = volume_source_call(p, MSG_COMMIT,
-			&(struct msg_commit){.fence = FENCE_AUTO}, NULL, err);
+		r = lost_at_cut(
+			volume_source_call(p, MSG_COMMIT,
+				&(struct msg_commit){.fence = FENCE_AUTO}, NULL,
+				err),
+			err);
 		if (r == -EBUSY) {
 			(void)unprove(p, NULL);
 			err->code = -EBADMSG;

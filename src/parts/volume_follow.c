@@ -73,8 +73,22 @@ static int recover(struct part *p, const struct error *why, struct error *err)
 		if (r == 0)
 			r = compare_all(p, &last);
 	} while (r == -ENODATA && v->tracking);
-	if (r < 0 && err)
+	if (r < 0)
 		*err = last;
+	return r;
+}
+
+/* Passes a result on, but recovers from a lost tracker. why is r's error, and
+ * becomes err's. */
+static int unless_lost(
+	struct part *p, int r, const struct error *why, struct error *err)
+{
+	const struct volume_part *v = p->data;
+
+	if (r == -ENODATA && v->tracking)
+		return recover(p, why, err);
+	if (r < 0)
+		*err = *why;
 	return r;
 }
 
@@ -87,11 +101,7 @@ static int settle_or_recover(struct part *p, struct error *err)
 	if (!v->tracking)
 		return 0;
 	r = volume_settle_tracker(p, true, &why);
-	if (r == -ENODATA)
-		return recover(p, &why, err);
-	if (r < 0)
-		*err = why;
-	return r;
+	return unless_lost(p, r, &why, err);
 }
 
 int volume_seed(struct part *p, struct error *err)
@@ -101,7 +111,7 @@ int volume_seed(struct part *p, struct error *err)
 	struct move *m = p->move;
 	struct msg_source_state state;
 	struct msg_pass_done done;
-	struct error why = {0};
+	struct error why;
 	int r = volume_map(p, err);
 
 	if (r == 0 && v->fresh && move_get(m, "replica", "seeding")) {
@@ -111,11 +121,7 @@ int volume_seed(struct part *p, struct error *err)
 			"found by comparison");
 		r = volume_mark(p, &known, err);
 		if (r == 0)
-			r = compare_all(p, &why);
-		if (r == -ENODATA && v->tracking)
-			r = recover(p, &why, err);
-		else if (r < 0)
-			*err = why;
+			r = unless_lost(p, compare_all(p, &why), &why, err);
 	}
 	v->fresh = false;
 	if (r == 0)
@@ -178,12 +184,8 @@ static int prove_some(struct part *p, struct error *err)
 	if (r < 0 || done.differ == 0)
 		return r;
 	r = volume_take_differences(p, DIFFER_LIVE, &found, &why);
-	if (r == -ENODATA)
-		return recover(p, &why, err);
-	if (r < 0) {
-		*err = why;
-		return r;
-	}
+	if (r < 0)
+		return unless_lost(p, r, &why, err);
 	if (found.unexplained > 0) {
 		/* Neither written nor discarded, and yet different: either the
 		 * tracker missed it, or the target changed by itself. */

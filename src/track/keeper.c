@@ -594,29 +594,6 @@ static void drop_conn(struct keeper *k, const char *why)
 		roll_back_alone(k, why);
 }
 
-static int send_maps(int conn, int maps_fd)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte = 'R';
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *c;
-
-	memset(&control, 0, sizeof(control));
-	c = CMSG_FIRSTHDR(&msg);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &maps_fd, sizeof(int));
-	return sendmsg(conn, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
-
 /* Until the peer is gone, or for a second: until then it may go on taking
  * granules into flight. */
 static void await_end(int fd)
@@ -626,10 +603,12 @@ static void await_end(int fd)
 	char buf[4096];
 
 	while (clock_ms() < until) {
-		(void)poll(&p, 1, 50);
-		if (p.revents && recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 0)
-			return;
-		if (p.revents & (POLLERR | POLLNVAL))
+		ssize_t n;
+
+		if (poll(&p, 1, 50) <= 0)
+			continue;
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return;
 	}
 }
@@ -661,7 +640,7 @@ static void accept_agent(struct keeper *k)
 		await_end(k->conn);
 		drop_conn(k, m.text);
 	}
-	if (send_maps(fd, k->maps.fd) < 0 ||
+	if (maps_send(&k->maps, fd) < 0 ||
 		channel_new(fd, fd, FROM_CONTROLLER, &k->channel) < 0)
 		return;
 	k->conn = STEAL_FD(fd);

@@ -115,34 +115,6 @@ static int make_keeper(const struct keeper_config *c,
 	return byte ? error_set(err, -byte, "start the keeper") : 0;
 }
 
-static int receive_maps(int fd, struct maps *ret)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *c;
-	int maps_fd, r;
-
-	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1)
-		return -ECONNRESET;
-	c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -EPROTO;
-	memcpy(&maps_fd, CMSG_DATA(c), sizeof(int));
-	r = maps_attach(maps_fd, ret);
-	if (r < 0)
-		(void)close(maps_fd);
-	return r;
-}
-
 int keeper_attach(const struct keeper_config *c, bool make,
 	struct keeper_link *ret, struct error *err)
 {
@@ -185,7 +157,7 @@ int keeper_attach(const struct keeper_config *c, bool make,
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	r = io_write_all(fd, c->key, KEY_SIZE);
 	if (r == 0)
-		r = receive_maps(fd, &l.maps);
+		r = maps_receive(fd, &l.maps);
 	if (r == 0)
 		r = channel_new(fd, fd, FROM_KEEPER, &l.channel);
 	if (r < 0) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,6 +110,62 @@ int maps_attach(int fd, struct maps *ret)
 	return 0;
 }
 
+/* A message of one byte that carries one descriptor. */
+struct carrier {
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov;
+	struct msghdr msg;
+};
+
+static void carrier_init(struct carrier *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->byte = 'R';
+	c->iov = (struct iovec){&c->byte, 1};
+	c->msg.msg_iov = &c->iov;
+	c->msg.msg_iovlen = 1;
+	c->msg.msg_control = c->control.buf;
+	c->msg.msg_controllen = sizeof(c->control.buf);
+}
+
+int maps_send(const struct maps *m, int conn)
+{
+	struct carrier k;
+	struct cmsghdr *c;
+
+	carrier_init(&k);
+	c = CMSG_FIRSTHDR(&k.msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &m->fd, sizeof(int));
+	return sendmsg(conn, &k.msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+int maps_receive(int conn, struct maps *ret)
+{
+	struct carrier k;
+	struct cmsghdr *c;
+	int fd, r;
+
+	carrier_init(&k);
+	if (recvmsg(conn, &k.msg, MSG_CMSG_CLOEXEC) != 1)
+		return -ECONNRESET;
+	c = CMSG_FIRSTHDR(&k.msg);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return -EPROTO;
+	memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	r = maps_attach(fd, ret);
+	if (r < 0)
+		(void)close(fd);
+	return r;
+}
+
 void maps_close(struct maps *m)
 {
 	if (!m->shared)
@@ -144,10 +201,10 @@ void maps_discard(struct maps *m, uint64_t offset, uint64_t bytes)
 	bytes = bytes > size - offset ? size - offset : bytes;
 	end = (offset + bytes + g - 1) / g;
 	/* Before the known: what leaves inflight is known already. */
-	for (at = offset / g;
-		bitmap_next_before(&m->inflight, at, end, end - at, &first, &n);
+	for (at = offset / g; bitmap_next_within(
+		     &m->inflight, NULL, false, at, end, &first, &n);
 		at = first + n)
-		bitmap_set(&m->dirty, first, MIN(n, end - first));
+		bitmap_set(&m->dirty, first, n);
 	bitmap_clear(&m->known, offset / g, end - offset / g);
 }
 

@@ -66,6 +66,11 @@ int maps_create(uint64_t size, uint32_t granule, struct maps *ret);
  * not what this build makes. */
 int maps_attach(int fd, struct maps *ret);
 
+/* Hands the maps to the process at the other end of a connected Unix socket
+ * (SCM_RIGHTS, unix(7)), which takes them as maps_attach does. Both block. */
+int maps_send(const struct maps *m, int conn);
+int maps_receive(int conn, struct maps *ret);
+
 /* Unmaps and closes; a zeroed struct is fine. */
 void maps_close(struct maps *m);
 

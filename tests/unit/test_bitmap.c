@@ -101,31 +101,39 @@ static void ends(void **state)
 	assert_false(bitmap_get(&c, 1000));
 }
 
-/* Only where a run begins is bounded. */
-static void test_before(void **state)
+static void within(void **state)
 {
-	struct bitmap b;
+	struct bitmap b, m;
 	uint64_t first = 0, n = 0;
 	void *memory = calloc(1, bitmap_size(1000));
+	void *mask = calloc(1, bitmap_size(1000));
 
 	assert_non_null(memory);
+	assert_non_null(mask);
 	bitmap_view(&b, memory, 1000);
+	bitmap_view(&m, mask, 1000);
 	bitmap_set(&b, 100, 50);
-	assert_false(bitmap_next_before(&b, 0, 100, 1000, &first, &n));
-	assert_true(bitmap_next_before(&b, 0, 101, 1000, &first, &n));
+	assert_false(bitmap_next_within(&b, NULL, false, 0, 100, &first, &n));
+	assert_true(bitmap_next_within(&b, NULL, false, 0, 101, &first, &n));
 	assert_int_equal(first, 100);
-	assert_int_equal(n, 50);
-	assert_true(bitmap_next_before(&b, 120, 130, 7, &first, &n));
+	assert_int_equal(n, 1);
+	assert_true(bitmap_next_within(&b, NULL, false, 120, 2000, &first, &n));
 	assert_int_equal(first, 120);
-	assert_int_equal(n, 7);
-	assert_false(bitmap_next_before(&b, 150, 2000, 1, &first, &n));
+	assert_int_equal(n, 30);
+	assert_false(
+		bitmap_next_within(&b, NULL, false, 150, 2000, &first, &n));
+	bitmap_set(&m, 110, 10);
+	assert_true(bitmap_next_within(&b, &m, true, 110, 130, &first, &n));
+	assert_int_equal(first, 120);
+	assert_int_equal(n, 10);
 	free(memory);
+	free(mask);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_before),
+		cmocka_unit_test(within),
 		cmocka_unit_test(model_test),
 		cmocka_unit_test(masked),
 		cmocka_unit_test(ends),

@@ -829,6 +829,10 @@ static void test_false_words(void **state)
 		assert_int_equal(sender_mismatch(r.sender, &m), 0);
 	}
 	assert_int_equal(sender_mismatch(r.sender, &m), -EPROTO);
+	/* What comes too late is no lie. */
+	sender_abort(r.sender, -ECANCELED);
+	assert_int_equal(sender_mismatch(r.sender, &m), 0);
+	assert_int_equal(sender_durable(r.sender, &d), 0);
 	rig_close(&r);
 }
 

@@ -619,6 +619,7 @@ static void test_commit_refused(void **state)
 	hold(HOLD_FROZEN);
 	maps_mark(&t.link.maps, 4096, 1);
 	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
+	assert_int_equal(commit(FENCE_AUTO, 0), -EBUSY);
 	bitmap_move(&t.link.maps.inflight, &t.link.maps.dirty);
 	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
 	bitmap_clear(&t.link.maps.inflight, 0, UINT64_MAX);
@@ -630,7 +631,7 @@ static void test_commit_refused(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(ioctl(fd, FITHAW, 0), 0);
 	(void)close(fd);
-	assert_int_equal(commit(FENCE_AUTO, 0), -EBUSY);
+	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
 	assert_int_equal(release(true, NULL), 0);
 	assert_false(is_frozen());
 	assert_hooks("quiesce rollback");
