@@ -185,26 +185,29 @@ static int wait_writable(struct lane *l)
 
 static int seal(struct lane *l, const uint8_t *buf, size_t n, bool more)
 {
-	while (n > 0) {
-		size_t part = MIN(n, (size_t)LANE_TLS_RECORD), done;
-		int r = lane_tls_write(
-			l->tls, buf, part, more || part < n, &done);
+	for (;;) {
+		size_t part = MIN(n, (size_t)LANE_TLS_RECORD), done = 0;
+		int r;
 
+		if (n > 0)
+			r = lane_tls_write(
+				l->tls, buf, part, more || part < n, &done);
+		else
+			r = more ? 0 : lane_tls_flush(l->tls);
+		if (r == 0 && n == 0)
+			return 0;
 		if (r == LANE_TLS_WANT_WRITE)
 			r = wait_writable(l);
 		else if (r == LANE_TLS_WANT_READ)
 			r = lane_wait(l, POLLIN, (int)l->send_ms);
-		else if (r == 0) {
-			buf += done;
-			n -= done;
-			l->sealed += done;
-			atomic_fetch_add_explicit(
-				&l->bytes, done, memory_order_relaxed);
-		}
 		if (r < 0)
 			return r;
+		buf += done;
+		n -= done;
+		l->sealed += done;
+		atomic_fetch_add_explicit(
+			&l->bytes, done, memory_order_relaxed);
 	}
-	return 0;
 }
 
 static int flush_stage(struct lane *l, bool more)

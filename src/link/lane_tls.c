@@ -14,8 +14,9 @@
 
 #include "base/cleanup.h"
 
-/* Several records a recv(2). */
-#define READ_BUFFER (64 * 1024)
+/* Several records a send(2) and a recv(2): what a packet costs on its way
+ * through the kernel hardly depends on its size. */
+#define BUFFER (128 * 1024)
 
 static const char identity[] = "rehost";
 
@@ -26,6 +27,8 @@ struct lane_tls {
 	int io_error; /* what the socket said: negative errno */
 	bool eof;
 	uint8_t key[LANE_TLS_KEY_SIZE];
+	size_t first, n; /* of out: what the socket has not taken yet */
+	uint8_t out[BUFFER];
 };
 
 static struct {
@@ -34,22 +37,47 @@ static struct {
 	SSL_CTX *context; /* NULL: could not be made */
 } tls = {.once = PTHREAD_ONCE_INIT};
 
-/* OpenSSL's own socket BIO would raise SIGPIPE and could not take MSG_MORE. */
+/* Gives the socket what it takes. 0, LANE_TLS_WANT_WRITE when something is
+ * left, or negative errno. */
+static int send_out(struct lane_tls *t)
+{
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (t->more ? MSG_MORE : 0);
+
+	while (t->n > 0) {
+		ssize_t r = send(t->fd, t->out + t->first, t->n, flags);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno == EAGAIN)
+			return LANE_TLS_WANT_WRITE;
+		if (r < 0)
+			return t->io_error = -errno;
+		t->first += (size_t)r;
+		t->n -= (size_t)r;
+	}
+	t->first = 0;
+	return 0;
+}
+
+/* OpenSSL's own socket BIO would raise SIGPIPE and send each record alone. */
 static int bio_write(BIO *b, const char *buf, int n)
 {
 	struct lane_tls *t = BIO_get_data(b);
-	int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (t->more ? MSG_MORE : 0);
-	ssize_t r;
 
 	BIO_clear_retry_flags(b);
-	do
-		r = send(t->fd, buf, (size_t)n, flags);
-	while (r < 0 && errno == EINTR);
-	if (r < 0 && errno == EAGAIN)
+	if (t->n + (size_t)n > sizeof(t->out) && send_out(t) < 0)
+		return -1;
+	if (t->n + (size_t)n > sizeof(t->out)) {
 		BIO_set_retry_write(b);
-	else if (r < 0)
-		t->io_error = -errno;
-	return (int)r;
+		return -1;
+	}
+	if (t->first + t->n + (size_t)n > sizeof(t->out)) {
+		memmove(t->out, t->out + t->first, t->n);
+		t->first = 0;
+	}
+	memcpy(t->out + t->first + t->n, buf, (size_t)n);
+	t->n += (size_t)n;
+	return n;
 }
 
 static int bio_read(BIO *b, char *buf, int n)
@@ -154,7 +182,7 @@ static void make_context(void)
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(c, 1);
-	SSL_CTX_set_default_read_buffer_len(c, READ_BUFFER);
+	SSL_CTX_set_default_read_buffer_len(c, BUFFER);
 	SSL_CTX_set_psk_use_session_callback(c, use_session);
 	SSL_CTX_set_psk_find_session_callback(c, find_session);
 	tls.method = m;
@@ -216,10 +244,13 @@ static int outcome(struct lane_tls *t, int r, int refused)
 
 int lane_tls_handshake(struct lane_tls *t)
 {
-	int r;
+	int r, sent;
 
 	ERR_clear_error();
 	r = SSL_do_handshake(t->ssl);
+	sent = send_out(t);
+	if (sent != 0)
+		return sent;
 	if (r != 1) {
 		r = outcome(t, r, -EKEYREJECTED);
 		return r == -EPIPE ? -ECONNRESET : r;
@@ -238,6 +269,11 @@ int lane_tls_write(
 	t->more = more;
 	r = SSL_write_ex(t->ssl, buf, MIN(n, (size_t)LANE_TLS_RECORD), ret_n);
 	return r == 1 ? 0 : outcome(t, r, -EPROTO);
+}
+
+int lane_tls_flush(struct lane_tls *t)
+{
+	return send_out(t);
 }
 
 int lane_tls_read(struct lane_tls *t, void *buf, size_t n, size_t *ret_n)
@@ -263,8 +299,12 @@ int lane_tls_end(struct lane_tls *t)
 
 	ERR_clear_error();
 	t->more = false;
-	r = SSL_shutdown(t->ssl);
-	return r >= 0 ? 0 : outcome(t, r, -EPROTO);
+	if (!(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)) {
+		r = SSL_shutdown(t->ssl);
+		if (r < 0)
+			return outcome(t, r, -EPROTO);
+	}
+	return send_out(t);
 }
 
 void lane_tls_free(struct lane_tls *t)

@@ -31,10 +31,14 @@ int lane_tls_new(int fd, bool server, const uint8_t key[LANE_TLS_KEY_SIZE],
  * end. */
 int lane_tls_handshake(struct lane_tls *t);
 
-/* Sends up to one record. more says that further data follows at once. After
- * a want the same data must be given again. */
+/* Takes up to one record, which leaves when enough is gathered or with the
+ * flush. more says that further data follows at once. After a want the same
+ * data must be given again. */
 int lane_tls_write(struct lane_tls *t, const void *buf, size_t n, bool more,
 	size_t *ret_n);
+
+/* Sends what is gathered. */
+int lane_tls_flush(struct lane_tls *t);
 
 /* Receives at least one byte. -EPIPE at an announced end, -ECONNRESET at any
  * other, -EBADMSG at data that was not sealed with the key. */
