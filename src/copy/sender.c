@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -21,8 +22,12 @@
 #define EPOCH_BYTES (32ULL * 1024 * 1024) /* what a kill can cost */
 #define EPOCH_RUNS 65536
 #define TAKE_RUNS 16
-#define PROBE_US 300000 /* trying with and without compression */
-#define KEEP_US 8000000 /* until it is tried again */
+#define TRIALS 4	     /* with and without compression, in turn */
+#define TRIAL_US 200000	     /* at least, */
+#define TRIAL_BYTES 4194304  /* and so much, */
+#define TRIAL_MAX_US 1000000 /* but no longer */
+#define KEEP_US 30000000     /* until it is tried again */
+#define NICE_IDLE 10 /* a tenth of a busy processor, so that it goes on */
 #define IOPRIO_BE (2 << 13 | 4)
 #define IOPRIO_IDLE (3 << 13)
 
@@ -39,12 +44,14 @@ struct epoch {
 	struct run *runs;
 };
 
-/* Whether compressing pays: both ways are tried for a moment, and the one that
- * moved more of the volume is kept for a while. */
+/* Whether compressing pays: both ways are tried in turn, and the one that moved
+ * more of the volume is kept for a while. The very first step is not counted,
+ * because lanes begin slowly. */
 struct adapt {
-	enum { ADAPT_PLAIN, ADAPT_ZSTD, ADAPT_KEEP } state;
 	_Atomic bool use; /* read without the lock */
-	uint64_t since_us, since_bytes, plain_rate;
+	unsigned step;	  /* 0 keeping, else the trial: odd ones are plain */
+	uint64_t since_us, since_bytes;
+	uint64_t moved[2]; /* bytes a second, plain and compressed, summed */
 };
 
 struct sender {
@@ -301,33 +308,32 @@ static int send_barrier(struct sender *s, uint32_t epoch)
 
 /* ---- compression ---- */
 
+static bool adapt_keeps(const struct adapt *a)
+{
+	return a->step == 0 && a->moved[0] > 0;
+}
+
 static void adapt_step(struct sender *s, uint64_t bytes)
 {
 	struct adapt *a = &s->adapt;
-	uint64_t now = clock_us(), rate, span;
+	uint64_t span, moved;
 
 	(void)pthread_mutex_lock(&s->lock);
 	s->progress.bytes += bytes;
-	if (a->since_us == 0) {
-		a->since_us = now;
-		a->since_bytes = s->progress.bytes;
-	}
-	span = now - a->since_us;
-	if (span >= (a->state == ADAPT_KEEP ? KEEP_US : PROBE_US)) {
-		rate = (s->progress.bytes - a->since_bytes) * 1000 /
-		       (span / 1000 + 1);
-		if (a->state == ADAPT_PLAIN) {
-			a->plain_rate = rate;
-			a->state = ADAPT_ZSTD;
-			a->use = true;
-		} else if (a->state == ADAPT_ZSTD) {
-			a->use = rate > a->plain_rate + a->plain_rate / 16;
-			a->state = ADAPT_KEEP;
-		} else {
-			a->state = ADAPT_PLAIN;
-			a->use = false;
-		}
-		a->since_us = now;
+	span = clock_us() - a->since_us;
+	moved = s->progress.bytes - a->since_bytes;
+	if (adapt_keeps(a)
+			? span >= KEEP_US
+			: span >= TRIAL_MAX_US ||
+				  (span >= TRIAL_US && moved >= TRIAL_BYTES)) {
+		if (a->step == 0)
+			memset(a->moved, 0, sizeof(a->moved));
+		else
+			a->moved[a->use] += moved * 1000 / (span / 1000 + 1);
+		a->step = (a->step + 1) % (TRIALS + 1);
+		a->use = a->step ? a->step % 2 == 0
+				 : a->moved[1] > a->moved[0] + a->moved[0] / 16;
+		a->since_us += span;
 		a->since_bytes = s->progress.bytes;
 	}
 	(void)pthread_mutex_unlock(&s->lock);
@@ -524,9 +530,11 @@ static void *work(void *arg)
 	struct epoch *e;
 	unsigned n;
 
-	/* Idle while the source works, as usual at the cut. */
+	/* Behind the source's own work while it lives, as usual at the cut. */
 	(void)syscall(
 		SYS_ioprio_set, 1, 0, s->pass.idle ? IOPRIO_IDLE : IOPRIO_BE);
+	(void)setpriority(
+		PRIO_PROCESS, (id_t)gettid(), s->pass.idle ? NICE_IDLE : 0);
 	while ((n = take(s, runs, &e)) > 0) {
 		uint64_t bad = 0;
 		char what[128] = "send on a lane";
@@ -641,7 +649,10 @@ void sender_pass(
 	s->progress.total = p->kind == PASS_SEND
 				    ? maps_dirty(s->maps)
 				    : maps_count(s->maps, &s->maps->unproved);
-	s->adapt.since_us = 0;
+	/* A trial begins anew; what was found stays. */
+	if (!adapt_keeps(&s->adapt))
+		s->adapt.since_us = clock_us();
+	s->adapt.since_bytes = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	limit_set(&s->limit, p->bwlimit);
 

@@ -29,6 +29,32 @@ static bool improving(const struct backlog *before, const struct backlog *now)
 }
 
 /* Rounds until it is time to cut. */
+#define REST_MS 500ULL
+#define REST_MAX_MS 10000ULL
+
+/* The pause between two rounds. With little to do there is no hurry; and while
+ * nothing but the user's word is awaited, the source gets as much time for
+ * itself as the last round took from it. */
+static int rest(struct move *m, const struct backlog *now, bool better,
+	bool ready, uint64_t took, struct error *err)
+{
+	bool waits = m->options.wait && !m->want_cutover && !better;
+	uint64_t ms = !better && (ready || now->bytes == 0) ? REST_MS : 1;
+	uint64_t end;
+	int r = 0;
+
+	if (waits)
+		ms = MAX(ms, MIN(took, REST_MAX_MS));
+	end = clock_ms() + ms;
+	do {
+		uint64_t left = end - MIN(clock_ms(), end);
+
+		r = session_idle(
+			&m->session, (unsigned)MIN(left, REST_MS) + 1, err);
+	} while (r == 0 && clock_ms() < end && !(waits && m->want_cutover));
+	return r;
+}
+
 static int follow(struct move *m, struct error *err)
 {
 	const struct options *o = &m->options;
@@ -39,6 +65,7 @@ static int follow(struct move *m, struct error *err)
 
 	for (;;) {
 		struct backlog sum = {.known = true};
+		uint64_t began = clock_ms();
 		bool ready, better;
 
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
@@ -88,9 +115,7 @@ static int follow(struct move *m, struct error *err)
 				(unsigned long long)sum.forecast_ms,
 				(unsigned long long)o->downtime_ms);
 		}
-		/* With little to do, there is no hurry. */
-		r = session_idle(&m->session,
-			!better && (ready || sum.bytes == 0) ? 500 : 1, err);
+		r = rest(m, &sum, better, ready, clock_ms() - began, err);
 		if (r < 0)
 			return r;
 	}

@@ -146,7 +146,36 @@ refused 'old: .*swap' copy old:/dev/vdc new:/dev/vdb
 refused 'old: .*swap' copy --overwrite size:16777216 new:/dev/vdc old:/dev/vdc
 on old umount /proc/swaps
 
+LAB_SECTOR_SIZE=4096 disk new vde 32M >/dev/null
+refused 'new: .*logical blocks have 4096 bytes' copy old:/dev/vdb new:/dev/vde
+# No zoned disk can be made here; the kernel's word for one can.
+zoned() { # HOST LOOP
+	on_sh "$1" 'echo host-managed >/root/zoned
+		mount --bind /root/zoned "/sys/block/$1/queue/zoned"' "${2#/dev/}"
+}
+new_loop=$(disk new vdf 32M)
+zoned new "$new_loop"
+refused 'new: .*zoned' copy old:/dev/vdb new:/dev/vdf
+on new umount "/sys/block/${new_loop#/dev/}/queue/zoned"
+
 say "sources that cannot be moved"
+zoned old "$loop"
+refused 'old: .*zoned' copy old:/dev/vdb new:/dev/vdf
+on old umount "/sys/block/${loop#/dev/}/queue/zoned"
+disk old vde 320M >/dev/null
+disk old vdf 128M >/dev/null
+disk new vdg 320M >/dev/null
+for with in '-l logdev=/dev/vdf' '-m reflink=0 -r rtdev=/dev/vdf'; do
+	# shellcheck disable=SC2086 # several options
+	mkfs_on old vde xfs $with
+	refused 'old: .*journal, log or realtime' copy old:/dev/vde new:/dev/vdg
+done
+on_sh old 'mkfs.btrfs -q -f -d raid0 -m raid1 /dev/vde /dev/vdf >/dev/null'
+refused 'old: .*one of several devices' copy old:/dev/vde new:/dev/vdg
+mount_on old vde /x
+refused 'old: .*one of several devices' copy old:/dev/vde new:/dev/vdg
+refused 'old: .*one of several devices' move --freeze old:/dev/vdf new:/dev/vdg
+on old umount /x
 on_sh old 'mke2fs -q -F -O journal_dev /dev/vdc >/dev/null
 	mkfs.ext4 -q -F -J device=/dev/vdc /dev/vdb >/dev/null'
 was=$(sums)
