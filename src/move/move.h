@@ -63,6 +63,7 @@ struct move {
 	bool resumed;	    /* an earlier process began it */
 	bool interruptible; /* a wish to stop may end a wait */
 	bool want_pause, want_abort, want_cutover;
+	bool hurry;    /* the cutover is near: the source waits for us */
 	bool quiesced; /* rollback has something to undo */
 	bool frozen;   /* the hold is a freeze: writers hang meanwhile */
 

@@ -68,6 +68,9 @@ static int follow(struct move *m, struct error *err)
 		uint64_t began = clock_ms();
 		bool ready, better;
 
+		/* The last rounds at full speed are what a forecast of the
+		 * cut can be made from. */
+		m->hurry = m->want_cutover || !o->wait;
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
 			struct backlog b = {0};
 
@@ -119,6 +122,7 @@ static int follow(struct move *m, struct error *err)
 		if (r < 0)
 			return r;
 	}
+	m->hurry = false;
 	m->forecast_ms = m->progress.backlog.forecast_ms;
 	return move_leave(m, err);
 }

@@ -65,6 +65,14 @@ static bool lanes_broke(const struct msg_pass_done *d)
 	       d->error.code == EHOSTUNREACH;
 }
 
+/* The rate that the cut will see. Live passes are slowed down by what the
+ * source does, so the best of late counts, and is forgotten slowly; but for
+ * what was much faster, such as the seed, which reads in order. */
+static uint64_t rate_of_late(uint64_t before, uint64_t now)
+{
+	return now >= before || before / 4 > now ? now : (3 * before + now) / 4;
+}
+
 static void count(
 	struct part *p, enum pass_kind kind, const struct msg_pass_done *d)
 {
@@ -77,9 +85,9 @@ static void count(
 	move_add(p->move, "proof", "chunks", (int64_t)d->chunks);
 	if (d->bytes >= 4 << 20) {
 		if (kind == PASS_SEND)
-			v->send_rate = rate;
+			v->send_rate = rate_of_late(v->send_rate, rate);
 		else
-			v->compare_rate = rate;
+			v->compare_rate = rate_of_late(v->compare_rate, rate);
 	} else if (d->bytes < 256 << 10) {
 		v->overhead_ms =
 			v->overhead_ms ? (v->overhead_ms + d->ms) / 2 : d->ms;
@@ -104,7 +112,7 @@ int volume_pass(struct part *p, enum pass_kind kind, uint64_t budget,
 	bool held = m->session.lease_ms != 0;
 	struct msg_pass pass = {
 		.kind = (uint8_t)kind,
-		.idle = !held,
+		.idle = !held && !m->hurry,
 		.compress = 1,
 		.bwlimit = held ? 0 : m->options.bwlimit,
 		.budget = budget,

@@ -204,6 +204,9 @@ int volume_follow(struct part *p, struct backlog *ret, struct error *err)
 	struct msg_pass_done done;
 	int r = settle_or_recover(p, err);
 
+	/* Sending comes last, so that little is left when it is cut now. */
+	if (r == 0 && v->tracking)
+		r = prove_some(p, err);
 	if (r == 0 && v->mapped)
 		r = volume_map(p, err);
 	if (r == 0 && !v->tracking)
@@ -214,10 +217,7 @@ int volume_follow(struct part *p, struct backlog *ret, struct error *err)
 		return r;
 	if (done.bytes > 0)
 		move_add_round(p->move, done.bytes, done.ms);
-	if (v->tracking)
-		r = prove_some(p, err);
-	if (r == 0)
-		r = settle_or_recover(p, err);
+	r = settle_or_recover(p, err);
 	if (r == 0)
 		r = volume_state(p, &state, err);
 	if (r < 0)
