@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a machine is, as one JSON object; rehost-facts(5) documents every key.
+ * The agent gathers it, the controller reads it. It is read from /proc, /sys,
+ * netlink, ioctls and the files themselves: no program of the machine is
+ * needed, but for decompressing an initramfs that is not zstd.
+ */
+#ifndef REHOST_FACTS_FACTS_H
+#define REHOST_FACTS_FACTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#define FACTS_SCHEMA 1
+
+/* Greatest text of facts that is made or taken. */
+#define FACTS_MAX (16U * 1024 * 1024)
+
+/* Gathers all facts. root is "/" for the machine that this runs on, or a folder
+ * that holds the tree of another one: then only what files tell is there, and
+ * the kernel's own state (/proc, /sys, netlink) is read from the tree's copies,
+ * if it has them. Rates are taken over sample_ms (0: none). The caller owns
+ * *ret. What cannot be read is named in "missing"; this fails only with
+ * -ENOMEM, or when root cannot be opened. Not for several threads at once. */
+int facts_gather(const char *root, unsigned sample_ms, json_t **ret,
+	struct error *err) MUST_CHECK;
+
+#endif
