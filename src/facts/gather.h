@@ -76,10 +76,10 @@ char *gather_next_word(char **line);
  * KiB, with "…" behind it. */
 json_t *gather_string(struct gather *g, const char *s, size_t n);
 
-/* Sets a key of an object, unless the value is "" (text) or NULL (json, which is
- * taken over). */
-void gather_set(struct gather *g, json_t *object, const char *key,
-	const char *text);
+/* Sets a key of an object, unless the value is "" (text) or NULL (json, which
+ * is taken over). */
+void gather_set(
+	struct gather *g, json_t *object, const char *key, const char *text);
 void gather_set_number(
 	struct gather *g, json_t *object, const char *key, uint64_t value);
 void gather_set_bool(

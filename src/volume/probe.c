@@ -170,6 +170,17 @@ static void read_names(struct volume_facts *f, int disk, uint64_t part)
 	put_name(f->wwn, sizeof(f->wwn), have ? text : "", part);
 }
 
+void probe_names(int sys, struct volume_facts *ret)
+{
+	CLEANUP_CLOSE int disk = -1;
+	uint64_t part = 0;
+
+	if (!attribute_u64(sys, "partition", &part))
+		part = 0;
+	disk = open_dir(sys, part > 0 ? ".." : ".");
+	read_names(ret, disk < 0 ? sys : disk, part);
+}
+
 /* The seventh number of stat is sectors written
  * (Documentation/block/stat.rst). */
 static uint64_t bytes_written(int sys)

@@ -40,6 +40,10 @@ int probe_volume(const char *path, struct volume_facts *ret, struct error *err);
  * empty. Quick enough for a cutover. */
 int probe_use(const char *path, struct volume_facts *ret, struct error *err);
 
+/* The names alone of a block device whose folder in sysfs is open as sys: fills
+ * serial and wwn. Opens no device. */
+void probe_names(int sys, struct volume_facts *ret);
+
 /* What the kernel counts as written to a block device, in bytes; 0 for a file.
  * Asks no filesystem, so it also works under a freeze. */
 uint64_t probe_written(const struct volume_facts *f);
