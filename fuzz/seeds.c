@@ -272,6 +272,75 @@ static void texts(void)
 	seed_texts("options", options);
 }
 
+/* Files that configure the network, by netconfig.c's first byte. */
+static void netconfig(void)
+{
+	static const char *const texts[] = {
+		"\0source /etc/network/interfaces.d/*\nauto eth0\n"
+		"iface eth0 inet static\n address 192.0.2.1/24\n"
+		"iface eth1 \\\n inet6 auto\nsource-directory x\n",
+		"\1[Match]\nName=en* eth0\nMACAddress=52-54-00-AA-BB-CC\n"
+		"[Network]\nDHCP=yes\n[Address]\nAddress=192.0.2.1/24\n"
+		"[Link]\nUnmanaged=yes\n",
+		"\2[connection]\ntype=ethernet\ninterface-name=ens3\n"
+		"[ethernet]\nmac-address=52:54:00:AA:BB:CC\n"
+		"[ipv4]\nmethod=auto\n[ipv6]\nmethod=manual\n",
+		"\3network:\n  ethernets:\n    a:\n      match:\n"
+		"        macaddress: '52:54:00:aa:bb:cc'\n"
+		"      dhcp4: true # x\n    b: {dhcp4: no, addresses: [x]}\n"
+		"  bridges:\n    c:\n      set-name: d\n      addresses:\n"
+		"      - 192.0.2.1/24\n",
+		"\4DEVICE=\"eth0\"\nBOOTPROTO='dhcp'\nIPADDR0=192.0.2.1\n"
+		"HWADDR=52:54:00:AA:BB:CC\nIPV6_AUTOCONF=yes\n",
+		"\5[service_x]\nType=ethernet\nIPv4=192.0.2.1/24/192.0.2.2\n"
+		"MAC=52:54:00:aa:bb:cc\nDeviceName=eth0\n"};
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		seed("netconfig", texts[i], 1 + strlen(texts[i] + 1));
+}
+
+static void kernel_text(void)
+{
+	static const char *const texts[] = {
+		"   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 "
+		"00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0",
+		"  0: 00000000000000000000000000000000:0035 "
+		"00000000000000000000000000000000:0000 07 0:0 0:0 0 0 0 222 1",
+		"12:pids:/a\n1:name=systemd:/system.slice/b.service\n0::/"
+		"c.scope",
+		" 254       0 vda 100 1 2000 7 300 4 5000 9 0 1 2 3", "12.34",
+		"REDIS0010\xfa\tredis-ver\x06"
+		"7.0.15\xfa",
+		NULL};
+
+	seed_texts("kerneltext", texts);
+}
+
+/* An address, and a route with one hop and one with two. */
+static void rtnetlink(void)
+{
+	static const uint8_t bytes[] = {
+		/* length, type, flags, number, sender */
+		40, 0, 0, 0, 20, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+		/* family, prefix, flags, scope, index; IFA_LOCAL, IFA_FLAGS */
+		2, 24, 128, 0, 2, 0, 0, 0, 8, 0, 2, 0, 192, 0, 2, 1, 8, 0, 8, 0,
+		128, 0, 0, 0,
+		/* RTA_OIF, RTA_GATEWAY, RTA_PRIORITY */
+		52, 0, 0, 0, 24, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
+		254, 16, 0, 1, 0, 0, 0, 0, 8, 0, 4, 0, 2, 0, 0, 0, 8, 0, 5, 0,
+		192, 0, 2, 1, 8, 0, 6, 0, 100, 0, 0, 0,
+		/* RTA_MULTIPATH */
+		64, 0, 0, 0, 24, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
+		254, 16, 0, 1, 0, 0, 0, 0, 36, 0, 9, 0, 16, 0, 0, 0, 2, 0, 0, 0,
+		8, 0, 5, 0, 192, 0, 2, 1, 16, 0, 4, 0, 3, 0, 0, 0, 8, 0, 5, 0,
+		192, 0, 2, 2};
+
+	seed("rtnetlink", bytes, sizeof(bytes));
+	seed("rtnetlink", bytes + 16, 24);
+	seed("rtnetlink", bytes + 56, 36);
+	seed("rtnetlink", bytes + 108, 48);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -284,5 +353,8 @@ int main(int argc, char **argv)
 	dmtable();
 	signatures();
 	texts();
+	netconfig();
+	kernel_text();
+	rtnetlink();
 	return 0;
 }
