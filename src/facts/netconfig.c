@@ -193,7 +193,22 @@ static bool is_masked(struct gather *g, const char *unit)
 	return strcmp(gather_link(g, path, to, sizeof(to)), "null") == 0;
 }
 
-/* Whether something wants a unit, or a link of a runlevel starts a script. */
+/* Units that the distribution itself wants are enabled by no link in /etc. */
+static bool is_running(struct gather *g, const char *unit)
+{
+	static const char *const groups[] = {"/sys/fs/cgroup/system.slice",
+		"/sys/fs/cgroup/systemd/system.slice"};
+	char path[256];
+
+	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", groups[i], unit);
+		if (is_there(g, path, O_DIRECTORY))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a unit runs, or something wants it at the next start. */
 static bool is_enabled(struct gather *g, const char *unit)
 {
 	static const char *const wants[] = {"multi-user.target.wants",
@@ -210,7 +225,7 @@ static bool is_enabled(struct gather *g, const char *unit)
 		if (*gather_link(g, path, to, sizeof(to)))
 			return true;
 	}
-	return false;
+	return is_running(g, unit);
 }
 
 struct script {

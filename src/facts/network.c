@@ -218,12 +218,14 @@ static void set_device(
  * found them, after where they sit, or after their MAC. */
 static void note_name(struct network *n, const char *name)
 {
-	if (strncmp(name, "eth", 3) == 0 && name[3] &&
-		strspn(name + 3, "0123456789") == strlen(name + 3))
+	size_t len = strlen(name);
+
+	if (len > 3 && strncmp(name, "eth", 3) == 0 &&
+		strspn(name + 3, "0123456789") == len - 3)
 		n->kernel_names = true;
-	else if (strncmp(name, "enx", 3) == 0 && strlen(name) == 15)
+	else if (len == 15 && strncmp(name, "enx", 3) == 0)
 		n->mac_names = true;
-	else if (name[0] == 'e' && name[1] == 'n' && name[2] &&
+	else if (len > 3 && name[0] == 'e' && name[1] == 'n' &&
 		 strchr("opsabcvd", name[2]) && strpbrk(name, "0123456789"))
 		n->path_names = true;
 	else

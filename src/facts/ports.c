@@ -260,7 +260,8 @@ static void find_owners(struct ports *p)
 	for (size_t i = 0; i < n && p->owned < p->n; i++)
 		if (!look_at_process(p, pids[i]))
 			return;
-	if (p->denied && p->owned < p->n)
+	/* With hidepid the processes of others are not even there. */
+	if ((p->denied || geteuid() != 0) && p->owned < p->n)
 		gather_missing(p->g, "ports.program",
 			"only root may see what all processes have open");
 }
