@@ -380,7 +380,7 @@ static int find(const struct grubcfg *c, int parent, const char *name, size_t n)
 	char text[256];
 	uint64_t index = UINT64_MAX;
 
-	if (n >= sizeof(text))
+	if (n == 0 || n >= sizeof(text))
 		return -1;
 	memcpy(text, name, n);
 	text[n] = '\0';

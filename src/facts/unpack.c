@@ -252,6 +252,8 @@ static int by_program(struct unpack *u, const char *name)
 	if (pid < 0)
 		return r;
 	r = read_pipe(u, from);
+	if (r == 0 && u->bytes == 0)
+		r = broken(u, "its program unpacks nothing");
 	(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
