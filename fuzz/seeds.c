@@ -341,6 +341,96 @@ static void rtnetlink(void)
 	seed("rtnetlink", bytes + 108, 48);
 }
 
+/* ---- what a machine's disks and files say ---- */
+
+static size_t piece(uint8_t *out, uint32_t off, const void *bytes, uint16_t n)
+{
+	out[0] = (uint8_t)(off >> 16);
+	put_be16(out + 1, (uint16_t)off);
+	put_be16(out + 3, n);
+	memcpy(out + 5, bytes, n);
+	return 5U + n;
+}
+
+static void put_le(uint8_t *p, uint64_t v, int n)
+{
+	for (int i = 0; i < n; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static size_t mbr_piece(uint8_t *out, uint32_t sector, const uint32_t *parts)
+{
+	uint8_t b[66] = {0};
+
+	for (int i = 0; i < 2; i++) {
+		put_le(b + 16 * i + 4, parts[3 * i], 1);
+		put_le(b + 16 * i + 8, parts[3 * i + 1], 4);
+		put_le(b + 16 * i + 12, parts[3 * i + 2], 4);
+	}
+	put_le(b + 64, 0xaa55, 2);
+	return piece(out, sector * 512 + 446, b, sizeof(b));
+}
+
+static void tables(void)
+{
+	static const uint32_t first[] = {0x83, 8, 8, 5, 16, 64};
+	static const uint32_t second[] = {0x82, 1, 4, 5, 16, 16};
+	static const uint32_t loop[] = {0x82, 1, 4, 5, 0, 16};
+	static const uint32_t protective[] = {0xee, 1, 127, 0, 0, 0};
+	uint8_t out[1024] = {0, 0}, head[92] = "EFI PART\0\0\1\0\\";
+	uint8_t entry[64] = {1};
+	size_t n = 2;
+
+	n += mbr_piece(out + n, 0, first);
+	n += mbr_piece(out + n, 16, second);
+	n += mbr_piece(out + n, 32, loop);
+	seed("table", out, n);
+	out[1] = 2;
+	n = 2 + mbr_piece(out + 2, 0, protective);
+	put_le(head + 24, 1, 8);
+	put_le(head + 72, 2, 8);
+	put_le(head + 80, 4, 4);
+	put_le(head + 84, 128, 4);
+	n += piece(out + n, 512, head, sizeof(head));
+	entry[32] = 40;
+	entry[40] = 50;
+	entry[56] = 'a';
+	n += piece(out + n, 1024, entry, sizeof(entry));
+	seed("table", out, n);
+}
+
+static void boot(void)
+{
+	static const char *const fstabs[] = {"UUID=a / ext4 rw,password=x 0 "
+					     "1\n# b\n/dev/sda1 /a\\040b xfs\n",
+		"root /dev/vg/lv none luks,discard\n", NULL};
+	static const char *const configs[] = {/* By grubcfg.c's first byte. */
+		"@set default=\"1>0\"\nmenuentry 'a b' --id x {\n"
+		" linux /k root=/dev/a \\\n ro ; initrd /u /i\n}\n"
+		"submenu b {\nmenuentry c {\nmultiboot /x\nmodule /k\n}\n}\n"
+		"function d {\n}\nset default=\"${saved_entry}\"\nblscfg\n",
+		"Adefault 1\ntitle A\nkernel (hd0,0)/k root=/dev/a\n"
+		"initrd /i\ntitle B\nkernel /xen.gz\nmodule /k ro\n",
+		"BDEFAULT l\nLABEL l\n LINUX /k\n APPEND initrd=/i root=x\n",
+		"Ctitle T\nlinux /k\ninitrd /i $x\noptions root=x $y\n",
+		"@saved_entry=x\n", NULL};
+	char archive[512];
+	int n = 0;
+
+	seed_texts("fstab", fstabs);
+	seed_texts("grubcfg", configs);
+	archive[n++] = 6;
+	for (int i = 0; i < 2; i++) {
+		n += snprintf(archive + n, sizeof(archive) - (size_t)n,
+			"070701%048d%08x%032d%08x%08d", 0, i ? 0 : 5, 0,
+			i ? 11 : 4, 0);
+		memcpy(archive + n,
+			i ? "TRAILER!!!\0\0\0" : "a/b\0\0\0hello\0\0", 14);
+		n += 14;
+	}
+	seed("cpio", archive, (size_t)n);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -356,5 +446,7 @@ int main(int argc, char **argv)
 	netconfig();
 	kernel_text();
 	rtnetlink();
+	tables();
+	boot();
 	return 0;
 }
