@@ -299,16 +299,34 @@ static void parents(struct gather *g, struct disk *d, char *path)
 
 /* ---- what is in it ---- */
 
-/* What would hang, or fail after long: paths that are gone, and what is
- * suspended. */
+/* Whether a disk, or the one that a partition is on, has lost its way to the
+ * medium. */
+static bool is_gone(struct gather *g, const char *name)
+{
+	static const char *const files[] = {"device/state", "../device/state"};
+	char path[64 + NAME_MAX], text[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		(void)snprintf(
+			path, sizeof(path), BLOCK "/%s/%s", name, files[i]);
+		(void)gather_line(g, path, text, sizeof(text));
+		if (text[0])
+			return strcmp(text, "running") != 0 &&
+			       strcmp(text, "live") != 0;
+	}
+	return false;
+}
+
+/* What would hang, or fail after long: paths that are gone, what lies on
+ * nothing but such, and what is suspended. */
 static bool is_dead(struct gather *g, struct disk *d)
 {
-	char text[64];
+	json_t *list = json_object_get(d->j, "parents"), *j;
+	size_t i, gone = 0;
 	uint64_t v;
 
-	(void)attribute(g, d, "device/state", text, sizeof(text));
-	return (text[0] && strcmp(text, "running") != 0 &&
-		       strcmp(text, "live") != 0) ||
+	json_array_foreach(list, i, j) gone += is_gone(g, json_string_value(j));
+	return is_gone(g, d->name) || (i > 0 && gone == i) ||
 	       (number(g, d, "dm/suspended", &v) && v != 0);
 }
 
@@ -321,7 +339,9 @@ static int open_disk(struct gather *g, struct disk *d)
 	dev_t dev;
 	int r;
 
-	if (!g->live || strcmp(d->kind, "rom") == 0 || d->size == 0)
+	/* A drive may try for long to read a disc that is not there. */
+	if (!g->live || d->size == 0 || strcmp(d->kind, "rom") == 0 ||
+		begins(d->name, "fd"))
 		return -ENOENT;
 	if (is_dead(g, d)) {
 		gather_missing(g, d->name, "the device does not answer");

@@ -482,7 +482,8 @@ static void gather_all(struct gather *g, unsigned sample_ms)
 	gather_set_bool(g, g->top, "root", geteuid() == 0);
 	gather_set_json(g, g->top, "missing", json_incref(g->missing));
 	if (geteuid() != 0)
-		gather_missing(g, "much", "this was not done as root");
+		gather_missing(g, "what only root may read",
+			"this was done by another user");
 	gather_system(g);
 	gather_hardware(g);
 	gather_disks(g);
