@@ -200,9 +200,10 @@ static void add_mount(struct gather *g, struct mount *m, json_t *remote)
 	subvolume = strcmp(m->type, "btrfs") == 0 ? option(m->super, "subvol=")
 						  : NULL;
 	if (subvolume)
-		gather_set(g, j, "subvolume", subvolume);
+		gather_set(
+			g, j, "subvolume", subvolume + (subvolume[0] == '/'));
 	else if (strcmp(m->root, "/") != 0)
-		gather_set(g, j, "part", m->root);
+		gather_set(g, j, "folder", m->root);
 	gather_add(g, json_object_get(g->top, "filesystems"), j);
 }
 

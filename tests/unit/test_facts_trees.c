@@ -199,6 +199,9 @@ static void put_debian(void)
 		"28 1 253:0 / /srv/a\\040b\\012 rw - xfs "
 		"/dev/mapper/my--vg-root rw\n"
 		"29 1 0:50 / /mnt rw - nfs4 server:/x rw,vers=4.2\n"
+		"30 1 254:1 /sub /bind rw shared:1 - ext4 /dev/vda1 rw\n"
+		"31 1 0:40 /@home /home rw - btrfs /dev/vda1 "
+		"rw,subvolid=257,subvol=/@home\n"
 		"broken\n");
 	tree_put("/proc/swaps",
 		"Filename\tType\tSize\tUsed\tPriority\n"
@@ -282,12 +285,16 @@ static void debian_files(void **state)
 {
 	put_debian();
 	gather_tree(tree);
-	assert_int_equal(json_array_size(at("filesystems")), 3);
+	assert_int_equal(json_array_size(at("filesystems")), 5);
 	is_text("filesystems.0.mount", "/");
 	is_text("filesystems.0.disk", "vda1");
 	is_text("filesystems.1.mount", "/srv/a b\\x0a");
 	is_text("filesystems.1.disk", "dm-0");
 	assert_true(json_is_true(at("filesystems.2.network")));
+	is_text("filesystems.3.folder", "/sub");
+	is_text("filesystems.4.subvolume", "@home");
+	is_text("filesystems.4.disk", "vda1");
+	is_text("filesystems.4.devices.0", "vda1");
 	is_missing("proc/self/mountinfo", "no sense");
 	is_text("swap.0.disk", "dm-0");
 	is_number("swap.0.size", 1000 * 1024);
