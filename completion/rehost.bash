@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm"
+rollback confirm inspect"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -22,6 +22,7 @@ _rehost_flags() {
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
 		"--cutover --freeze -q -v" ;;
 	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
+	inspect) echo "--format --sample -F -i -J -o -p" ;;
 	esac
 	echo "--help -h"
 }
@@ -56,7 +57,7 @@ _rehost() {
 		return
 		;;
 	--name | --bwlimit | --downtime | --lanes | --lane-port | \
-		--overwrite | --linger | --hook-timeout | -o | -p) return ;;
+		--overwrite | --linger | --hook-timeout | --sample | -o | -p) return ;;
 	esac
 	if [[ -n $words ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

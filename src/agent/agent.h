@@ -71,6 +71,10 @@ struct agent {
 	_Atomic bool in_pass;
 	uint64_t progress_at;
 
+	/* What was gathered of the machine's facts. */
+	char *inspected;
+	size_t inspected_n;
+
 	/* Target. */
 	struct withheld withheld;
 	struct receiver *receiver;
@@ -100,6 +104,9 @@ int source_event(struct agent *a, const struct frame *f);
 /* target.c */
 agent_handler target_open, target_publish, target_wipe, target_close,
 	target_keep_file, target_drop_file;
+
+/* inspect.c */
+agent_handler inspect_machine;
 
 /* lanes.c */
 agent_handler lanes_listen, lanes_accept, lanes_connect, lanes_relay;

@@ -140,6 +140,7 @@ static const struct {
 	[MSG_ACCEPT] = {lanes_accept, true},
 	[MSG_RELAY] = {lanes_relay, false},
 	[MSG_CRASH] = {on_crash, false},
+	[MSG_INSPECT] = {inspect_machine, true},
 	[MSG_OPEN_SOURCE] = {source_open, false},
 	[MSG_MAP] = {source_map, true},
 	[MSG_PASS] = {source_pass, true},

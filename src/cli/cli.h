@@ -26,6 +26,7 @@ extern const struct command commands[];
 struct flags {
 	struct options options;
 	bool dry_run, quiet, verbose, json, follow;
+	unsigned sample_ms;		/* of rates */
 	bool set_downtime, set_cutover; /* said, and no default */
 	char **arguments;
 	int n_arguments;
@@ -81,6 +82,7 @@ int cmd_request(const struct command *c, struct flags *f);
 int cmd_decide(const struct command *c, struct flags *f);
 int cmd_status(const struct command *c, struct flags *f);
 int cmd_list(const struct command *c, struct flags *f);
+int cmd_inspect(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
 
 #endif

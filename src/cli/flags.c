@@ -28,6 +28,7 @@ enum {
 	FLAG_HOOK_TIMEOUT,
 	FLAG_LINGER,
 	FLAG_VERIFY,
+	FLAG_SAMPLE,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -64,6 +65,7 @@ static const struct {
 		"how long the source tracks on, left alone (1h)"},
 	{"verify", FLAG_VERIFY, "quick|full",
 		"at the cut prove the rest, or everything (quick)"},
+	{"sample", FLAG_SAMPLE, "TIME", "how long rates are measured (1s)"},
 	{"ssh", 'F', "FILE", "ssh's configuration file"},
 	{"ssh", 'i', "FILE", "ssh's identity"},
 	{"ssh", 'J', "HOST", "ssh's jump host"},
@@ -251,6 +253,11 @@ static int take(int flag, const char *v, struct flags *f)
 		i = choose(v, verifies, 2);
 		o->full_verify = i == 1;
 		return i;
+	case FLAG_SAMPLE:
+		if (parse_duration(v, &n) < 0 || n > 60000)
+			return -EINVAL;
+		f->sample_ms = (unsigned)n;
+		return 0;
 	default:
 		return add_ssh(o, flag, v);
 	}
@@ -266,6 +273,7 @@ int flags_parse(
 
 	memset(ret, 0, sizeof(*ret));
 	options_init(&ret->options);
+	ret->sample_ms = 1000;
 	memset(longs, 0, sizeof(longs));
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
 		size_t at = strlen(shorts);

@@ -40,6 +40,8 @@ const struct command commands[] = {
 		"quiet format"},
 	{"confirm", cmd_decide, "[NAME]",
 		"the target is good: clean up, end the fence", "quiet format"},
+	{"inspect", cmd_inspect, "[HOST]", "what a machine is",
+		"format sample" SSH},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */
@@ -101,6 +103,8 @@ static int run(const struct command *c, int argc, char **argv)
 		r = usage_error(c, "no argument is wanted");
 	else if (r == 0 && strcmp(c->arguments, "[NAME]") == 0 && n > 1)
 		r = usage_error(c, "one name is wanted");
+	else if (r == 0 && strcmp(c->arguments, "[HOST]") == 0 && n > 1)
+		r = usage_error(c, "one machine is wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
 		r = usage_error(c, "a source and a target are wanted");
 	else if (r == 0)

@@ -14,14 +14,14 @@
  * room. With sudo the shell stays, to tidy up when sudo refuses after all. */
 static const char script[] =
 	"exec sh -c '"
-	"m=%s n=%zu d=;"
+	"m=%s n=%zu u=%d d=;"
 	"PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; cd /;"
 	"e() { echo; echo \"REHOST-ERROR $m $*\"; exit 9; };"
 	"c() { test -z \"$d\" || rm -rf \"$d\"; };"
 	"trap c 0; trap \"exit 9\" 1 2 13 15;"
 	"a=$(uname -sm); test \"$a\" = \"Linux x86_64\" || e arch \"$a\";"
-	"s=; test \"$(id -u)\" = 0 || { s=1; sudo -n true </dev/null || e "
-	"root; };"
+	"s=; test \"$(id -u)\" = 0 || { s=1; sudo -n true </dev/null || { "
+	"s=; test $u = 1 || e root; }; };"
 	"for p in /dev/shm /run /tmp /var/tmp \"$HOME\"; do "
 	"f=$p/.rehost-$m; mkdir -m 700 \"$f\" 2>/dev/null || continue;"
 	"d=$f; f=$d/rehost-agent;"
@@ -41,9 +41,10 @@ static const char script[] =
 	"'";
 
 void bootstrap_command(const char marker[BOOTSTRAP_MARKER_SIZE], size_t size,
-	char ret[BOOTSTRAP_COMMAND_SIZE])
+	bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE])
 {
-	int n = snprintf(ret, BOOTSTRAP_COMMAND_SIZE, script, marker, size);
+	int n = snprintf(
+		ret, BOOTSTRAP_COMMAND_SIZE, script, marker, size, any_user);
 
 	assert(n > 0 && n < BOOTSTRAP_COMMAND_SIZE);
 }

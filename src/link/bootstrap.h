@@ -23,6 +23,7 @@
 #ifndef REHOST_LINK_BOOTSTRAP_H
 #define REHOST_LINK_BOOTSTRAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define BOOTSTRAP_MARKER_SIZE 33 /* 32 hex digits and a NUL */
@@ -30,9 +31,10 @@
 
 /* The command for ssh that receives size bytes and runs them as
  * "<file> serve <marker> <value of SSH_CONNECTION>", from / and with a PATH
- * that has the system's folders. */
+ * that has the system's folders. any_user: as whoever logs in, when that is
+ * neither root nor may become it. */
 void bootstrap_command(const char marker[BOOTSTRAP_MARKER_SIZE], size_t size,
-	char ret[BOOTSTRAP_COMMAND_SIZE]);
+	bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE]);
 
 enum bootstrap_answer {
 	BOOTSTRAP_NOISE,

@@ -531,7 +531,8 @@ static int start_ssh(struct start *s, const struct ssh_options *o,
 	for (size_t i = 0; i < count(own_args); i++)
 		argv[n++] = own_args[i];
 	argv[n++] = s->place->host;
-	bootstrap_command(s->marker, payload_agent_size(), command);
+	bootstrap_command(
+		s->marker, payload_agent_size(), o && o->any_user, command);
 	argv[n++] = command;
 	r = child_start(-1, (char *const *)argv, ret);
 	if (r == 0)

@@ -23,6 +23,7 @@
 #define REHOST_LINK_SSH_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -35,6 +36,7 @@ struct ssh_options {
 				    terminated; may be NULL */
 	const volatile sig_atomic_t *cancel; /* peer_start gives up once this
 						is not 0; may be NULL */
+	bool any_user; /* neither root nor sudo -n is fine as well */
 };
 
 /* A running agent, connected. */

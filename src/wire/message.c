@@ -152,6 +152,9 @@ DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
 	F_U64(msg_target_state, hwm_kb));
 DEF(file, msg_file, F_STR(msg_file, name),
 	F_STR(msg_file, blocks.path), F_LIST(msg_file, blocks.n, blocks.v, &block));
+DEF(inspect, msg_inspect, F_U64(msg_inspect, offset),
+	F_U32(msg_inspect, sample_ms));
+DEF(facts, msg_facts, F_U64(msg_facts, total), F_BLOB(msg_facts, n, data));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
 #define REQ(type, shape, in, answer)                                           \
@@ -181,6 +184,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_KEEPER_STATE, &keeper_state, FROM_SOURCE | FROM_KEEPER),
 	ANS(MSG_TARGET_STATE, &target_state, FROM_TARGET),
 	ANS(MSG_BLOCKS, &blocks, FROM_AGENT),
+	ANS(MSG_FACTS, &facts, FROM_AGENT),
 
 	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
 	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
@@ -190,6 +194,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_RELAY, &lanes, IN_SOURCE | IN_TARGET, MSG_OK),
 	[MSG_PING] = {"MSG_PING", &empty, FROM_CONTROLLER, IN_ANY, 0, 0},
 	REQ(MSG_CRASH, &crash, IN_ANY, MSG_OK),
+	REQ(MSG_INSPECT, &inspect, IN_QUIET, MSG_FACTS),
 
 	REQ(MSG_OPEN_SOURCE, &open_source, IN_NEW, MSG_SOURCE_STATE),
 	REQ(MSG_MAP, &empty, IN_SOURCE, MSG_MAP_RESULT),

@@ -36,6 +36,7 @@ enum message_type {
 	MSG_KEEPER_STATE,
 	MSG_TARGET_STATE,
 	MSG_BLOCKS,
+	MSG_FACTS,
 	/* requests to any agent */
 	MSG_PROBE = 32,
 	MSG_LISTEN,
@@ -45,6 +46,7 @@ enum message_type {
 	MSG_CRASH,
 	MSG_PLACE_OF,
 	MSG_PING, /* wants no answer */
+	MSG_INSPECT,
 	/* requests to the source's agent */
 	MSG_OPEN_SOURCE = 48,
 	MSG_MAP,
@@ -405,6 +407,19 @@ struct msg_target_state {
 struct msg_file {
 	char name[64]; /* of the move */
 	struct msg_blocks blocks;
+};
+
+/* What the machine is: text of rehost-facts(5), in parts. */
+struct msg_inspect {
+	uint64_t offset; /* 0: gather it now; else what is left of it */
+	uint32_t sample_ms;
+};
+
+#define FACTS_PART (512 * 1024)
+struct msg_facts {
+	uint64_t total;
+	uint32_t n;
+	uint8_t data[FACTS_PART]; /* from the offset that was asked for */
 };
 
 struct msg_crash {

@@ -196,7 +196,7 @@ static void command(void **state)
 	const char *rest = NULL;
 	size_t n;
 
-	bootstrap_command(marker, 99999999, text);
+	bootstrap_command(marker, 99999999, false, text);
 	n = strlen(text);
 	assert_int_equal(strncmp(text, "exec sh -c '", 12), 0);
 	assert_int_equal(text[n - 1], '\'');

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rehost inspect: what a machine is, for people. What the machine said may be
+ * of any type; a value of a wrong one counts as absent. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "move/inspect.h"
+
+#define NESTING_MAX 8
+#define LISTED_MAX 12 /* words of a list on one line */
+
+/* ---- reading ---- */
+
+/* What stands under "a.b.c", or NULL. */
+static const json_t *at(const json_t *j, const char *path)
+{
+	char key[64];
+
+	while (j && *path) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(key))
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = '\0';
+		j = json_object_get(j, key);
+		path += n + (path[n] == '.');
+	}
+	return j;
+}
+
+static const char *text(const json_t *j, const char *path)
+{
+	const char *t = json_string_value(at(j, path));
+
+	return t ? t : "";
+}
+
+static uint64_t number(const json_t *j, const char *path)
+{
+	json_int_t n = json_integer_value(at(j, path));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static double real(const json_t *j, const char *path)
+{
+	return json_number_value(at(j, path));
+}
+
+static bool has(const json_t *list, const char *word)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i,
+		v) if (json_is_string(v) &&
+		       strcmp(json_string_value(v), word) == 0) return true;
+	return false;
+}
+
+/* ---- writing ---- */
+
+/* A line is a heading and words; a section's further lines have none. */
+static const char *heading;
+
+__attribute__((format(printf, 1, 2))) static void line(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)printf("%-11s", heading);
+	heading = "";
+	va_start(ap, fmt);
+	(void)vprintf(fmt, ap);
+	va_end(ap);
+	(void)printf("\n");
+}
+
+/* Appends ", word" or "word". */
+__attribute__((format(printf, 3, 4))) static void add(
+	char *buf, size_t size, const char *fmt, ...)
+{
+	size_t n = strlen(buf);
+	va_list ap;
+
+	if (n + 2 >= size)
+		return;
+	if (n > 0) {
+		memcpy(buf + n, ", ", 3);
+		n += 2;
+	}
+	va_start(ap, fmt);
+	(void)vsnprintf(buf + n, size - n, fmt, ap);
+	va_end(ap);
+	if (strlen(buf) == n && n > 0)
+		buf[n - 2] = '\0';
+}
+
+static void add_text(char *buf, size_t size, const char *word)
+{
+	if (word[0])
+		add(buf, size, "%s", word);
+}
+
+/* The strings of a list, as far as they are worth a line. */
+static void add_list(char *buf, size_t size, const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v)
+	{
+		if (i == LISTED_MAX) {
+			add(buf, size, "and %zu more",
+				json_array_size(list) - i);
+			break;
+		}
+		add_text(buf, size,
+			json_is_string(v) ? json_string_value(v) : "");
+	}
+}
+
+/* ---- the machine ---- */
+
+static void print_system(const json_t *f)
+{
+	const json_t *s = at(f, "system");
+	char buf[512] = "", a[32], b[32];
+	const char *name = text(s, "distribution.name");
+
+	heading = "machine";
+	add_text(buf, sizeof(buf), text(s, "hostname"));
+	add_text(buf, sizeof(buf), name[0] ? name : text(s, "distribution.id"));
+	add_text(buf, sizeof(buf), text(s, "architecture"));
+	line("%s", buf);
+	buf[0] = '\0';
+	if (text(s, "virtualization.container")[0])
+		add(buf, sizeof(buf), "a container (%s)",
+			text(s, "virtualization.container"));
+	if (strcmp(text(s, "virtualization.machine"), "none") == 0)
+		add(buf, sizeof(buf), "no virtual machine");
+	else
+		add_text(buf, sizeof(buf), text(s, "virtualization.machine"));
+	add_text(buf, sizeof(buf), text(s, "firmware.mode"));
+	if (json_is_true(at(s, "firmware.secure_boot")))
+		add(buf, sizeof(buf), "secure boot");
+	add_text(buf, sizeof(buf), text(s, "firmware.vendor"));
+	add_text(buf, sizeof(buf), text(s, "firmware.product"));
+	if (buf[0])
+		line("%s", buf);
+	buf[0] = '\0';
+	if (number(s, "cpus"))
+		add(buf, sizeof(buf), "%llu processor%s",
+			(unsigned long long)number(s, "cpus"),
+			number(s, "cpus") == 1 ? "" : "s");
+	if (number(f, "memory.total"))
+		add(buf, sizeof(buf), "%s of memory (%s available)",
+			human_bytes(number(f, "memory.total"), a),
+			human_bytes(number(f, "memory.available"), b));
+	if (number(f, "memory.swap_total"))
+		add(buf, sizeof(buf), "%s of swap",
+			human_bytes(number(f, "memory.swap_total"), a));
+	if (buf[0])
+		line("%s", buf);
+}
+
+static void print_kernel(const json_t *f)
+{
+	const json_t *b = at(f, "boot"), *k;
+	size_t i;
+	char buf[1024] = "";
+
+	heading = "kernel";
+	add_text(buf, sizeof(buf), text(f, "system.kernel.release"));
+	if (text(f, "system.kernel.lockdown")[0] &&
+		strcmp(text(f, "system.kernel.lockdown"), "none") != 0)
+		add(buf, sizeof(buf), "lockdown %s",
+			text(f, "system.kernel.lockdown"));
+	add_text(buf, sizeof(buf), text(f, "system.init"));
+	line("%s", buf);
+	json_array_foreach(at(f, "kernels"), i, k)
+	{
+		if (!json_is_true(at(k, "default")) || !text(k, "initramfs")[0])
+			continue;
+		line("boots next %s; %zu drivers in %s", text(k, "release"),
+			json_array_size(at(k, "initramfs_modules")),
+			text(k, "initramfs"));
+	}
+	heading = "boot";
+	buf[0] = '\0';
+	add_text(buf, sizeof(buf), text(b, "loader"));
+	add_text(buf, sizeof(buf), text(b, "config"));
+	if (text(b, "default.root")[0])
+		add(buf, sizeof(buf), "root %s", text(b, "default.root"));
+	line("%s", buf);
+}
+
+/* ---- disks ---- */
+
+/* A filesystem as a whole comes before a folder of it that is mounted. */
+static const json_t *filesystem_of(const json_t *f, const char *disk)
+{
+	const json_t *v, *best = NULL;
+	size_t i;
+
+	json_array_foreach(at(f, "filesystems"), i, v)
+	{
+		if (strcmp(text(v, "disk"), disk) != 0 &&
+			!has(at(v, "devices"), disk))
+			continue;
+		if (!best || (at(best, "folder") && !at(v, "folder")))
+			best = v;
+	}
+	return best;
+}
+
+static bool is_swap(const json_t *f, const char *disk)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(at(f, "swap"), i,
+		v) if (strcmp(text(v, "disk"), disk) == 0 &&
+		       strcmp(text(v, "kind"), "partition") == 0) return true;
+	return false;
+}
+
+static void print_disk(const json_t *f, const json_t *d, unsigned depth)
+{
+	const char *name = text(d, "name"), *type = text(d, "content.type");
+	const json_t *fs = filesystem_of(f, name), *child;
+	char buf[768] = "", a[32], b[32], left[64];
+	size_t i;
+
+	(void)snprintf(
+		left, sizeof(left), "%*s%.40s", (int)depth * 2, "", name);
+	if (fs)
+		add(buf, sizeof(buf), "%s on %s",
+			type[0] ? type : text(fs, "type"), text(fs, "mount"));
+	else
+		add_text(buf, sizeof(buf), type);
+	if (text(d, "lvm.vg")[0])
+		add(buf, sizeof(buf), "volume %s of %s", text(d, "lvm.lv"),
+			text(d, "lvm.vg"));
+	if (text(d, "md.level")[0])
+		add(buf, sizeof(buf), "%s, %s", text(d, "md.level"),
+			text(d, "md.state"));
+	add_text(buf, sizeof(buf), text(d, "table.kind"));
+	if (fs && number(fs, "size"))
+		add(buf, sizeof(buf), "%s of %s used",
+			human_bytes(number(fs, "used"), a),
+			human_bytes(number(fs, "size"), b));
+	if (is_swap(f, name))
+		add(buf, sizeof(buf), "in use as swap");
+	if (depth == 0)
+		add_text(buf, sizeof(buf), text(d, "model"));
+	if (depth == 0)
+		add_text(buf, sizeof(buf), text(d, "id"));
+	if (json_is_true(at(d, "readonly")))
+		add(buf, sizeof(buf), "read-only");
+	if (json_is_true(at(d, "removable")))
+		add(buf, sizeof(buf), "removable");
+	add_text(buf, sizeof(buf), text(d, "table.error"));
+	line("%-14s %10s  %s", left, human_bytes(number(d, "size"), a), buf);
+	if (depth == NESTING_MAX)
+		return;
+	json_array_foreach(at(f, "disks"), i,
+		child) if (name[0] && has(at(child, "parents"), name))
+		print_disk(f, child, depth + 1);
+}
+
+static void print_disks(const json_t *f)
+{
+	const json_t *d;
+	size_t i;
+	char a[32], b[32];
+
+	heading = "disks";
+	json_array_foreach(at(f, "disks"), i,
+		d) if (json_array_size(at(d, "parents")) == 0)
+		print_disk(f, d, 0);
+	json_array_foreach(at(f, "filesystems"), i,
+		d) if (json_is_true(at(d, "network"))) line("%s on %s (%s)",
+		text(d, "source"), text(d, "mount"), text(d, "type"));
+	json_array_foreach(at(f, "load.disks"), i,
+		d) if (number(d, "write_bytes_s") > 0 && i < LISTED_MAX)
+		line("%s is written at %s/s, read at %s/s", text(d, "name"),
+			human_bytes(number(d, "write_bytes_s"), a),
+			human_bytes(number(d, "read_bytes_s"), b));
+}
+
+/* ---- network and what runs ---- */
+
+static void print_network(const json_t *f)
+{
+	const json_t *n = at(f, "network"), *v;
+	char buf[1024];
+	size_t i;
+
+	heading = "network";
+	json_array_foreach(at(n, "interfaces"), i, v)
+	{
+		if (strcmp(text(v, "kind"), "loopback") == 0)
+			continue;
+		buf[0] = '\0';
+		add_text(buf, sizeof(buf), text(v, "mac"));
+		add_list(buf, sizeof(buf), at(v, "addresses"));
+		if (json_is_true(at(v, "dynamic")))
+			add(buf, sizeof(buf), "dynamic");
+		add_text(buf, sizeof(buf), text(v, "driver"));
+		add(buf, sizeof(buf), "%s",
+			json_is_true(at(v, "up")) ? "up" : "down");
+		line("%-14s %s", text(v, "name"), buf);
+	}
+	json_array_foreach(at(n, "routes"), i,
+		v) if (strcmp(text(v, "to"), "default") == 0)
+		line("default by %s through %s", text(v, "via"),
+			text(v, "interface"));
+	json_array_foreach(at(n, "configured_by"), i, v) line(
+		"configured by %s%s", text(v, "kind"),
+		json_is_true(at(v, "active")) ? "" : ", which is not active");
+	buf[0] = '\0';
+	add_list(buf, sizeof(buf), at(n, "resolver.nameservers"));
+	if (buf[0])
+		line("names from %s (%s)", buf, text(n, "resolver.managed_by"));
+}
+
+static void print_running(const json_t *f)
+{
+	const json_t *v;
+	size_t i, enabled = 0;
+	char buf[1024] = "", a[32];
+
+	heading = "services";
+	json_array_foreach(at(f, "services"), i, v)
+	{
+		enabled += json_is_true(at(v, "enabled"));
+		if (json_is_true(at(v, "running")))
+			add_text(buf, sizeof(buf), text(v, "name"));
+	}
+	line("%zu enabled%s%s", enabled, buf[0] ? "; running: " : "", buf);
+	heading = "listening";
+	json_array_foreach(at(f, "ports"), i, v)
+	{
+		const char *address = text(v, "address");
+
+		line("%s %s%s%s port %llu: %s", text(v, "protocol"),
+			strchr(address, ':') ? "[" : "", address,
+			strchr(address, ':') ? "]" : "",
+			(unsigned long long)number(v, "port"),
+			text(v, "program")[0] ? text(v, "program") : "?");
+	}
+	heading = "databases";
+	json_array_foreach(at(f, "databases"), i, v) line("%s %s, %s%s%s%s",
+		text(v, "kind"), text(v, "version"), text(v, "data"),
+		number(v, "size") ? ", " : "",
+		number(v, "size") ? human_bytes(number(v, "size"), a) : "",
+		json_is_true(at(v, "running")) ? "" : ", not running");
+	heading = "load";
+	line("%.2f; waiting for disks %.1f%% of the time",
+		real(f, "load.cpu.load1"),
+		real(f, "load.pressure.io.some_avg10"));
+}
+
+static void print_missing(const json_t *f)
+{
+	const json_t *v;
+	size_t i;
+
+	heading = "not known";
+	json_array_foreach(at(f, "missing"), i, v)
+		line("%s: %s", text(v, "what"), text(v, "why"));
+}
+
+int cmd_inspect(const struct command *c, struct flags *f)
+{
+	struct ssh_options o = {.args = (const char *const *)f->options.ssh};
+	struct place place = {0};
+	struct error err = {0};
+	json_t *facts = NULL;
+	int r = 0;
+
+	if (f->n_arguments > 0)
+		r = place_parse(f->arguments[0], &place, &err);
+	if (r == 0 && place.path[0])
+		return usage_error(
+			c, "a machine is wanted, not %s", f->arguments[0]);
+	if (r == 0)
+		r = inspect(&place, &o, f->sample_ms, &facts, &err);
+	if (r < 0) {
+		print_error(f, &err);
+		return EXIT_REFUSED;
+	}
+	if (f->json) {
+		print_json(facts);
+		return EXIT_DONE;
+	}
+	report_clean(facts);
+	print_system(facts);
+	print_kernel(facts);
+	print_disks(facts);
+	print_network(facts);
+	print_running(facts);
+	print_missing(facts);
+	json_decref(facts);
+	return EXIT_DONE;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "move/inspect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "facts/facts.h"
+#include "move/session.h"
+
+#define INSPECT_MS 120000
+
+static int nonsense(const struct session *s, const char *why, struct error *err)
+{
+	error_set(err, -EPROTO, "understand what the agent found");
+	error_host(err, s->host[SOURCE].peer.name);
+	return error_why(err, "%s", why);
+}
+
+/* Fetches the whole text. */
+static int fetch(struct session *s, unsigned sample_ms, char **ret,
+	size_t *ret_n, struct error *err)
+{
+	static struct msg_facts part;
+	struct msg_inspect m = {.sample_ms = sample_ms};
+	CLEANUP_FREE char *text = NULL;
+	uint64_t total = 0;
+	int r;
+
+	do {
+		r = session_call(s, SOURCE, MSG_INSPECT, &m, &part,
+			INSPECT_MS + sample_ms, err);
+		if (r < 0)
+			return r;
+		if (m.offset == 0) {
+			total = part.total;
+			if (total == 0 || total > FACTS_MAX)
+				return nonsense(s, "it is too long", err);
+			text = malloc(total);
+			if (!text)
+				return error_set(
+					err, -ENOMEM, "keep the facts");
+		}
+		if (part.n == 0 || part.n > total - m.offset)
+			return nonsense(s, "its parts do not fit", err);
+		memcpy(text + m.offset, part.data, part.n);
+		m.offset += part.n;
+	} while (m.offset < total);
+	*ret = STEAL_PTR(text);
+	*ret_n = total;
+	return 0;
+}
+
+int inspect(const struct place *place, const struct ssh_options *options,
+	unsigned sample_ms, json_t **ret, struct error *err)
+{
+	struct ssh_options o = options ? *options : (struct ssh_options){0};
+	CLEANUP_FREE char *text = NULL;
+	struct session s;
+	size_t n = 0;
+	json_t *facts;
+	int r;
+
+	o.any_user = true;
+	session_init(&s);
+	r = session_connect(&s, SOURCE, place, &o, err);
+	if (r == 0)
+		r = fetch(&s, sample_ms, &text, &n, err);
+	if (r == 0) {
+		facts = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+		if (json_is_object(facts)) {
+			*ret = facts;
+		} else {
+			json_decref(facts);
+			r = nonsense(&s, "it is no JSON object", err);
+		}
+	}
+	session_done(&s);
+	return r;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The facts of a machine, gathered there by an agent; see rehost-facts(5). */
+#ifndef REHOST_MOVE_INSPECT_H
+#define REHOST_MOVE_INSPECT_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "link/ssh.h"
+
+/* Asks the machine of a place, whose path must be empty, as root or as whoever
+ * may log in. Rates are taken over sample_ms (0: none). What comes is JSON
+ * whose values are the machine's own words: of any type, in any place. The
+ * caller owns *ret. Blocks. -EPROTO when it is no JSON object or more than
+ * FACTS_MAX. */
+int inspect(const struct place *place, const struct ssh_options *options,
+	unsigned sample_ms, json_t **ret, struct error *err);
+
+#endif
