@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# rehost inspect of a Debian machine with its own kernel: volume groups,
+# partitions, systemd, drivers.
+HOSTS=old
+. "$(dirname "$0")/lib.sh"
+
+facts=$dir/facts
+
+# is FILTER VALUE
+is() {
+	expect_same "$2" "$(jq -r "$1" "$facts")"
+}
+
+# Milliseconds of processor time that the guest has spent so far.
+spent() {
+	on_sh old 'awk "/^cpu /{ print (\$2 + \$3 + \$4 + \$7 + \$8) * 10 }" \
+		/proc/stat'
+}
+
+before=$(spent)
+XDG_STATE_HOME=$dir/state "$REHOST" inspect -F "$dir/ssh_config" \
+	--format json --sample 500ms root@old >"$facts"
+say "it took $(($(spent) - before)) ms of the guest's processor time, ssh included"
+
+say "what it is"
+is .root true
+is .system.distribution.id debian
+is .system.distribution.version 12
+is .system.architecture x86_64
+is .system.init systemd
+is '.system.kernel.release' "$(on old uname -r)"
+is .system.firmware.mode bios
+is '.system.virtualization.machine' qemu
+is '.memory.total' "$(on_sh old 'awk "/MemTotal/{ print \$2 * 1024 }" /proc/meminfo')"
+
+say "its disks"
+is '[.disks[] | select(.kind == "disk") | .name] | join(" ")' 'vda vdb vdc vdd'
+is '.disks[] | select(.name == "vdb") | .serial' old-vdb
+is '.disks[] | select(.name == "vdb") | .content.type' LVM2_member
+is '.disks[] | select(.name == "vdd") | .table.kind' gpt
+is '.disks[] | select(.name == "vdd") | .table.partitions | length' 2
+is '.disks[] | select(.name == "vdd1") | .part.number' 1
+is '.disks[] | select(.name == "vdd1") | .content.uuid' \
+	"$(on old blkid -p -o value -s UUID /dev/vdd1)"
+is '.disks[] | select(.lvm.lv == "striped") | [.lvm.vg, .content.type,
+	(.parents | sort | join("+"))] | join(" ")' 'vg xfs vdb+vdc'
+for m in linear:ext4 striped:xfs part:ext4; do
+	is '.filesystems[] | select(.mount == "/srv/'"${m%:*}"'") | .type' \
+		"${m#*:}"
+	is '.filesystems[] | select(.mount == "/srv/'"${m%:*}"'") | .size' \
+		"$(on_sh old 'df -B1 --output=size "$1" | tail -n 1' "/srv/${m%:*}")"
+done
+is '.fstab[] | select(.mount == "/srv/striped") | .names' lvm
+is '.fstab[] | select(.mount == "/") | .names' unstable
+is '.devices | map(select(.kind == "storage" and .bus == "virtio")) | length' 4
+is '.devices | map(select(.kind == "storage" and .bus == "virtio"))[0].driver' virtio_blk
+is '.devices | map(select(.kind == "network" and .bus == "pci")) | length' 2
+
+say "its network, and what runs"
+is '.network.interfaces[] | select(.name == "eth1") | .mac' 52:54:00:77:00:01
+is '.network.interfaces[] | select(.name == "eth1") | .addresses[0]' 10.77.0.1/24
+is '.network.configured_by[] | select(.active) | .kind' systemd-networkd
+is '.network.configured_by[] | select(.active) | .interfaces.eth0' static
+is '.services[] | select(.name == "ssh.service") | [.enabled, .running] |
+	join(" ")' 'true true'
+is '[.ports[] | select(.port == 22)][0] | [.program, .service] | join(" ")' \
+	'sshd ssh.service'
+is '.load.disks | length > 0' true
+is '.missing | map(.what) | map(select(test("disk|network|services"))) | length' 0
+"$REHOST" inspect -F "$dir/ssh_config" --sample 0 root@old
+expect_clean old
