@@ -14,7 +14,7 @@
  * room. With sudo the shell stays, to tidy up when sudo refuses after all. */
 static const char script[] =
 	"exec sh -c '"
-	"m=%s n=%zu u=%d d=;"
+	"m=%s n=%zu k=%zu u=%d d= z=;"
 	"PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; cd /;"
 	"e() { echo; echo \"REHOST-ERROR $m $*\"; exit 9; };"
 	"c() { test -z \"$d\" || rm -rf \"$d\"; };"
@@ -30,10 +30,14 @@ static const char script[] =
 	"rm -rf \"$d\"; d=; "
 	"done >/dev/null 2>&1;"
 	"test -n \"$d\" || e noexec;"
-	"r=\"head -c $n\";"
-	"head -c 1 </dev/null >/dev/null 2>&1 || r=\"dd bs=1 count=$n\";"
-	"echo; echo \"REHOST-READY $m\";"
-	"$r >\"$f\" 2>/dev/null;"
+	"test \"$(echo z | gzip -c 2>/dev/null | gzip -dc 2>/dev/null)\" = z "
+	"&& "
+	"z=gzip || k=$n;"
+	"r=\"head -c $k\";"
+	"head -c 1 </dev/null >/dev/null 2>&1 || r=\"dd bs=1 count=$k\";"
+	"echo; echo \"REHOST-READY $m $z\";"
+	"if test -n \"$z\"; then $r | gzip -dc; else $r; fi >\"$f\" "
+	"2>/dev/null;"
 	"g=$(wc -c <\"$f\"); test \"$g\" -eq $n || e short $g;"
 	"test -z \"$s\" || { sudo -n \"$f\" serve $m \"$SSH_CONNECTION\"; "
 	"exit; };"
@@ -41,10 +45,10 @@ static const char script[] =
 	"'";
 
 void bootstrap_command(const char marker[BOOTSTRAP_MARKER_SIZE], size_t size,
-	bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE])
+	size_t packed, bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE])
 {
-	int n = snprintf(
-		ret, BOOTSTRAP_COMMAND_SIZE, script, marker, size, any_user);
+	int n = snprintf(ret, BOOTSTRAP_COMMAND_SIZE, script, marker, size,
+		packed, any_user);
 
 	assert(n > 0 && n < BOOTSTRAP_COMMAND_SIZE);
 }
@@ -81,6 +85,9 @@ enum bootstrap_answer bootstrap_answer(const char *line,
 
 	if (is_answer(line, "REHOST-READY", marker, &rest) && !*rest)
 		return BOOTSTRAP_READY;
+	if (is_answer(line, "REHOST-READY", marker, &rest) &&
+		strcmp(rest, "gzip") == 0)
+		return BOOTSTRAP_READY_PACKED;
 	if (is_answer(line, "REHOST-AGENT", marker, &rest) && !*rest)
 		return BOOTSTRAP_AGENT;
 	if (!is_answer(line, "REHOST-ERROR", marker, &rest))

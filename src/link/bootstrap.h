@@ -11,6 +11,7 @@
  * included:
  *
  *	REHOST-READY <marker>              send exactly the agent's bytes now
+ *	REHOST-READY <marker> gzip         the same, packed by gzip(1)
  *	REHOST-ERROR <marker> arch <s> <m> uname says another system or machine
  *	REHOST-ERROR <marker> root         neither root nor sudo -n
  *	REHOST-ERROR <marker> noexec       nowhere to put and run it
@@ -29,16 +30,18 @@
 #define BOOTSTRAP_MARKER_SIZE 33 /* 32 hex digits and a NUL */
 #define BOOTSTRAP_COMMAND_SIZE 2048
 
-/* The command for ssh that receives size bytes and runs them as
+/* The command for ssh that receives size bytes, or packed ones where there is a
+ * gzip(1), and runs them as
  * "<file> serve <marker> <value of SSH_CONNECTION>", from / and with a PATH
  * that has the system's folders. any_user: as whoever logs in, when that is
  * neither root nor may become it. */
 void bootstrap_command(const char marker[BOOTSTRAP_MARKER_SIZE], size_t size,
-	bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE]);
+	size_t packed, bool any_user, char ret[BOOTSTRAP_COMMAND_SIZE]);
 
 enum bootstrap_answer {
 	BOOTSTRAP_NOISE,
 	BOOTSTRAP_READY,
+	BOOTSTRAP_READY_PACKED,
 	BOOTSTRAP_AGENT,
 	BOOTSTRAP_ARCH,
 	BOOTSTRAP_ROOT,

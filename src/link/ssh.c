@@ -34,6 +34,8 @@ enum outcome {
 };
 
 struct start {
+	const unsigned char *give; /* the agent, packed or not */
+	size_t give_n;
 	struct peer *peer;
 	const struct place *place;
 	const volatile sig_atomic_t *cancel;
@@ -151,6 +153,13 @@ static bool take_line(struct start *s, enum outcome *ret)
 		return false;
 	case BOOTSTRAP_READY:
 		s->ready = true;
+		s->give = payload_agent;
+		s->give_n = payload_agent_size();
+		return false;
+	case BOOTSTRAP_READY_PACKED:
+		s->ready = true;
+		s->give = payload_packed;
+		s->give_n = payload_packed_size();
 		return false;
 	case BOOTSTRAP_AGENT:
 		*ret = GREETED;
@@ -204,8 +213,7 @@ static bool take_output(struct start *s, enum outcome *ret)
 
 static void give_payload(struct start *s)
 {
-	size_t left = payload_agent_size() - s->sent;
-	ssize_t n = send(s->peer->out, payload_agent + s->sent, left,
+	ssize_t n = send(s->peer->out, s->give + s->sent, s->give_n - s->sent,
 		MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n >= 0)
@@ -221,7 +229,7 @@ static enum outcome converse(struct start *s)
 	enum outcome o;
 
 	for (;;) {
-		bool giving = s->ready && s->sent < payload_agent_size();
+		bool giving = s->ready && s->sent < s->give_n;
 		struct pollfd p[2] = {
 			{.fd = s->peer->in,
 				.events = giving ? POLLIN | POLLOUT : POLLIN},
@@ -531,8 +539,8 @@ static int start_ssh(struct start *s, const struct ssh_options *o,
 	for (size_t i = 0; i < count(own_args); i++)
 		argv[n++] = own_args[i];
 	argv[n++] = s->place->host;
-	bootstrap_command(
-		s->marker, payload_agent_size(), o && o->any_user, command);
+	bootstrap_command(s->marker, payload_agent_size(),
+		payload_packed_size(), o && o->any_user, command);
 	argv[n++] = command;
 	r = child_start(-1, (char *const *)argv, ret);
 	if (r == 0)

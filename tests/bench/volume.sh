@@ -206,4 +206,4 @@ in_old sh -c 'mkdir -p /big && mount /dev/vdc /big'
 "$REHOST" copy -F "$cfg" root@old:/dev/vdc root@new:/dev/vdc --name big \
 	--format json >"$dir/big.json"
 echo "memory for 1 TiB: $(field "$dir/big.json" .memory_kb) KiB"
-echo "agent on the wire: $(stat -c %s "$(dirname "$REHOST")/rehost-agent") bytes"
+echo "agent on the wire: $(stat -c %s "$(dirname "$REHOST")/rehost-agent.gz") bytes"

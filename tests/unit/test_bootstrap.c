@@ -196,7 +196,7 @@ static void command(void **state)
 	const char *rest = NULL;
 	size_t n;
 
-	bootstrap_command(marker, 99999999, false, text);
+	bootstrap_command(marker, 99999999, 99999999, false, text);
 	n = strlen(text);
 	assert_int_equal(strncmp(text, "exec sh -c '", 12), 0);
 	assert_int_equal(text[n - 1], '\'');
@@ -207,6 +207,16 @@ static void command(void **state)
 					  "0123456789abcdef0123456789abcdef",
 				 marker, &rest),
 		BOOTSTRAP_READY);
+	assert_int_equal(bootstrap_answer("REHOST-READY "
+					  "0123456789abcdef0123456789abcdef "
+					  "gzip",
+				 marker, &rest),
+		BOOTSTRAP_READY_PACKED);
+	assert_int_equal(bootstrap_answer("REHOST-READY "
+					  "0123456789abcdef0123456789abcdef "
+					  "lzma",
+				 marker, &rest),
+		BOOTSTRAP_NOISE);
 	assert_int_equal(bootstrap_answer("REHOST-READY "
 					  "0123456789abcdef0123456789abcdef0",
 				 marker, &rest),
@@ -385,6 +395,15 @@ static void no_head(void **state)
 	assert_starts();
 }
 
+static void no_gzip(void **state)
+{
+	fake_program("gzip", "#!/bin/sh\nexit 127\n");
+	assert_starts();
+	/* It packs, and does not unpack. */
+	fake_program("gzip", "#!/bin/sh\n[ \"$1\" = -c ] && cat\n");
+	assert_starts();
+}
+
 static void architecture(void **state)
 {
 	fake_program("uname", "#!/bin/sh\necho Linux aarch64\n");
@@ -439,6 +458,8 @@ static void cut_short(void **state)
 {
 	fake_program("head", "#!/bin/sh\n"
 			     "[ \"$2\" = 1 ] || exec dd bs=1 count=100\n");
+	assert_fails(-EIO, "arrived", "");
+	fake_program("gzip", "#!/bin/sh\nexit 1\n");
 	assert_fails(-EIO, "100 arrived", "");
 }
 
@@ -518,6 +539,7 @@ int main(void)
 		TEST(eaten_input),
 		TEST(canceled),
 		TEST(no_head),
+		TEST(no_gzip),
 		TEST(architecture),
 		TEST(sudo),
 		TEST(nowhere),
