@@ -22,10 +22,13 @@
 /* Gathers all facts. root is "/" for the machine that this runs on, or a folder
  * that holds the tree of another one: then only what files tell is there, and
  * the kernel's own state (/proc, /sys, netlink) is read from the tree's copies,
- * if it has them. Rates are taken over sample_ms (0: none). The caller owns
+ * if it has them. Rates are taken over sample_ms (0: none). modaliases are the
+ * controllers of another machine, with a NULL behind them: "drivers" then tells
+ * what of this machine's kernel drives each; NULL for none. The caller owns
  * *ret. What cannot be read is named in "missing"; this fails only with
  * -ENOMEM, or when root cannot be opened. Not for several threads at once. */
-int facts_gather(const char *root, unsigned sample_ms, json_t **ret,
+int facts_gather(const char *root, unsigned sample_ms,
+	const char *const *modaliases, json_t **ret,
 	struct error *err) MUST_CHECK;
 
 #endif

@@ -476,7 +476,8 @@ static bool is_live(int root_fd)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static void gather_all(struct gather *g, unsigned sample_ms)
+static void gather_all(
+	struct gather *g, unsigned sample_ms, const char *const *modaliases)
 {
 	gather_set_number(g, g->top, "schema", FACTS_SCHEMA);
 	gather_set_bool(g, g->top, "root", geteuid() == 0);
@@ -490,6 +491,7 @@ static void gather_all(struct gather *g, unsigned sample_ms)
 	gather_filesystems(g);
 	gather_boot(g);
 	gather_initramfs(g);
+	gather_drivers(g, modaliases);
 	gather_network(g);
 	gather_services(g);
 	gather_ports(g);
@@ -497,8 +499,8 @@ static void gather_all(struct gather *g, unsigned sample_ms)
 	gather_load(g, sample_ms);
 }
 
-int facts_gather(
-	const char *root, unsigned sample_ms, json_t **ret, struct error *err)
+int facts_gather(const char *root, unsigned sample_ms,
+	const char *const *modaliases, json_t **ret, struct error *err)
 {
 	CLEANUP_CLOSE int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct gather g = {.root_fd = fd};
@@ -509,7 +511,7 @@ int facts_gather(
 	g.top = gather_object(&g);
 	g.missing = gather_list(&g);
 	if (!g.oom)
-		gather_all(&g, sample_ms);
+		gather_all(&g, sample_ms, modaliases);
 	json_decref(g.missing);
 	if (g.oom) {
 		json_decref(g.top);

@@ -108,5 +108,7 @@ void gather_services(struct gather *g);	   /* "services" */
 void gather_ports(struct gather *g);	   /* "ports" */
 void gather_databases(struct gather *g);   /* "databases", needs "ports" */
 void gather_load(struct gather *g, unsigned sample_ms); /* "load" */
+/* "drivers", needs "kernels"; modaliases as for facts_gather */
+void gather_drivers(struct gather *g, const char *const *modaliases);
 
 #endif

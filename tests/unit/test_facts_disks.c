@@ -18,7 +18,7 @@ static json_t *find_disk(const char *path)
 
 	json_decref(facts);
 	facts = NULL;
-	assert_int_equal(facts_gather("/", 0, &facts, &err), 0);
+	assert_int_equal(facts_gather("/", 0, NULL, &facts, &err), 0);
 	j = tree_find(json_object_get(facts, "disks"), "path", path);
 	assert_non_null(j);
 	return j;

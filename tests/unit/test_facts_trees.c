@@ -26,7 +26,7 @@ static void gather_tree(const char *root)
 
 	json_decref(facts);
 	facts = NULL;
-	if (facts_gather(root, 0, &facts, &err) < 0)
+	if (facts_gather(root, 0, NULL, &facts, &err) < 0)
 		fail_msg("%s", error_text(&err, text, sizeof(text)));
 }
 
@@ -566,7 +566,7 @@ static void nobody(void **state)
 
 		if (setresgid(65534, 65534, 65534) < 0 ||
 			setresuid(65534, 65534, 65534) < 0 ||
-			facts_gather("/", 0, &j, &err) < 0)
+			facts_gather("/", 0, NULL, &j, &err) < 0)
 			_exit(1);
 		status = json_is_false(json_object_get(j, "root")) &&
 			 json_array_size(json_object_get(j, "missing")) > 0;
@@ -582,9 +582,9 @@ static void no_root(void **state)
 	struct error err = {0};
 	json_t *j = NULL;
 
-	assert_int_equal(facts_gather("/nowhere", 0, &j, &err), -ENOENT);
+	assert_int_equal(facts_gather("/nowhere", 0, NULL, &j, &err), -ENOENT);
 	assert_null(j);
-	assert_int_equal(facts_gather("/dev/null", 0, &j, &err), -ENOTDIR);
+	assert_int_equal(facts_gather("/dev/null", 0, NULL, &j, &err), -ENOTDIR);
 }
 
 #define tree_test(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, drop)
