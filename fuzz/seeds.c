@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "copy/record.h"
+#include "preflight_facts.h"
 #include "wire/message.h"
 
 static const char *folder;
@@ -431,6 +432,41 @@ static void boot(void)
 	seed("cpio", archive, (size_t)n);
 }
 
+/* ---- what preflight reads ---- */
+
+static void machines(void)
+{
+	static const char aliases[] = "0# x\nalias pci:v*d[0-9]* virtio-pci\n"
+				      "alias virtio:d00000002v* virtio_blk\n";
+	static const char infos[] = "1a.license=GPL\0a.alias=x\0b.alias=?";
+	static const char bad[] =
+		"{'root':false,'disks':[{'name':'vda','kind':'disk',"
+		"'size':1,'parents':['vda'],'lvm':{'lv':'x_tdata'},"
+		"'content':{'type':'crypto_LUKS'},'md':{'degraded':1}}],"
+		"'swap':[{'kind':'file','path':'/s','disk':'vda'}],"
+		"'fstab':[{'names':'path','type':'nfs'}],"
+		"'databases':[{'kind':'x','running':true}],"
+		"'network':{'configured_by':[{'kind':'cloud-init',"
+		"'interfaces':{'52:54:00:00:00:09':'dhcp'}}]},"
+		"'kernels':[{'release':'1-cloud-amd64','running':true}]}";
+	static char text[2 * sizeof(source_text) + sizeof(target_text) +
+			 sizeof(bad)];
+	const char *const pairs[][2] = {{source_text, target_text},
+		{bad, target_text}, {source_text, bad}};
+
+	seed("modalias", aliases, sizeof(aliases));
+	seed("modalias", infos, sizeof(infos));
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		size_t n = strlen(pairs[i][0]) + 1 + strlen(pairs[i][1]);
+
+		(void)snprintf(text, sizeof(text), "%s%c%s", pairs[i][0], '\0',
+			pairs[i][1]);
+		for (size_t k = 0; k < n; k++)
+			text[k] = text[k] == '\'' ? '"' : text[k];
+		seed("preflight", text, n);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -448,5 +484,6 @@ int main(int argc, char **argv)
 	rtnetlink();
 	tables();
 	boot();
+	machines();
 	return 0;
 }

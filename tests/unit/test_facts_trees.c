@@ -584,7 +584,8 @@ static void no_root(void **state)
 
 	assert_int_equal(facts_gather("/nowhere", 0, NULL, &j, &err), -ENOENT);
 	assert_null(j);
-	assert_int_equal(facts_gather("/dev/null", 0, NULL, &j, &err), -ENOTDIR);
+	assert_int_equal(
+		facts_gather("/dev/null", 0, NULL, &j, &err), -ENOTDIR);
 }
 
 #define tree_test(fn) cmocka_unit_test_setup_teardown(fn, tree_setup, drop)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands in the way of moving a whole machine, told from the facts of both
+ * ends (facts/facts.h) before anything is copied. rehost-preflight(7) has every
+ * finding, what it means and what helps.
+ *
+ * It asks nobody and changes nothing. Facts come from machines that nobody
+ * vouches for: what is absent or of another type than the manual says counts as
+ * not known, and is named only where the move hangs on it.
+ */
+#ifndef REHOST_MOVE_PREFLIGHT_H
+#define REHOST_MOVE_PREFLIGHT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+/* Which disk goes where, by hand. Each is a name ("sda"), a path, or an ID as
+ * for --overwrite. */
+struct preflight_disk {
+	const char *source;
+	const char *target; /* NULL: this disk stays behind */
+};
+
+/* What the user asks for, and what was measured. All zero: nothing is. */
+struct preflight_wish {
+	const struct preflight_disk *disks; /* others are mapped by size */
+	unsigned n_disks;
+	const char *const *overwrite; /* IDs, NULL behind them; NULL: none */
+	bool takeover;		      /* the target becomes one by kexec */
+	bool new_addresses;	      /* the source's addresses are not kept */
+	uint64_t link_bytes_s;	      /* measured between both; 0: not known */
+	/* The controller's clock when each machine told its own, milliseconds
+	 * since 1970; 0: not known. */
+	int64_t source_asked_ms, target_asked_ms;
+};
+
+/* Makes a list of all findings, those that block first:
+ *
+ *	{"name", "severity": "blocks|warns|notes", "host": "source|target",
+ *	 "fact": "what it rests on", "remedy": "what helps"}
+ *
+ * Texts are clean: no control characters, at most 1 KiB. target may be NULL:
+ * then only the source is looked at; wish may be NULL. The caller owns
+ * *ret_findings. 0 or -ENOMEM. */
+int preflight(const json_t *source, const json_t *target,
+	const struct preflight_wish *wish, json_t **ret_findings) MUST_CHECK;
+
+/* The names of all findings, one after the other; NULL behind the last. */
+const char *preflight_name(unsigned i);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the source boots, and whether the target can boot in the same way. */
+#include "move/preflight_checks.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "facts/fstab.h"
+
+/* Whether what is on the source's disks can boot in this mode. */
+static bool carries(const json_t *source, const char *mode)
+{
+	const json_t *list, *o;
+	size_t i;
+
+	if (strcmp(mode, "uefi") == 0)
+		return json_array_size(preflight_at(source, "boot.esp.files")) >
+		       0;
+	list = preflight_at(source, "boot.mbr");
+	preflight_each(list, i, o) if (preflight_is(o, "boot_code", "grub") ||
+				       preflight_is(o, "boot_code",
+					       "other")) return strcmp(mode,
+		"bios") == 0;
+	return false;
+}
+
+void preflight_boot_mode(struct preflight *p)
+{
+	const char *from = preflight_text(p->source, "system.firmware.mode");
+	const char *to = preflight_text(p->target, "system.firmware.mode");
+	bool both;
+
+	if (!from[0] || !to[0] || strcmp(from, to) == 0)
+		return;
+	both = carries(p->source, to);
+	preflight_find(p, both ? WARNS : BLOCKS, TARGET,
+		"it starts by %s, the source by %s%s", to, from,
+		both ? "; its disks have a loader for both" : "");
+	preflight_remedy(p,
+		both ? "set the target's firmware to %s, or try a boot by %s "
+		       "before the cutover"
+		     : "set the target's firmware to %s; if it knows %s only, "
+		       "install a loader for that on the source first",
+		from, to);
+}
+
+void preflight_boot_loader(struct preflight *p)
+{
+	const char *loader = preflight_text(p->source, "boot.loader");
+
+	if (strcmp(loader, "none") != 0 && strcmp(loader, "unknown") != 0)
+		return;
+	preflight_find(p, WARNS, SOURCE, "%s",
+		loader[0] == 'n'
+			? "it has no boot loader: its host starts the kernel"
+			: "it has kernels, and no boot loader that is known");
+	preflight_remedy(p,
+		"install one on the source (GRUB), or have the target's host "
+		"start the same kernel");
+}
+
+/* The names of boot entries are in the old machine's firmware. A new machine
+ * looks for one file only (UEFI specification, 3.5.1.1). */
+void preflight_efi_fallback(struct preflight *p)
+{
+	const json_t *files = preflight_at(p->source, "boot.esp.files"), *f;
+	const char *to = preflight_text(p->target, "system.firmware.mode");
+	size_t i;
+
+	if (!json_is_array(files) || (to[0] && strcmp(to, "uefi") != 0) ||
+		!preflight_is(p->source, "system.firmware.mode", "uefi"))
+		return;
+	preflight_each(files, i, f)
+	{
+		const char *s = preflight_text(f, "");
+		size_t n = strlen(s);
+
+		if (strncasecmp(s, "EFI/BOOT/BOOT", 13) == 0 && n > 17 &&
+			strcasecmp(s + n - 4, ".efi") == 0)
+			return;
+	}
+	preflight_find(p, WARNS, SOURCE,
+		"its EFI system partition has no EFI/BOOT/BOOT*.EFI, and the "
+		"target's firmware knows no other name");
+	preflight_remedy(p, "grub-install --removable (Debian: also \"install "
+			    "to the removable media path\" in dpkg-reconfigure "
+			    "grub-efi-amd64), or add a boot entry in the "
+			    "target's firmware");
+}
+
+static bool has_shim(const json_t *files)
+{
+	const json_t *f;
+	size_t i;
+
+	preflight_each(files, i, f)
+	{
+		const char *s = preflight_text(f, "");
+		const char *slash = strrchr(s, '/');
+
+		if (strncasecmp(slash ? slash + 1 : s, "shim", 4) == 0)
+			return true;
+	}
+	return false;
+}
+
+void preflight_secure_boot(struct preflight *p)
+{
+	const json_t *files = preflight_at(p->source, "boot.esp.files");
+
+	if (!preflight_true(p->target, "system.firmware.secure_boot"))
+		return;
+	if (!preflight_true(p->source, "system.firmware.secure_boot") &&
+		!has_shim(files)) {
+		preflight_find(p, BLOCKS, TARGET,
+			"Secure Boot is on, and the source has no signed "
+			"loader (shim)");
+		preflight_remedy(p, "turn Secure Boot off there, or install "
+				    "the signed loader and kernel of the "
+				    "distribution on the source");
+	} else if (p->wish->takeover) {
+		preflight_find(p, WARNS, TARGET,
+			"Secure Boot is on: it takes signed kernels by kexec");
+		preflight_remedy(p, "turn Secure Boot off for the move, or "
+				    "keep the target's own kernel, which is "
+				    "signed");
+	} else if (!preflight_true(p->source, "system.firmware.secure_boot")) {
+		preflight_find(p, WARNS, TARGET,
+			"Secure Boot is on, and was off on the source: "
+			"modules and kernels that are not signed will not "
+			"load");
+		preflight_remedy(p, "turn Secure Boot off there, or sign what "
+				    "was built on the source (DKMS)");
+	}
+}
+
+/* ---- names of disks ---- */
+
+/* "sd" of "/dev/sda1": what the kernel calls disks of one kind. */
+static size_t prefix(const char *name, const char **ret)
+{
+	static const char *const prefixes[] = {
+		"nvme", "mmcblk", "xvd", "sd", "vd", "hd"};
+
+	if (strncmp(name, "/dev/", 5) == 0)
+		name += 5;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		size_t n = strlen(prefixes[i]);
+
+		if (strncmp(name, prefixes[i], n) == 0) {
+			*ret = prefixes[i];
+			return n;
+		}
+	}
+	return 0;
+}
+
+/* Whether no disk that the target gets is called in this way. */
+static bool called_else(const struct preflight *p, const char *spec)
+{
+	const char *have, *is;
+	bool any = false;
+
+	if (prefix(spec, &have) == 0)
+		return false;
+	for (unsigned i = 0; i < p->n_pairs; i++) {
+		const char *name = preflight_text(p->pairs[i].target, "name");
+
+		if (prefix(name, &is) == 0)
+			continue;
+		if (strcmp(is, have) == 0)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* The value of a word of the kernel's command line; false when it has none. */
+static bool word(const char *line, const char *key, char *buf, size_t size)
+{
+	size_t k = strlen(key);
+
+	for (; *line; line += strcspn(line, " ")) {
+		size_t n;
+
+		line += strspn(line, " ");
+		n = strcspn(line, " ");
+		if (n <= k || strncmp(line, key, k) != 0)
+			continue;
+		(void)snprintf(
+			buf, size, "%.*s", (int)MIN(n - k, size - 1), line + k);
+		return true;
+	}
+	return false;
+}
+
+void preflight_root_name(struct preflight *p)
+{
+	char root[512];
+	const char *line =
+		preflight_long(p->source, "boot.default.command_line");
+
+	(void)snprintf(root, sizeof(root), "%s",
+		preflight_text(p->source, "boot.default.root"));
+	if (!root[0] && !word(line, "root=", root, sizeof(root)))
+		return;
+	if (strcmp(fstab_names(root), "unstable") == 0) {
+		bool otherwise = called_else(p, root);
+
+		preflight_find(p, otherwise ? BLOCKS : WARNS, SOURCE,
+			"the kernel's command line has root=%s%s", root,
+			otherwise ? "; the target's disks are called otherwise"
+				  : ", a name that another machine may give "
+				    "to another disk");
+	} else if (strcmp(fstab_names(root), "path") == 0) {
+		preflight_find(p, WARNS, SOURCE,
+			"the kernel's command line has root=%s, a name made of "
+			"this machine's hardware",
+			root);
+	}
+	preflight_remedy(p, "name the root by UUID= in the boot loader's "
+			    "configuration (root=UUID=...; GRUB: remove "
+			    "GRUB_DISABLE_LINUX_UUID, then update-grub)");
+}
+
+static void unstable_line(struct preflight *p, const json_t *e,
+	const char *file, const char *spec)
+{
+	const char *names = preflight_text(e, "names");
+	const char *options = preflight_long(e, "options");
+	bool path = strcmp(names, "path") == 0;
+	uint64_t line = 0;
+
+	if (strcmp(names, "unstable") != 0 && !path)
+		return;
+	/* Nobody misses a CD-ROM, and a boot goes on without these. */
+	(void)preflight_number(e, "line", &line);
+	preflight_find(p,
+		strstr(options, "nofail") || strstr(options, "noauto") ? NOTES
+								       : WARNS,
+		SOURCE, "%s, line %u: %.200s, %s", file, (unsigned)line, spec,
+		path ? "a name made of this machine's hardware"
+		     : "a name that another machine may give to another disk");
+	preflight_remedy(p, "name it by UUID= (blkid shows it)");
+}
+
+void preflight_unstable_names(struct preflight *p)
+{
+	const json_t *fstab = preflight_at(p->source, "fstab"), *e;
+	const json_t *crypttab = preflight_at(p->source, "crypttab");
+	size_t i;
+
+	preflight_each(fstab, i, e)
+		unstable_line(p, e, "/etc/fstab", preflight_long(e, "spec"));
+	preflight_each(crypttab, i, e) unstable_line(
+		p, e, "/etc/crypttab", preflight_long(e, "device"));
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which disk of the target takes which of the source. */
+#include "move/preflight_checks.h"
+
+#include <string.h>
+
+/* Steps from a partition down to its disks. */
+#define DEPTH_MAX 8
+
+uint64_t preflight_disk_size(const json_t *disk)
+{
+	uint64_t n = 0;
+
+	(void)preflight_number(disk, "size", &n);
+	return n;
+}
+
+bool preflight_is_called(const json_t *disk, const char *key)
+{
+	static const char *const ids[] = {"serial", "wwn"};
+
+	if (!disk || !key[0])
+		return false;
+	if (preflight_is(disk, "name", key) ||
+		preflight_is(disk, "path", key) ||
+		preflight_is(disk, "id", key))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		size_t n = strlen(ids[i]);
+
+		if (strncmp(key, ids[i], n) == 0 && key[n] == ':' &&
+			key[n + 1] && preflight_is(disk, ids[i], key + n + 1))
+			return true;
+	}
+	return false;
+}
+
+static bool is_fixed_disk(const json_t *disk)
+{
+	return preflight_is(disk, "kind", "disk") &&
+	       preflight_disk_size(disk) > 0 &&
+	       !preflight_true(disk, "removable");
+}
+
+bool preflight_is_candidate(const json_t *disk)
+{
+	return is_fixed_disk(disk) && !preflight_true(disk, "readonly");
+}
+
+/* ---- disks among each other ---- */
+
+static json_t *by_names(struct preflight *p, const json_t *facts)
+{
+	const json_t *list = preflight_at(facts, "disks");
+	json_t *map = json_object(), *o;
+	size_t i;
+
+	preflight_each(list, i, o)
+	{
+		const char *name = preflight_text(o, "name");
+
+		if (name[0] && json_object_set(map, name, o) < 0)
+			p->oom = true;
+	}
+	p->oom = p->oom || !map;
+	return map;
+}
+
+const json_t *preflight_disk_named(
+	const struct preflight *p, enum preflight_host host, const char *name)
+{
+	return json_object_get(p->disks[host], name);
+}
+
+static bool stands_on(const struct preflight *p, enum preflight_host host,
+	const json_t *from, const json_t *disk, unsigned depth, unsigned *steps)
+{
+	const json_t *parents = preflight_at(from, "parents"), *o;
+	size_t i;
+
+	if (from == disk)
+		return true;
+	/* A hostile machine's disks may stand on themselves. */
+	if (depth == 0)
+		return false;
+	preflight_each(parents, i, o)
+	{
+		if (*steps == 0)
+			return false;
+		(*steps)--;
+		if (stands_on(p, host,
+			    preflight_disk_named(
+				    p, host, preflight_text(o, "")),
+			    disk, depth - 1, steps))
+			return true;
+	}
+	return false;
+}
+
+bool preflight_stands_on(const struct preflight *p, enum preflight_host host,
+	const char *name, const json_t *disk)
+{
+	const json_t *from = preflight_disk_named(p, host, name);
+	unsigned steps = PREFLIGHT_PATH_MAX;
+
+	return from && disk &&
+	       stands_on(p, host, from, disk, DEPTH_MAX, &steps);
+}
+
+/* ---- which goes where ---- */
+
+static bool is_taken(const struct preflight *p, const json_t *disk)
+{
+	for (unsigned i = 0; i < p->n_pairs; i++)
+		if (p->pairs[i].target == disk)
+			return true;
+	return false;
+}
+
+/* The disk that fits best: as large, else the smallest that is larger, else the
+ * largest. Of several larger ones none is the obvious one. */
+static const json_t *best(struct preflight *p, uint64_t size, unsigned *alike)
+{
+	const json_t *list = preflight_at(p->target, "disks"), *o,
+		     *found = NULL;
+	unsigned rank = 0, n = 0;
+	size_t i;
+
+	preflight_each(list, i, o)
+	{
+		uint64_t has = preflight_disk_size(o),
+			 had = preflight_disk_size(found);
+		unsigned r = has == size ? 3 : has > size ? 2 : 1;
+
+		if (!preflight_is_candidate(o) || is_taken(p, o) || r < rank)
+			continue;
+		n = r > rank ? 1 : n + 1;
+		if (r > rank || (r == 2 ? has < had : has > had))
+			found = o;
+		rank = r;
+	}
+	*alike = rank > 1 ? n - 1 : 0;
+	return found;
+}
+
+static const struct preflight_disk *by_hand(
+	const struct preflight *p, const json_t *disk)
+{
+	for (unsigned i = 0; i < p->wish->n_disks; i++)
+		if (preflight_is_called(disk, p->wish->disks[i].source))
+			return &p->wish->disks[i];
+	return NULL;
+}
+
+static const json_t *find_target(const struct preflight *p, const char *key)
+{
+	const json_t *list = preflight_at(p->target, "disks"), *o;
+	size_t i;
+
+	preflight_each(list, i, o) if (preflight_is_called(o, key)) return o;
+	return NULL;
+}
+
+static void add_pair(
+	struct preflight *p, const json_t *source, const char *named)
+{
+	struct preflight_pair *pair = &p->pairs[p->n_pairs];
+
+	if (p->n_pairs == PREFLIGHT_PAIRS_MAX)
+		return;
+	pair->source = source;
+	pair->named = named;
+	pair->target = named ? find_target(p, named) : NULL;
+	p->n_pairs++;
+}
+
+/* The largest of those that are still to be mapped. */
+static struct preflight_pair *largest(struct preflight *p, const bool *done)
+{
+	struct preflight_pair *found = NULL;
+
+	for (unsigned i = 0; i < p->n_pairs; i++)
+		if (!done[i] && !p->pairs[i].named &&
+			(!found || preflight_disk_size(p->pairs[i].source) >
+					   preflight_disk_size(found->source)))
+			found = &p->pairs[i];
+	return found;
+}
+
+void preflight_map(struct preflight *p)
+{
+	const json_t *list = preflight_at(p->source, "disks"), *o;
+	bool done[PREFLIGHT_PAIRS_MAX] = {false};
+	struct preflight_pair *pair;
+	size_t i;
+
+	p->disks[SOURCE] = by_names(p, p->source);
+	p->disks[TARGET] = by_names(p, p->target);
+	preflight_each(list, i, o)
+	{
+		const struct preflight_disk *hand = by_hand(p, o);
+
+		if (hand ? hand->target != NULL : is_fixed_disk(o))
+			add_pair(p, o, hand ? hand->target : NULL);
+	}
+	/* Those by hand have their disks already. */
+	while ((pair = largest(p, done))) {
+		done[pair - p->pairs] = true;
+		pair->target = best(
+			p, preflight_disk_size(pair->source), &pair->alike);
+	}
+}

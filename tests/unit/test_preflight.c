@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+
+#include "base/io.h"
+#include "move/preflight.h"
+#include "preflight_facts.h"
+
+#define DISK(name, size, more)                                                 \
+	"{'name':'" name "','path':'/dev/" name "','kind':'disk',"             \
+	"'logical':512,'size':" size more "}"
+#define ONE_DISK(more)                                                         \
+	"{'disks':[" DISK("vda", "10737418240",                                \
+		",'serial':'T1','id':'serial:T1'" more) "]}"
+#define DRIVER(in)                                                             \
+	"{'drivers':[{'modalias':'" BLK "','module':'virtio_blk',"             \
+	"'in':'" in "'},{'modalias':'" BLK_PCI "','module':'virtio_pci',"      \
+	"'in':'builtin'},{'modalias':'" NET                                    \
+	"','module':'virtio_net','in':'builtin'}]}"
+#define FIRMWARE(mode) "{'system':{'firmware':{'mode':'" mode "'"
+#define FSTAB(line) "{'fstab':[{'line':3," line "}]}"
+#define CLOUD "'kernels':[{'release':'6.1.0-9-cloud-amd64','default':true}]"
+#define TWO_SMALL                                                              \
+	DISK("vda", "10737418240", ",'serial':'A'")                            \
+	"," DISK("vdb", "10737418240", ",'serial':'B'")
+
+static const char *const ours[] = {"serial:T1", NULL};
+static const struct preflight_wish takeover = {.takeover = true},
+				   overwrite = {.overwrite = ours},
+				   fresh = {.new_addresses = true},
+				   slow = {.link_bytes_s = 1000000},
+				   middling = {.link_bytes_s = 1900000},
+				   fast = {.link_bytes_s = 100000000},
+				   clocks = {.source_asked_ms = 1700000000000,
+					   .target_asked_ms = 1700000000000};
+static const struct preflight_disk to_b[] = {{"vda", "serial:B"}},
+				   to_nothing[] = {{"vda", "vdz"}},
+				   to_part[] = {{"vda", "vda1"}},
+				   stays[] = {{"serial:S1", NULL}};
+static const struct preflight_wish wish_b = {.disks = to_b, .n_disks = 1},
+				   wish_nothing = {.disks = to_nothing,
+					   .n_disks = 1},
+				   wish_part = {.disks = to_part, .n_disks = 1},
+				   wish_stays = {.disks = stays, .n_disks = 1};
+
+/* What is changed in the two machines, and what is then found. */
+static const struct {
+	const char *name, *severity; /* NULL: not found */
+	const char *source, *target; /* NULL: as above; "": no target */
+	const struct preflight_wish *wish;
+	const char *fact; /* part of it, or of the remedy */
+} cases[] = {
+	{"no-root", "blocks", "{'root':false}"},
+	{"no-root", "blocks", NULL, "{'root':false}"},
+	{"not-known", "notes", "{'boot':null}", NULL, NULL, "which kernel"},
+	{"not-known", NULL, NULL, ""},
+	{"same-machine", "blocks", NULL, "{'system':{'boot_id':'b1'}}"},
+	{"same-machine", "notes", NULL, "{'system':{'machine_id':'a1'}}"},
+	{"architecture", "blocks", NULL,
+		"{'system':{'architecture':'aarch64'}}"},
+	{"architecture", NULL, "{'system':{'architecture':'i686'}}"},
+	{"container", "blocks",
+		"{'system':{'virtualization':{'container':'lxc'}}}", "", NULL,
+		"lxc"},
+	{"container", "blocks", NULL,
+		"{'system':{'virtualization':{'container':'docker'}}}"},
+	{"too-little-memory", "blocks", NULL, "{'memory':{'total':134217728}}",
+		NULL, "128.0 MiB"},
+	{"too-little-memory", NULL, NULL, "{'memory':{'total':230000000}}"},
+	{"too-little-memory", "blocks", NULL, "{'memory':{'total':230000000}}",
+		&takeover, "512"},
+	{"kexec-forbidden", NULL, NULL,
+		"{'system':{'kexec':{'disabled':true}}}"},
+	{"kexec-forbidden", "blocks", NULL,
+		"{'system':{'kexec':{'disabled':true}}}", &takeover},
+	{"kexec-forbidden", "blocks", NULL,
+		"{'system':{'kexec':{'supported':false}}}", &takeover},
+	{"kexec-forbidden", "blocks", NULL,
+		"{'system':{'kernel':{'lockdown':'integrity'}}}", &takeover},
+	{"kexec-forbidden", "blocks", NULL,
+		"{'system':{'virtualization':{'machine':'xen-pv'}}}",
+		&takeover},
+	{"kexec-forbidden", NULL, NULL, NULL, &takeover},
+	{"clock-off", NULL, NULL, NULL, &clocks},
+	{"clock-off", "warns", "{'system':{'clock':{'now_ms':1700000100000}}}",
+		"", &clocks, "100 s ahead"},
+	{"clock-off", "warns", NULL,
+		"{'system':{'clock':{'now_ms':1699999000000}}}", &clocks,
+		"1000 s behind"},
+	{"clock-off", NULL, "{'system':{'clock':{'now_ms':1}}}"},
+	{"databases-running", "notes",
+		"{'databases':[{'kind':'redis','running':true,"
+		"'data':'/var/lib/redis'}]}",
+		NULL, NULL, "/var/lib/redis"},
+
+	{"boot-mode-mismatch", "blocks", NULL, FIRMWARE("uefi") "}}}"},
+	{"boot-mode-mismatch", "warns", "{'boot':{'esp':{'files':['a.efi']}}}",
+		FIRMWARE("uefi") "}}}"},
+	{"boot-mode-mismatch", "warns", FIRMWARE("uefi") "}}}"},
+	{"boot-mode-mismatch", "blocks",
+		"{'boot':{'mbr':[{'boot_code':'none'}]},'system':{'firmware':"
+		"{'mode':'uefi'}}}"},
+	{"no-boot-loader", "warns", "{'boot':{'loader':'none'}}"},
+	{"no-boot-loader", "warns", "{'boot':{'loader':'unknown'}}"},
+	{"no-efi-fallback", "warns",
+		"{'boot':{'esp':{'files':['EFI/debian/grubx64.efi']}},"
+		"'system':{'firmware':{'mode':'uefi'}}}",
+		""},
+	{"no-efi-fallback", NULL,
+		"{'boot':{'esp':{'files':['EFI/Boot/bootx64.efi']}},"
+		"'system':{'firmware':{'mode':'uefi'}}}",
+		""},
+	{"secure-boot", "blocks", NULL,
+		FIRMWARE("bios") ",'secure_boot':true}}}"},
+	{"secure-boot", "warns",
+		"{'boot':{'esp':{'files':['EFI/debian/shimx64.efi']}}}",
+		FIRMWARE("bios") ",'secure_boot':true}}}"},
+	{"secure-boot", NULL, FIRMWARE("bios") ",'secure_boot':true}}}",
+		FIRMWARE("bios") ",'secure_boot':true}}}"},
+	{"secure-boot", "warns", FIRMWARE("bios") ",'secure_boot':true}}}",
+		FIRMWARE("bios") ",'secure_boot':true}}}", &takeover},
+	{"unstable-root-name", "warns",
+		"{'boot':{'default':{'root':'/dev/vda1'}}}"},
+	{"unstable-root-name", "blocks",
+		"{'boot':{'default':{'root':'/dev/sda1'}}}", NULL, NULL,
+		"called otherwise"},
+	{"unstable-root-name", "warns",
+		"{'boot':{'default':{'root':null,"
+		"'command_line':'ro root=/dev/xvda1 quiet'}}}",
+		"", NULL, "root=/dev/xvda1,"},
+	{"unstable-name", "warns",
+		FSTAB("'spec':'/dev/sdb1','names':'unstable'"), NULL, NULL,
+		"line 3: /dev/sdb1"},
+	{"unstable-name", "notes",
+		FSTAB("'spec':'/dev/sr0','names':'unstable',"
+		      "'options':'noauto,user'")},
+	{"unstable-name", "warns",
+		"{'crypttab':[{'device':'/dev/disk/by-path/p',"
+		"'names':'path'}]}",
+		NULL, NULL, "crypttab"},
+
+	{"no-storage-driver", "blocks", DRIVER("none"), NULL, NULL, BLK},
+	{"no-storage-driver", "warns", DRIVER("modules"), NULL, NULL,
+		"not in its initramfs"},
+	{"no-storage-driver", NULL, DRIVER("builtin")},
+	{"no-storage-driver", NULL, "{'drivers':null}"},
+	{"no-network-driver", "blocks",
+		"{'drivers':[{'modalias':'" NET "','in':'none'}]}", NULL, NULL,
+		"network controller virtio2"},
+	{"drivers-unknown", "notes", "{'drivers':null}", NULL, NULL, "3 of"},
+	{"drivers-unknown", NULL, "{'drivers':null}",
+		"{'devices':[{'kind':'storage','modalias':'y',"
+		"'address':'virtio1','module':'virtio_blk'}]}"},
+	{"drivers-unknown", "notes", NULL, "{'devices':null}"},
+	{"cloud-kernel", "notes", "{" CLOUD "}", "", NULL, "linux-image-amd64"},
+	{"cloud-kernel", NULL, "{" CLOUD "}"},
+	{"cloud-kernel", "blocks",
+		"{" CLOUD ",'drivers':[{'modalias':'" BLK "','in':'none'}]}",
+		NULL, NULL, "linux-image-amd64"},
+	{"modules-gone", "warns", "{'system':{'kernel':{'modules_dir':false}}}",
+		""},
+
+	{"no-target-disk", "blocks", NULL, "{'disks':[]}"},
+	{"no-target-disk", "blocks", "{'disks':[" TWO_SMALL "]}", NULL, NULL,
+		"/dev/vdb"},
+	{"no-target-disk", NULL, NULL, "{'disks':[]}", &wish_stays},
+	{"target-disk-too-small", "blocks", NULL,
+		"{'disks':[" DISK("vda", "10737417728", "") "]}", NULL,
+		"512 bytes too few"},
+	{"target-disk-unfit", "blocks", NULL, NULL, &wish_nothing, "vdz"},
+	{"target-disk-unfit", "blocks", NULL,
+		"{'disks':[{'name':'vda1','kind':'part','size':10737418240}]}",
+		&wish_part, "no whole disk"},
+	{"target-disk-unfit", "blocks", NULL,
+		"{'disks':[" DISK("vdb", "10737418240",
+			",'serial':'B','readonly':true") "]}",
+		&wish_b, "read-only"},
+	{"target-disk-unfit", "blocks", NULL,
+		"{'disks':[" DISK("vdb", "10737418240",
+			",'serial':'B','removable':true") "]}",
+		&wish_b, "removable"},
+	{"target-disk-unfit", NULL, NULL, "{'disks':[" TWO_SMALL "]}", &wish_b},
+	{"target-disk-ambiguous", "blocks", NULL, "{'disks':[" TWO_SMALL "]}"},
+	{"target-disk-ambiguous", NULL, NULL, "{'disks':[" TWO_SMALL "]}",
+		&wish_b},
+	{"target-disk-ambiguous", "warns", "{'disks':[" TWO_SMALL "]}",
+		"{'disks':[" TWO_SMALL "]}"},
+	{"target-disk-ambiguous", "warns", NULL,
+		"{'disks':[" DISK("vda", "10737418240", "") "," DISK(
+			"vdb", "99999999999", "") "]}",
+		NULL, "serial number"},
+	{"target-disk-ambiguous", NULL, NULL,
+		"{'disks':[" DISK("vda", "10737418240", ",'wwn':'w'") "," DISK(
+			"vdb", "99999999999", "") "]}"},
+	{"target-disk-ambiguous", "blocks", NULL,
+		"{'disks':[" DISK("vda", "20737418240", ",'wwn':'w'") "," DISK(
+			"vdb", "99999999999", "") "]}"},
+	{"target-disk-in-use", "blocks", NULL,
+		"{'disks':[" DISK("vda", "10737418240",
+			"") ","
+			    "{'name':'vda1','kind':'part','parents':['vda']},"
+			    "{'name':'dm-0','kind':'lvm','parents':['vda1']}],"
+			    "'filesystems':[{'mount':'/srv','disk':'dm-0'}]}",
+		NULL, "/srv"},
+	{"target-disk-in-use", "blocks", NULL, "{'swap':[{'disk':'vda'}]}",
+		NULL, "swap"},
+	{"target-disk-in-use", NULL, NULL, "{'swap':[{'disk':'vda'}]}",
+		&takeover},
+	{"target-disk-in-use", NULL, NULL, "{'swap':[{'disk':'vdb'}]}"},
+	{"target-disk-not-empty", "blocks", NULL,
+		ONE_DISK(",'content':{'type':'ext4'}"), NULL,
+		"--overwrite serial:T1"},
+	{"target-disk-not-empty", "notes", NULL,
+		ONE_DISK(",'content':{'type':'ext4'}"), &overwrite,
+		"destroyed"},
+	{"target-disk-not-empty", "blocks", NULL,
+		ONE_DISK(",'table':{'kind':'gpt'}"), NULL, "a table (gpt)"},
+	{"target-disk-not-empty", "blocks", NULL,
+		ONE_DISK(",'table':{'error':'x'}"), NULL, "makes no sense"},
+	{"target-disk-not-empty", "warns", NULL, "{'root':false}"},
+	{"sector-size", "blocks", NULL, ONE_DISK(",'logical':4096"), NULL,
+		"4096"},
+
+	{"unsupported-part", "blocks",
+		"{'filesystems':[{'mount':'/d','type':'btrfs',"
+		"'devices':['vda','vdb']}]}",
+		"", NULL, "2 disks"},
+	{"unsupported-part", NULL,
+		"{'filesystems':[{'mount':'/d','type':'btrfs',"
+		"'devices':['vda']}]}"},
+	{"unsupported-part", "blocks",
+		"{'filesystems':[{'mount':'/d','type':'zfs'}]}"},
+	{"unsupported-part", "blocks",
+		"{'filesystems':[{'mount':'/d','type':'ext4',"
+		"'options':'rw,journal_path=/dev/vdb'}]}"},
+	{"unsupported-part", "blocks",
+		"{'disks':[{'name':'a','content':{'type':'zfs_member'}}]}"},
+	{"unsupported-part", "warns",
+		"{'disks':[{'name':'a','content':{'type':'crypto_LUKS'}}]}"},
+	{"unsupported-part", "blocks",
+		"{'disks':[{'name':'a','kind':'mpath'}]}"},
+	{"unsupported-part", "blocks",
+		"{'disks':[{'name':'md0','kind':'md','md':{'devices':2}}]}"},
+	{"unsupported-part", NULL,
+		"{'disks':[{'name':'md0','kind':'md','md':{'devices':1}}]}"},
+	{"unsupported-part", "warns",
+		"{'disks':[{'name':'a','lvm':{'vg':'v','lv':'p_tdata'}}]}"},
+	{"unsupported-part", "notes",
+		"{'swap':[{'path':'/swapfile','kind':'file'}]}", NULL, NULL,
+		"/swapfile"},
+	{"unsupported-part", "warns",
+		FSTAB("'spec':'nas:/x','mount':'/x','type':'nfs4',"
+		      "'names':'other'"),
+		NULL, NULL, "nas:/x"},
+	{"degraded-array", "warns",
+		"{'disks':[{'path':'/dev/md0','md':{'degraded':1}}]}", "", NULL,
+		"/dev/md0"},
+	{"degraded-array", NULL,
+		"{'disks':[{'path':'/dev/md0','md':{'degraded':0}}]}"},
+
+	{"network-address", "warns", NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'address':'0','addresses':['10.0.3.16/24']}]}}",
+		NULL, "10.0.2.15/24"},
+	{"network-address", NULL, NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'address':'0','addresses':['10.0.3.16/23']}]}}"},
+	{"network-address", NULL, NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'address':'0','addresses':['10.0.3.16/24']}]}}",
+		&fresh},
+	{"dynamic-address", "notes",
+		"{'network':{'interfaces':[{'name':'eth0','dynamic':true,"
+		"'dynamic_addresses':['10.0.2.15/24']}]}}",
+		"", NULL, "10.0.2.15/24"},
+	{"dynamic-address", NULL,
+		"{'network':{'interfaces':[{'name':'eth0','dynamic':true}]}}",
+		"", &fresh},
+	{"fewer-interfaces", "warns", NULL, "{'network':{'interfaces':[]}}"},
+	{"fewer-interfaces", NULL, NULL, "{'network':null}"},
+	{"interface-name", "warns", NULL,
+		"{'network':{'interfaces':[{'name':'ens3','kind':'ethernet',"
+		"'address':'0','addresses':['10.0.2.16/24']}]}}",
+		NULL, "eth0"},
+	{"interface-name", "warns",
+		"{'network':{'configured_by':[{'kind':'netplan',"
+		"'interfaces':{'52:54:00:00:00:01':'dhcp'}}]}}",
+		NULL, NULL, "52:54:00:00:00:01"},
+	{"interface-name", NULL,
+		"{'network':{'configured_by':[{'kind':'netplan',"
+		"'interfaces':{'52:54:00:00:00:02':'dhcp','en*':'dhcp'}}]}}"},
+	{"cloud-init", "warns",
+		"{'network':{'configured_by':[{'kind':'cloud-init'}]}}", ""},
+	{"cloud-init", NULL,
+		"{'network':{'configured_by':[{'kind':'cloud-init',"
+		"'active':false}]}}"},
+	{"link-too-slow", "blocks", NULL, "", &slow, "never"},
+	{"link-too-slow", "warns", NULL, "", &middling},
+	{"link-too-slow", NULL, NULL, "", &fast},
+	{"link-too-slow", NULL, "{'load':null}", "", &slow},
+};
+
+static json_t *load(const char *text)
+{
+	char *copy = strdup(text);
+	json_error_t e;
+	json_t *j;
+
+	assert_non_null(copy);
+	for (char *c = copy; *c; c++)
+		*c = *c == '\'' ? '"' : *c;
+	j = json_loads(copy, 0, &e);
+	if (!j)
+		fail_msg("%s: %s", e.text, copy);
+	free(copy);
+	return j;
+}
+
+static json_t *machine(const char *text, const char *changes)
+{
+	json_t *j = load(text), *c = changes ? load(changes) : NULL;
+
+	if (c)
+		assert_int_equal(json_object_update_recursive(j, c), 0);
+	json_decref(c);
+	return j;
+}
+
+static const char *text_of(const json_t *f, const char *key)
+{
+	const char *s = json_string_value(json_object_get(f, key));
+
+	assert_non_null(s);
+	return s;
+}
+
+/* Each finding has all that the contract says. */
+static void check_all(const json_t *findings)
+{
+	static const char order[] = "bwn";
+	const char *at = order;
+	const json_t *f;
+	size_t i;
+
+	assert_true(json_is_array(findings));
+	json_array_foreach(findings, i, f)
+	{
+		const char *severity = text_of(f, "severity");
+		const char *host = text_of(f, "host");
+
+		assert_int_equal(json_object_size(f), 5);
+		at = strchr(at, severity[0]);
+		assert_non_null(at);
+		assert_true(!strcmp(host, "source") || !strcmp(host, "target"));
+		assert_in_range(strlen(text_of(f, "fact")), 1, 1024);
+		assert_in_range(strlen(text_of(f, "remedy")), 1, 1024);
+	}
+}
+
+static const json_t *find(const json_t *findings, const char *name,
+	const char *severity, const char *part)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(findings, i,
+		f) if (!strcmp(text_of(f, "name"), name) &&
+		       (!severity ||
+			       !strcmp(text_of(f, "severity"), severity)) &&
+		       (!part || strstr(text_of(f, "fact"), part) ||
+			       strstr(text_of(f, "remedy"), part))) return f;
+	return NULL;
+}
+
+static void nothing_found(void **state)
+{
+	json_t *source = machine(source_text, NULL), *found;
+	json_t *target = machine(target_text, NULL);
+	char *text;
+
+	assert_int_equal(preflight(source, target, NULL, &found), 0);
+	text = json_dumps(found, 0);
+	if (json_array_size(found) > 0)
+		fail_msg("%s", text);
+	free(text);
+	json_decref(found);
+	assert_int_equal(preflight(source, NULL, NULL, &found), 0);
+	assert_int_equal(json_array_size(found), 0);
+	json_decref(found);
+	json_decref(source);
+	json_decref(target);
+}
+
+static void one_by_one(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json_t *source = machine(source_text, cases[i].source), *found;
+		json_t *target = NULL;
+		char *text;
+
+		if (!cases[i].target || cases[i].target[0])
+			target = machine(target_text, cases[i].target);
+		assert_int_equal(
+			preflight(source, target, cases[i].wish, &found), 0);
+		check_all(found);
+		text = json_dumps(found, 0);
+		if (!find(found, cases[i].name, cases[i].severity,
+			    cases[i].fact) != !cases[i].severity)
+			fail_msg("case %zu, %s: %s", i, cases[i].name, text);
+		free(text);
+		json_decref(found);
+		json_decref(source);
+		json_decref(target);
+	}
+}
+
+/* Every finding has a machine that triggers it; nothing_found has none. */
+static void all_triggered(void **state)
+{
+	unsigned n = 0;
+
+	for (; preflight_name(n); n++) {
+		bool there = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+			there = there || (cases[i].severity &&
+						 !strcmp(cases[i].name,
+							 preflight_name(n)));
+		if (!there)
+			fail_msg("nothing triggers %s", preflight_name(n));
+	}
+	assert_true(n >= 30);
+}
+
+/* ---- hostile machines ---- */
+
+static void hostile_values(void **state)
+{
+	static const char *const values[] = {"null", "true", "-1", "1e300",
+		"9223372036854775807", "'x'", "[]", "{}", "[null,1,'a',[],{}]",
+		"[[[[]]]]", "{'a':{'a':1}}", "'\\u001b[31m\\u202ex'"};
+
+	/* Every key of every object once as each of these. */
+	for (size_t v = 0; v < ARRAY_LEN(values); v++) {
+		for (unsigned side = 0; side < 2; side++) {
+			json_t *both[2] = {machine(source_text, NULL),
+				machine(target_text, NULL)};
+			json_t *bad = json_object(), *found, *value, *inner;
+			const char *key, *second;
+
+			json_object_set_new(bad, "v", json_null());
+			json_object_foreach(both[side], key, value)
+			{
+				json_t *copy = json_deep_copy(both[side]);
+				json_t *pair[2] = {both[0], both[1]};
+				char *text = strdup(values[v]);
+
+				for (char *c = text; *c; c++)
+					*c = *c == '\'' ? '"' : *c;
+				inner = json_loads(text, JSON_DECODE_ANY, NULL);
+				free(text);
+				assert_non_null(inner);
+				pair[side] = copy;
+				json_object_set(copy, key, inner);
+				assert_int_equal(preflight(pair[0], pair[1],
+							 &clocks, &found),
+					0);
+				check_all(found);
+				json_decref(found);
+				if (json_is_object(value)) {
+					json_t *o = json_deep_copy(value), *x;
+
+					json_object_set_new(copy, key, o);
+					json_object_foreach(value, second, x)
+						json_object_set(
+							o, second, inner);
+					assert_int_equal(
+						preflight(pair[0], pair[1],
+							&takeover, &found),
+						0);
+					check_all(found);
+					json_decref(found);
+				}
+				json_decref(inner);
+				json_decref(copy);
+			}
+			json_decref(bad);
+			json_decref(both[0]);
+			json_decref(both[1]);
+		}
+	}
+}
+
+static void not_even_objects(void **state)
+{
+	json_t *list = json_array(), *found;
+
+	assert_int_equal(preflight(list, list, NULL, &found), 0);
+	check_all(found);
+	json_decref(found);
+	assert_int_equal(preflight(NULL, NULL, NULL, &found), 0);
+	check_all(found);
+	json_decref(found);
+	json_decref(list);
+}
+
+/* Texts that would turn a terminal around, or be cut within a character. */
+static void clean_texts(void **state)
+{
+	json_t *source = machine(source_text,
+		"{'databases':[{'kind':'a\\u001b\\u0085\\u202e\\n',"
+		"'running':true}]}");
+	char big[5000];
+	const json_t *f;
+	json_t *found;
+
+	assert_int_equal(preflight(source, NULL, NULL, &found), 0);
+	f = find(found, "databases-running", "notes", "a???? runs");
+	assert_non_null(f);
+	json_decref(found);
+	for (size_t i = 0; i < 3; i++) {
+		memset(big, 'x', i);
+		for (size_t k = i; k + 4 < sizeof(big); k += 3)
+			memcpy(big + k, "\u20ac\0", 4);
+		json_object_set_new(
+			json_array_get(json_object_get(source, "databases"), 0),
+			"data", json_string(big));
+		assert_int_equal(preflight(source, NULL, NULL, &found), 0);
+		f = find(found, "databases-running", "notes", "\u20ac\u20ac");
+		assert_non_null(f);
+		check_all(found);
+		json_decref(found);
+	}
+	json_decref(source);
+}
+
+static void many_and_in_circles(void **state)
+{
+	json_t *source = machine(source_text, NULL), *found;
+	json_t *target = machine(target_text, NULL);
+	json_t *disks = json_array(), *mounts = json_array();
+
+	for (unsigned i = 0; i < 6000; i++) {
+		char name[32];
+		json_t *parents = json_array();
+
+		/* Each stands on all those around it. */
+		for (unsigned k = 0; k < 16; k++) {
+			(void)snprintf(
+				name, sizeof(name), "d%u", i / 16 * 16 + k);
+			json_array_append_new(parents, json_string(name));
+		}
+		(void)snprintf(name, sizeof(name), "d%u", i);
+		json_array_append_new(disks,
+			json_pack("{s:s, s:s, s:i, s:o}", "name", name, "kind",
+				"disk", "size", i + 1, "parents", parents));
+		json_array_append_new(mounts,
+			json_pack("{s:s, s:s}", "mount", "/", "disk", name));
+	}
+	json_object_set(source, "disks", disks);
+	json_object_set(target, "disks", disks);
+	json_object_set(target, "filesystems", mounts);
+	assert_int_equal(preflight(source, target, NULL, &found), 0);
+	check_all(found);
+	assert_true(json_array_size(found) < 500);
+	json_decref(found);
+	json_decref(mounts);
+	json_decref(disks);
+	json_decref(source);
+	json_decref(target);
+}
+
+/* ---- the manual ---- */
+
+/* Whether the item of a finding has a severity that was seen. */
+static void check_severity(
+	const char *text, const char *name, const char *severity)
+{
+	char item[128];
+	const char *at, *end;
+
+	(void)snprintf(item, sizeof(item), "\n.It Sy %s Pq ", name);
+	at = strstr(text, item);
+	assert_non_null(at);
+	end = strchr(at + 1, '\n');
+	at = strstr(at, severity);
+	if (!at || !end || at > end)
+		fail_msg("the manual has no %s of %s", severity, name);
+}
+
+/* A name is an item ".It Sy NAME Pq …" of rehost-preflight(7). */
+static void manual(void **state)
+{
+	char *text, *rest, *line;
+	unsigned n = 0, items = 0;
+	size_t size;
+
+	assert_int_equal(io_slurp(MANUAL, 1 << 20, &text, &size), 0);
+	for (; preflight_name(n); n++) {
+		char item[128];
+
+		(void)snprintf(item, sizeof(item), "\n.It Sy %s Pq ",
+			preflight_name(n));
+		if (!strstr(text, item))
+			fail_msg("%s is not in the manual", preflight_name(n));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (cases[i].severity)
+			check_severity(text, cases[i].name, cases[i].severity);
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		items += strncmp(line, ".It Sy ", 7) == 0 ? 1 : 0;
+	assert_int_equal(items, n);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_found),
+		cmocka_unit_test(one_by_one),
+		cmocka_unit_test(all_triggered),
+		cmocka_unit_test(hostile_values),
+		cmocka_unit_test(not_even_objects),
+		cmocka_unit_test(clean_texts),
+		cmocka_unit_test(many_and_in_circles),
+		cmocka_unit_test(manual),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
