@@ -70,6 +70,79 @@ static inline void tree_link(const char *path, const char *target)
 	assert_int_equal(symlink(target, tree_path(path)), 0);
 }
 
+/* ---- rehost-facts(5) ---- */
+
+/* Whether a word stands in a line ".It Li …" between from and to. */
+static inline bool tree_is_word(
+	const char *from, const char *to, const char *word)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+	size_t n = strlen(word);
+
+	for (const char *at = from;
+		(at = strstr(at, "\n.It Li ")) && at < to;) {
+		const char *end;
+
+		at += strlen("\n.It Li ");
+		end = at + strcspn(at, "\n");
+		while (at < end) {
+			size_t k = strspn(at, letters);
+
+			if (k == n && strncmp(at, word, n) == 0)
+				return true;
+			at += k > 0 ? k : 1;
+		}
+	}
+	return false;
+}
+
+static inline void tree_check_keys(const char *from, const char *to,
+	const json_t *j, const char *section, const char *above)
+{
+	/* Its keys are names of interfaces. */
+	bool names = strcmp(section, "network") == 0 &&
+		     strcmp(above, "interfaces") == 0 && json_is_object(j);
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	json_array_foreach(j, i, value)
+		tree_check_keys(from, to, value, section, "");
+	json_object_foreach((json_t *)j, key, value)
+	{
+		if (names)
+			continue;
+		if (!tree_is_word(from, to, key))
+			fail_msg("%s of %s is not in the manual", key, section);
+		tree_check_keys(from, to, value, section, key);
+	}
+}
+
+/* Every key that was gathered must be in the manual, under ".Ss KEY". */
+static inline void tree_check_documented(const json_t *facts)
+{
+	char *text, mark[128];
+	const char *key;
+	json_t *value;
+	size_t n;
+
+	assert_int_equal(io_slurp(FACTS_MANUAL, 1 << 20, &text, &n), 0);
+	json_object_foreach((json_t *)facts, key, value)
+	{
+		const char *from, *to;
+
+		(void)snprintf(mark, sizeof(mark), "\n.Ss %s\n", key);
+		from = strstr(text, mark);
+		if (!from)
+			fail_msg("%s is not in the manual", key);
+		to = strstr(from + 1, "\n.Ss ");
+		tree_check_keys(
+			from, to ? to : from + strlen(from), value, key, "");
+	}
+	free(text);
+}
+
 /* Gathers a part of the tree, or of this machine. */
 static inline json_t *tree_gather_with(
 	const char *root, void (*fn)(struct gather *g))
@@ -86,6 +159,7 @@ static inline json_t *tree_gather_with(
 	(void)close(g->root_fd);
 	assert_false(g->oom);
 	assert_int_equal(json_object_set_new(g->top, "missing", g->missing), 0);
+	tree_check_documented(g->top);
 	return g->top;
 }
 

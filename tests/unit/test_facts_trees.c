@@ -28,6 +28,7 @@ static void gather_tree(const char *root)
 	facts = NULL;
 	if (facts_gather(root, 0, NULL, &facts, &err) < 0)
 		fail_msg("%s", error_text(&err, text, sizeof(text)));
+	tree_check_documented(facts);
 }
 
 /* The value at a path of keys and indices, "boot.entries.0.title". */
