@@ -41,6 +41,7 @@ static const struct {
 	{"cloud-kernel", preflight_cloud_kernel, false},
 	{"modules-gone", preflight_modules_gone, false},
 
+	{"no-source-disk", preflight_source_disk, false},
 	{"no-target-disk", preflight_disk_missing, true},
 	{"target-disk-too-small", preflight_disk_small, true},
 	{"target-disk-unfit", preflight_disk_unfit, true},

@@ -12,7 +12,7 @@
 /* Elements of a list that are looked at: what a hostile machine may cost. */
 #define PREFLIGHT_LIST_MAX 4096
 #define PREFLIGHT_MODULES_MAX 65536 /* of modules in a kernel */
-#define PREFLIGHT_PATH_MAX 32	    /* of the way to a disk, or its parents */
+#define PREFLIGHT_PATH_MAX 32	    /* of the way to a disk */
 /* Disks that are moved. */
 #define PREFLIGHT_PAIRS_MAX 64
 /* Controllers of the target that the moved system needs. */
@@ -147,9 +147,9 @@ preflight_check preflight_boot_mode, preflight_boot_loader,
 preflight_check preflight_storage_driver, preflight_network_driver,
 	preflight_drivers_unknown, preflight_cloud_kernel,
 	preflight_modules_gone;
-preflight_check preflight_disk_missing, preflight_disk_small,
-	preflight_disk_unfit, preflight_disk_ambiguous, preflight_disk_in_use,
-	preflight_disk_not_empty, preflight_sector_size;
+preflight_check preflight_source_disk, preflight_disk_missing,
+	preflight_disk_small, preflight_disk_unfit, preflight_disk_ambiguous,
+	preflight_disk_in_use, preflight_disk_not_empty, preflight_sector_size;
 preflight_check preflight_unsupported, preflight_degraded;
 preflight_check preflight_address, preflight_dynamic_address,
 	preflight_fewer_interfaces, preflight_interface_name,

@@ -5,6 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
+void preflight_source_disk(struct preflight *p)
+{
+	const json_t *list = preflight_at(p->source, "disks"), *o;
+	size_t i;
+
+	for (unsigned k = 0; k < p->wish->n_disks; k++) {
+		const char *key = p->wish->disks[k].source;
+		bool found = false;
+
+		preflight_each(list, i, o) found =
+			found || preflight_is_called(o, key);
+		if (found)
+			continue;
+		preflight_find(p, BLOCKS, SOURCE,
+			"it has no disk %.200s, which the plan names", key);
+		preflight_remedy(p, "look at what inspect shows, and name the "
+				    "disk anew");
+	}
+}
+
 void preflight_disk_missing(struct preflight *p)
 {
 	char text[600], size[24];

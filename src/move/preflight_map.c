@@ -6,6 +6,8 @@
 
 /* Steps from a partition down to its disks. */
 #define DEPTH_MAX 8
+/* And all of them: a volume group may have many disks. */
+#define STEPS_MAX 256
 
 uint64_t preflight_disk_size(const json_t *disk)
 {
@@ -101,7 +103,7 @@ bool preflight_stands_on(const struct preflight *p, enum preflight_host host,
 	const char *name, const json_t *disk)
 {
 	const json_t *from = preflight_disk_named(p, host, name);
-	unsigned steps = PREFLIGHT_PATH_MAX;
+	unsigned steps = STEPS_MAX;
 
 	return from && disk &&
 	       stands_on(p, host, from, disk, DEPTH_MAX, &steps);

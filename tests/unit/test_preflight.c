@@ -161,6 +161,9 @@ static const struct {
 	{"modules-gone", "warns", "{'system':{'kernel':{'modules_dir':false}}}",
 		""},
 
+	{"no-source-disk", "blocks", "{'disks':[]}", "", &wish_b,
+		"no disk vda"},
+	{"no-source-disk", NULL, NULL, "", &wish_b},
 	{"no-target-disk", "blocks", NULL, "{'disks':[]}"},
 	{"no-target-disk", "blocks", "{'disks':[" TWO_SMALL "]}", NULL, NULL,
 		"/dev/vdb"},
