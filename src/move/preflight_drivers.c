@@ -2,6 +2,8 @@
 /* Whether the kernel that the source boots drives the target's hardware. */
 #include "move/preflight_checks.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum preflight_driven place(const char *in)
@@ -190,6 +192,32 @@ void preflight_drivers_unknown(struct preflight *p)
 			p, NOTES, TARGET, "its controllers are not known");
 	preflight_remedy(p, "see \"missing\" in the facts of both; try a boot "
 			    "of the target before the cutover");
+}
+
+int preflight_modaliases(const json_t *target, const char ***ret)
+{
+	const json_t *list = preflight_at(target, "devices"), *d;
+	const char **v = calloc(PREFLIGHT_DEVICES_MAX + 1, sizeof(*v));
+	size_t i, n = 0;
+
+	if (!v)
+		return -ENOMEM;
+	preflight_each(list, i, d)
+	{
+		const char *modalias = preflight_text(d, "modalias");
+		bool once = true;
+
+		if (!modalias[0] ||
+			(!preflight_is(d, "kind", "storage") &&
+				!preflight_is(d, "kind", "network")))
+			continue;
+		for (size_t k = 0; k < n && once; k++)
+			once = strcmp(v[k], modalias) != 0;
+		if (once && n < PREFLIGHT_DEVICES_MAX)
+			v[n++] = modalias;
+	}
+	*ret = v;
+	return 0;
 }
 
 /* ---- kernels that lack drivers ---- */

@@ -436,6 +436,29 @@ static void all_triggered(void **state)
 	assert_true(n >= 30);
 }
 
+static void modaliases(void **state)
+{
+	json_t *target = machine(target_text, NULL);
+	const char **v;
+
+	assert_int_equal(preflight_modaliases(target, &v), 0);
+	assert_string_equal(v[0], BLK_PCI);
+	assert_string_equal(v[1], BLK);
+	assert_string_equal(v[3], NET);
+	assert_null(v[4]);
+	free(v);
+	json_array_extend(json_object_get(target, "devices"),
+		json_object_get(target, "devices"));
+	assert_int_equal(preflight_modaliases(target, &v), 0);
+	assert_non_null(v[3]);
+	assert_null(v[4]);
+	free(v);
+	assert_int_equal(preflight_modaliases(NULL, &v), 0);
+	assert_null(v[0]);
+	free(v);
+	json_decref(target);
+}
+
 /* ---- hostile machines ---- */
 
 static void hostile_values(void **state)
@@ -624,6 +647,7 @@ int main(void)
 		cmocka_unit_test(nothing_found),
 		cmocka_unit_test(one_by_one),
 		cmocka_unit_test(all_triggered),
+		cmocka_unit_test(modaliases),
 		cmocka_unit_test(hostile_values),
 		cmocka_unit_test(not_even_objects),
 		cmocka_unit_test(clean_texts),
