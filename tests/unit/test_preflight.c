@@ -148,6 +148,10 @@ static const struct {
 	{"no-network-driver", "blocks",
 		"{'drivers':[{'modalias':'" NET "','in':'none'}]}", NULL, NULL,
 		"network controller virtio2"},
+	{"no-network-driver", NULL,
+		"{'drivers':[{'modalias':'" NET "','in':'none'}]}",
+		"{'network':{'interfaces':[{'name':'eth1','carrier':false,"
+		"'driver_path':['virtio2']}]}}"},
 	{"drivers-unknown", "notes", "{'drivers':null}", NULL, NULL, "3 of"},
 	{"drivers-unknown", NULL, "{'drivers':null}",
 		"{'devices':[{'kind':'storage','modalias':'y',"
@@ -199,6 +203,10 @@ static const struct {
 	{"target-disk-ambiguous", "blocks", NULL,
 		"{'disks':[" DISK("vda", "20737418240", ",'wwn':'w'") "," DISK(
 			"vdb", "99999999999", "") "]}"},
+	{"target-disk-ambiguous", "blocks", NULL,
+		"{'disks':[" DISK("vdb", "99999999999", "") "," DISK(
+			"vda", "20737418240", "") "]}",
+		NULL, "/dev/vda among"},
 	{"target-disk-in-use", "blocks", NULL,
 		"{'disks':[" DISK("vda", "10737418240",
 			"") ","
@@ -273,6 +281,9 @@ static const struct {
 		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
 		"'address':'0','addresses':['10.0.3.16/24']}]}}",
 		&fresh},
+	{"network-address", "warns", NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'address':'0','addresses':['10.0.18.16/20']}]}}"},
 	{"dynamic-address", "notes",
 		"{'network':{'interfaces':[{'name':'eth0','dynamic':true,"
 		"'dynamic_addresses':['10.0.2.15/24']}]}}",
