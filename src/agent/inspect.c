@@ -7,11 +7,17 @@
 
 #define SAMPLE_MAX_MS 60000U
 
-static int gather(struct agent *a, unsigned sample_ms, struct error *err)
+static int gather(
+	struct agent *a, const struct msg_inspect *m, struct error *err)
 {
+	const char *modaliases[MODALIASES_MAX + 1] = {NULL};
 	json_t *facts = NULL;
-	int r = facts_gather("/", MIN(sample_ms, SAMPLE_MAX_MS), &facts, err);
+	int r;
 
+	for (uint32_t i = 0; i < m->n_modaliases; i++)
+		modaliases[i] = m->modaliases[i].text;
+	r = facts_gather(
+		"/", MIN(m->sample_ms, SAMPLE_MAX_MS), modaliases, &facts, err);
 	if (r < 0)
 		return r;
 	free(a->inspected);
@@ -31,13 +37,13 @@ static int gather(struct agent *a, unsigned sample_ms, struct error *err)
 int inspect_machine(struct agent *a, const struct frame *f, struct error *err)
 {
 	static struct msg_facts answer;
-	struct msg_inspect m;
+	static struct msg_inspect m;
 	int r;
 
 	if (frame_decode(f, &m) < 0)
 		return error_set(err, -EPROTO, "understand a request");
 	if (m.offset == 0) {
-		r = gather(a, m.sample_ms, err);
+		r = gather(a, &m, err);
 		if (r < 0)
 			return r;
 	}

@@ -17,15 +17,23 @@ static int nonsense(const struct session *s, const char *why, struct error *err)
 }
 
 /* Fetches the whole text. */
-static int fetch(struct session *s, unsigned sample_ms, char **ret,
-	size_t *ret_n, struct error *err)
+static int fetch(struct session *s, unsigned sample_ms,
+	const char *const *modaliases, char **ret, size_t *ret_n,
+	struct error *err)
 {
 	static struct msg_facts part;
-	struct msg_inspect m = {.sample_ms = sample_ms};
+	static struct msg_inspect m;
 	CLEANUP_FREE char *text = NULL;
 	uint64_t total = 0;
 	int r;
 
+	memset(&m, 0, sizeof(m));
+	m.sample_ms = sample_ms;
+	for (; modaliases && *modaliases && m.n_modaliases < MODALIASES_MAX;
+		modaliases++)
+		if (strlen(*modaliases) < sizeof(m.modaliases[0].text))
+			(void)strcpy(m.modaliases[m.n_modaliases++].text,
+				*modaliases);
 	do {
 		r = session_call(s, SOURCE, MSG_INSPECT, &m, &part,
 			INSPECT_MS + sample_ms, err);
@@ -51,7 +59,8 @@ static int fetch(struct session *s, unsigned sample_ms, char **ret,
 }
 
 int inspect(const struct place *place, const struct ssh_options *options,
-	unsigned sample_ms, json_t **ret, struct error *err)
+	unsigned sample_ms, const char *const *modaliases, json_t **ret,
+	struct error *err)
 {
 	struct ssh_options o = options ? *options : (struct ssh_options){0};
 	CLEANUP_FREE char *text = NULL;
@@ -64,7 +73,7 @@ int inspect(const struct place *place, const struct ssh_options *options,
 	session_init(&s);
 	r = session_connect(&s, SOURCE, place, &o, err);
 	if (r == 0)
-		r = fetch(&s, sample_ms, &text, &n, err);
+		r = fetch(&s, sample_ms, modaliases, &text, &n, err);
 	if (r == 0) {
 		facts = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
 		if (json_is_object(facts)) {

@@ -9,11 +9,13 @@
 #include "link/ssh.h"
 
 /* Asks the machine of a place, whose path must be empty, as root or as whoever
- * may log in. Rates are taken over sample_ms (0: none). What comes is JSON
+ * may log in. Rates are taken over sample_ms (0: none). modaliases as for
+ * facts_gather; what exceeds MODALIASES_MAX is left out. What comes is JSON
  * whose values are the machine's own words: of any type, in any place. The
  * caller owns *ret. Blocks. -EPROTO when it is no JSON object or more than
  * FACTS_MAX. */
 int inspect(const struct place *place, const struct ssh_options *options,
-	unsigned sample_ms, json_t **ret, struct error *err);
+	unsigned sample_ms, const char *const *modaliases, json_t **ret,
+	struct error *err);
 
 #endif

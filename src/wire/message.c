@@ -152,8 +152,10 @@ DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
 	F_U64(msg_target_state, hwm_kb));
 DEF(file, msg_file, F_STR(msg_file, name),
 	F_STR(msg_file, blocks.path), F_LIST(msg_file, blocks.n, blocks.v, &block));
+DEF(modalias, msg_modalias, F_STR(msg_modalias, text));
 DEF(inspect, msg_inspect, F_U64(msg_inspect, offset),
-	F_U32(msg_inspect, sample_ms));
+	F_U32(msg_inspect, sample_ms),
+	F_LIST(msg_inspect, n_modaliases, modaliases, &modalias));
 DEF(facts, msg_facts, F_U64(msg_facts, total), F_BLOB(msg_facts, n, data));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 

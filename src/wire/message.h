@@ -409,10 +409,19 @@ struct msg_file {
 	struct msg_blocks blocks;
 };
 
+#define MODALIASES_MAX 256
+struct msg_modalias {
+	char text[512];
+};
+
 /* What the machine is: text of rehost-facts(5), in parts. */
 struct msg_inspect {
 	uint64_t offset; /* 0: gather it now; else what is left of it */
 	uint32_t sample_ms;
+	/* Of another machine's controllers: which drivers are there for
+	 * them? */
+	uint32_t n_modaliases;
+	struct msg_modalias modaliases[MODALIASES_MAX];
 };
 
 #define FACTS_PART (512 * 1024)
