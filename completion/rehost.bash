@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm inspect"
+rollback confirm inspect rescue"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -23,6 +23,8 @@ _rehost_flags() {
 		"--cutover --freeze -q -v" ;;
 	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
+	rescue) echo "--output --kernel --modules --authorized-keys --host-key" \
+		"--address --dns --append --no-media --quiet --format -o -q" ;;
 	esac
 	echo "--help -h"
 }
@@ -32,6 +34,8 @@ _rehost() {
 	local command=${COMP_WORDS[1]} words=
 
 	COMPREPLY=()
+	# -o is ssh's elsewhere.
+	[[ $command != rescue || $prev != -o ]] || prev=--output
 	if ((COMP_CWORD == 1)); then
 		words="$_rehost_commands --help --version"
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
@@ -43,7 +47,8 @@ _rehost() {
 	--via) words="auto direct reverse relay" ;;
 	--fence) words="freeze unmounted signature" ;;
 	--verify) words="quick full" ;;
-	-F | -i)
+	--address) words="dhcp" ;;
+	-F | -i | --output | --kernel | --modules | --authorized-keys | --host-key)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -57,13 +62,16 @@ _rehost() {
 		return
 		;;
 	--name | --bwlimit | --downtime | --lanes | --lane-port | \
-		--overwrite | --linger | --hook-timeout | --sample | -o | -p) return ;;
+		--overwrite | --linger | --hook-timeout | --sample | --dns | \
+		--append | -o | -p) return ;;
 	esac
 	if [[ -n $words ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	elif [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_rehost_flags \
 			"$command")" -- "$cur")
+	elif [[ $command == rescue ]]; then
+		mapfile -t COMPREPLY < <(compgen -W build -- "$cur")
 	elif [[ $command == move || $command == copy ]]; then
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "move/move.h"
+#include "rescue/rescue.h"
 
 struct flags;
 
@@ -25,6 +26,7 @@ extern const struct command commands[];
 /* What the user said, parsed. */
 struct flags {
 	struct options options;
+	struct rescue_options rescue;
 	bool dry_run, quiet, verbose, json, follow;
 	unsigned sample_ms;		/* of rates */
 	bool set_downtime, set_cutover; /* said, and no default */
@@ -84,5 +86,6 @@ int cmd_status(const struct command *c, struct flags *f);
 int cmd_list(const struct command *c, struct flags *f);
 int cmd_inspect(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
+int cmd_rescue(const struct command *c, struct flags *f);
 
 #endif

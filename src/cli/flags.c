@@ -29,6 +29,14 @@ enum {
 	FLAG_LINGER,
 	FLAG_VERIFY,
 	FLAG_SAMPLE,
+	FLAG_KERNEL,
+	FLAG_MODULES,
+	FLAG_AUTHORIZED_KEYS,
+	FLAG_HOST_KEY,
+	FLAG_ADDRESS,
+	FLAG_DNS,
+	FLAG_APPEND,
+	FLAG_NO_MEDIA,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -66,6 +74,18 @@ static const struct {
 	{"verify", FLAG_VERIFY, "quick|full",
 		"at the cut prove the rest, or everything (quick)"},
 	{"sample", FLAG_SAMPLE, "TIME", "how long rates are measured (1s)"},
+	{"output", 'o', "DIR", "folder for the files"},
+	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
+	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
+	{"authorized-keys", FLAG_AUTHORIZED_KEYS, "FILE",
+		"who may log in (~/.ssh/id_*.pub)"},
+	{"host-key", FLAG_HOST_KEY, "FILE",
+		"private host key (a new one is made)"},
+	{"address", FLAG_ADDRESS, "ADDRESS",
+		"dhcp or IP/PREFIX[,gw=IP][,mac=MAC|,dev=NAME] (dhcp)"},
+	{"dns", FLAG_DNS, "IP", "name server"},
+	{"append", FLAG_APPEND, "TEXT", "more for the kernel's command line"},
+	{"no-media", FLAG_NO_MEDIA, NULL, "no ISO and no disk image"},
 	{"ssh", 'F', "FILE", "ssh's configuration file"},
 	{"ssh", 'i', "FILE", "ssh's identity"},
 	{"ssh", 'J', "HOST", "ssh's jump host"},
@@ -166,6 +186,52 @@ static int add_ssh(struct options *o, int letter, const char *value)
 	if (letter == 'i' || (letter == 'F' && strcmp(value, "none") != 0))
 		file = realpath(value, NULL);
 	return r < 0 ? r : options_add_ssh(o, file ? file : value);
+}
+
+/* The same for the flags of the rescue system alone; 1: it is none of them. */
+static int take_rescue(int flag, const char *v, struct rescue_options *o)
+{
+	struct cmdline_address a;
+	int r;
+
+	switch (flag) {
+	case 'o':
+		o->output = v;
+		return 0;
+	case FLAG_KERNEL:
+		o->kernel = v;
+		return 0;
+	case FLAG_MODULES:
+		o->modules = v;
+		return 0;
+	case FLAG_AUTHORIZED_KEYS:
+		o->authorized_keys = v;
+		return 0;
+	case FLAG_HOST_KEY:
+		if (o->n_host_keys == ARRAY_LEN(o->host_keys))
+			return -E2BIG;
+		o->host_keys[o->n_host_keys++] = v;
+		return 0;
+	case FLAG_ADDRESS:
+		r = cmdline_parse_address(v, &a);
+		if (r < 0 || o->n_addresses == ARRAY_LEN(o->addresses))
+			return -EINVAL;
+		o->addresses[o->n_addresses++] = v;
+		return 0;
+	case FLAG_DNS:
+		if (!cmdline_is_ip(v) || o->n_dns == ARRAY_LEN(o->dns))
+			return -EINVAL;
+		o->dns[o->n_dns++] = v;
+		return 0;
+	case FLAG_APPEND:
+		o->append = v;
+		return 0;
+	case FLAG_NO_MEDIA:
+		o->no_media = true;
+		return 0;
+	default:
+		return 1;
+	}
 }
 
 /* Takes one flag's value. 0 or negative: it is no good. */
@@ -294,6 +360,8 @@ int flags_parse(
 	longs[n].val = 'h';
 	optind = 1;
 	while ((flag = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		int r = 1;
+
 		if (flag == 'h') {
 			help(c);
 			return -1;
@@ -303,7 +371,12 @@ int flags_parse(
 				flag == ':' ? "a value is missing after"
 					    : "there is no flag",
 				argv[optind - 1]);
-		if (take(flag, optarg, ret) < 0)
+		/* -o is ssh's elsewhere. */
+		if (c->run == cmd_rescue)
+			r = take_rescue(flag, optarg, &ret->rescue);
+		if (r == 1)
+			r = take(flag, optarg, ret);
+		if (r < 0)
 			return usage_error(c, "'%s' is no good value for %s",
 				optarg,
 				argv[optind - 1] == optarg ? argv[optind - 2]

@@ -42,6 +42,10 @@ const struct command commands[] = {
 		"the target is good: clean up, end the fence", "quiet format"},
 	{"inspect", cmd_inspect, "[HOST]", "what a machine is",
 		"format sample" SSH},
+	{"rescue", cmd_rescue, "build",
+		"make a system that turns any machine into a target",
+		"output kernel modules authorized-keys host-key address dns "
+		"append no-media quiet format"},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */
@@ -107,6 +111,9 @@ static int run(const struct command *c, int argc, char **argv)
 		r = usage_error(c, "one machine is wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
 		r = usage_error(c, "a source and a target are wanted");
+	else if (r == 0 && strcmp(c->arguments, "build") == 0 &&
+		 (n != 1 || strcmp(f.arguments[0], "build") != 0))
+		r = usage_error(c, "the word 'build' is wanted");
 	else if (r == 0)
 		r = c->run(c, &f);
 	flags_done(&f);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the rescue system takes from the kernel's command line:
+ *
+ *	rehost.ip=dhcp[,WHERE]
+ *	rehost.ip=ADDRESS/PREFIX[,gw=ADDRESS][,WHERE]	IPv4 or IPv6
+ *	rehost.dns=ADDRESS
+ *	rehost.watchdog=SECONDS
+ *
+ * WHERE is mac=XX:XX:XX:XX:XX:XX or dev=NAME. All but the watchdog may be
+ * repeated. Without any rehost.ip it is DHCP everywhere.
+ */
+#ifndef REHOST_RESCUE_CMDLINE_H
+#define REHOST_RESCUE_CMDLINE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+#define CMDLINE_ADDRESSES 32
+#define CMDLINE_DNS 3
+#define CMDLINE_TEXT 46 /* an address as text */
+
+struct cmdline_address {
+	int family; /* AF_UNSPEC: DHCP */
+	uint8_t address[16];
+	uint32_t prefix;
+	bool has_gateway, has_mac;
+	uint8_t gateway[16];
+	uint8_t mac[6];
+	char dev[IF_NAMESIZE]; /* "": any */
+};
+
+struct cmdline {
+	struct cmdline_address addresses[CMDLINE_ADDRESSES];
+	uint32_t n_addresses;
+	char dns[CMDLINE_DNS][CMDLINE_TEXT];
+	uint32_t n_dns;
+	uint32_t watchdog; /* seconds; 0: none */
+};
+
+/* One value of rehost.ip. 0 or -EINVAL. */
+int cmdline_parse_address(
+	const char *text, struct cmdline_address *ret) MUST_CHECK;
+
+/* Whether text is an address of either family. */
+bool cmdline_is_ip(const char *text);
+
+/* Takes the words that are ours out of a whole command line. Words that are
+ * wrong, or too many, are left out; the first of them goes to bad, cut to size,
+ * which is "" when there is none. DHCP everywhere is filled in. */
+void cmdline_parse(
+	const char *text, struct cmdline *ret, char *bad, size_t size);
+
+#endif

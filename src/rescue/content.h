@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes into the archive of a rescue system; only rescue.c uses it. */
+#ifndef REHOST_RESCUE_CONTENT_H
+#define REHOST_RESCUE_CONTENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "rescue/cpio.h"
+
+/* Refuses, naming the Debian packages, when programs are missing that go into
+ * it, or that building needs (all that media takes only if media). */
+int content_check(bool media, struct error *err) MUST_CHECK;
+
+/* Folders, users, init, busybox with its links, dropbear, all libraries. */
+int content_add_base(struct cpio *c, struct error *err) MUST_CHECK;
+
+/* The keys that may log in: of the file, or of all ~/.ssh/id_*.pub when it is
+ * NULL. */
+int content_add_authorized_keys(
+	struct cpio *c, const char *file, struct error *err) MUST_CHECK;
+
+/* The n host keys in the files, or a new one when there is none, in the form
+ * that dropbear has. work is a folder for files in between. *ret_lines (fresh
+ * memory) becomes the public keys, a line each; fingerprint that of the first.
+ */
+int content_add_host_keys(struct cpio *c, const char *const *files, uint32_t n,
+	const char *work, char **ret_lines, char *fingerprint, size_t size,
+	struct error *err) MUST_CHECK;
+
+/* The modules of the folder that machines need, with what these need, and the
+ * lists for init. *ret_n is how many. */
+int content_add_modules(struct cpio *c, const char *folder, const char *version,
+	uint32_t *ret_n, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rescue/rescue.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zstd.h>
+
+#include "base/io.h"
+#include "rescue/content.h"
+#include "rescue/cpio.h"
+#include "rescue/media.h"
+#include "rescue/program.h"
+
+#define KERNEL_MAX (256U << 20)
+#define CONFIG_MAX (4U << 20)
+#define LEVEL 9 /* of zstd: beyond it takes long and wins little */
+
+/* Consoles that a machine does not have do no harm; the last one is the
+ * kernel's favourite. */
+#define CONSOLES "console=ttyS0,115200 console=tty0 quiet"
+
+struct source {
+	char kernel[PROGRAM_PATH], modules[PROGRAM_PATH];
+	char version[RESCUE_TEXT];
+	char *bytes; /* of the kernel */
+	size_t n;
+};
+
+/* ---- the kernel ---- */
+
+/* The version that an x86 kernel says it is: Linux, Documentation/arch/x86/
+ * boot.rst, field kernel_version. */
+static int read_version(const char *bytes, size_t n, char ret[RESCUE_TEXT])
+{
+	size_t at, length;
+
+	if (n < 0x210 || memcmp(bytes + 0x202, "HdrS", 4) != 0)
+		return -ENOEXEC;
+	at = ((uint8_t)bytes[0x20e] | (size_t)(uint8_t)bytes[0x20f] << 8) +
+	     0x200;
+	if (at == 0x200 || at >= n)
+		return -ENOEXEC;
+	length = strnlen(bytes + at, MIN(n - at, (size_t)RESCUE_TEXT));
+	length = MIN(length, strcspn(bytes + at, " "));
+	/* It becomes the name of a folder. */
+	if (length == 0 || length >= RESCUE_TEXT || bytes[at] == '.' ||
+		memchr(bytes + at, '/', length))
+		return -ENOEXEC;
+	memcpy(ret, bytes + at, length);
+	ret[length] = '\0';
+	return 0;
+}
+
+/* The newest /boot/vmlinuz-VERSION whose modules are there. */
+static int find_kernel(struct source *s, struct error *err)
+{
+	DIR *d = opendir("/boot");
+	char best[256] = "";
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		const char *version = e->d_name + strlen("vmlinuz-");
+		char path[PROGRAM_PATH];
+
+		if (strncmp(e->d_name, "vmlinuz-", 8) != 0 || !version[0])
+			continue;
+		(void)snprintf(path, sizeof(path),
+			"/lib/modules/%s/modules.dep", version);
+		if (access(path, R_OK) == 0 && strverscmp(version, best) > 0)
+			(void)snprintf(best, sizeof(best), "%s", version);
+	}
+	if (d)
+		(void)closedir(d);
+	if (!best[0]) {
+		error_set(err, -ENOENT, "build a rescue system");
+		error_why(err, "this machine has no kernel in /boot with its "
+			       "modules in /lib/modules");
+		return error_todo(err, "apt install linux-image-amd64, or name "
+				       "them: --kernel FILE --modules DIR");
+	}
+	(void)snprintf(s->kernel, sizeof(s->kernel), "/boot/vmlinuz-%s", best);
+	return 0;
+}
+
+static int read_kernel(
+	const struct rescue_options *o, struct source *s, struct error *err)
+{
+	int r;
+
+	if (o->kernel)
+		(void)snprintf(s->kernel, sizeof(s->kernel), "%s", o->kernel);
+	else if ((r = find_kernel(s, err)) < 0)
+		return r;
+	r = io_slurp(s->kernel, KERNEL_MAX, &s->bytes, &s->n);
+	if (r < 0)
+		return error_set(err, r, "read the kernel %s", s->kernel);
+	r = read_version(s->bytes, s->n, s->version);
+	if (r < 0) {
+		error_set(err, r, "use the kernel %s", s->kernel);
+		return error_why(err, "it is no Linux kernel for x86");
+	}
+	if (o->modules)
+		(void)snprintf(
+			s->modules, sizeof(s->modules), "%s", o->modules);
+	else
+		(void)snprintf(s->modules, sizeof(s->modules),
+			"/lib/modules/%s", s->version);
+	return 0;
+}
+
+/* Modules load into their own kernel only. */
+static int check_modules(const struct source *s, struct error *err)
+{
+	char *path = realpath(s->modules, NULL);
+	char *slash = path ? strrchr(path, '/') : NULL;
+	int r = 0;
+
+	if (!path) {
+		error_set(err, -errno, "use the modules in %s", s->modules);
+		return error_todo(err, "name the folder: --modules DIR");
+	}
+	if (!slash || strcmp(slash + 1, s->version) != 0) {
+		error_set(err, -EINVAL, "use the modules in %s", s->modules);
+		error_why(err, "the kernel %s is %s", s->kernel, s->version);
+		r = error_todo(err,
+			"name a folder of that name: --modules "
+			".../lib/modules/%s",
+			s->version);
+	}
+	free(path);
+	return r;
+}
+
+/* Whether the kernel is known to lack zstd: what its configuration says, which
+ * lies beside it. */
+static bool lacks_zstd(const struct source *s)
+{
+	CLEANUP_FREE char *text = NULL;
+	char path[PROGRAM_PATH + RESCUE_TEXT + 16];
+	const char *slash = strrchr(s->kernel, '/');
+
+	(void)snprintf(path, sizeof(path), "%.*sconfig-%s",
+		slash ? (int)(slash - s->kernel) + 1 : 0, s->kernel,
+		s->version);
+	return io_slurp(path, CONFIG_MAX, &text, NULL) == 0 &&
+	       !strstr(text, "CONFIG_RD_ZSTD=y");
+}
+
+/* ---- its command line ---- */
+
+static int make_cmdline(const struct rescue_options *o,
+	struct rescue_result *ret, struct error *err)
+{
+	const size_t size = sizeof(ret->cmdline);
+	char *out = ret->cmdline;
+	size_t n = (size_t)snprintf(out, size, "%s", CONSOLES);
+
+	for (uint32_t i = 0; n < size && i < o->n_addresses; i++)
+		n += (size_t)snprintf(
+			out + n, size - n, " rehost.ip=%s", o->addresses[i]);
+	for (uint32_t i = 0; n < size && i < o->n_dns; i++)
+		n += (size_t)snprintf(
+			out + n, size - n, " rehost.dns=%s", o->dns[i]);
+	if (n < size && o->append && o->append[0])
+		n += (size_t)snprintf(out + n, size - n, " %s", o->append);
+	if (n >= size)
+		return error_set(err, -E2BIG, "make the kernel's command line");
+	/* It goes into scripts of iPXE and GRUB. */
+	for (const char *p = out; *p; p++)
+		if ((unsigned char)*p < ' ' || *p > '~' ||
+			strchr("\\\"'`$;&|<>{}#", *p)) {
+			error_set(
+				err, -EINVAL, "make the kernel's command line");
+			return error_why(err, "'%c' cannot be in it", *p);
+		}
+	return 0;
+}
+
+/* ---- known_hosts ---- */
+
+/* Which names the host key is good for: the addresses that are known, or all,
+ * because the file is for this system alone. */
+static void write_names(const struct rescue_options *o, FILE *f)
+{
+	bool all = o->n_addresses == 0;
+
+	for (uint32_t i = 0; i < o->n_addresses; i++)
+		all = all || strncmp(o->addresses[i], "dhcp", 4) == 0;
+	for (uint32_t i = 0; !all && i < o->n_addresses; i++)
+		(void)fprintf(f, "%s%.*s", i > 0 ? "," : "",
+			(int)strcspn(o->addresses[i], "/"), o->addresses[i]);
+	if (all)
+		(void)fprintf(f, "*");
+}
+
+static int write_known_hosts(const struct rescue_options *o, const char *work,
+	char *keys, struct error *err)
+{
+	char *text = NULL, *next = keys, *line;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	int r;
+
+	if (!f)
+		return error_set(err, -ENOMEM, "write known_hosts");
+	while ((line = strsep(&next, "\n"))) {
+		if (!line[0])
+			continue;
+		write_names(o, f);
+		(void)fprintf(f, " %s\n", line);
+	}
+	r = fclose(f) != 0
+		    ? error_set(err, -ENOMEM, "write known_hosts")
+		    : media_write(work, "known_hosts", 0644, text, n, err);
+	free(text);
+	return r;
+}
+
+/* ---- the archive ---- */
+
+static int compress(const char *bytes, size_t n, char **ret, size_t *ret_n)
+{
+	size_t room = ZSTD_compressBound(n), r;
+	char *out = malloc(room);
+
+	if (!out)
+		return -ENOMEM;
+	r = ZSTD_compress(out, room, bytes, n, LEVEL);
+	if (ZSTD_isError(r)) {
+		free(out);
+		return -ENOMEM;
+	}
+	*ret = out;
+	*ret_n = r;
+	return 0;
+}
+
+static int write_archive(struct cpio *c, const struct source *s,
+	const char *work, struct rescue_result *ret, struct error *err)
+{
+	CLEANUP_FREE char *plain = NULL;
+	CLEANUP_FREE char *packed = NULL;
+	size_t n = 0, packed_n = 0;
+	int r = cpio_write(c, &plain, &n);
+
+	if (r == 0 && !lacks_zstd(s))
+		r = compress(plain, n, &packed, &packed_n);
+	if (r < 0)
+		return error_set(err, r, "pack the archive");
+	ret->initramfs_bytes = packed ? packed_n : n;
+	/* It has the host's private key. */
+	return media_write(work, "initramfs", 0600, packed ? packed : plain,
+		(size_t)ret->initramfs_bytes, err);
+}
+
+static int fill(struct cpio *c, const struct rescue_options *o,
+	const struct source *s, const char *work, struct rescue_result *ret,
+	struct error *err)
+{
+	CLEANUP_FREE char *keys = NULL;
+	int r = content_add_base(c, err);
+
+	if (r == 0)
+		r = content_add_authorized_keys(c, o->authorized_keys, err);
+	if (r == 0)
+		r = content_add_host_keys(c, o->host_keys, o->n_host_keys, work,
+			&keys, ret->fingerprint, sizeof(ret->fingerprint), err);
+	if (r == 0)
+		r = write_known_hosts(o, work, keys, err);
+	if (r == 0)
+		r = content_add_modules(
+			c, s->modules, s->version, &ret->modules, err);
+	if (r < 0)
+		return r;
+	ret->module_bytes = cpio_size(c, "lib/modules/");
+	ret->other_bytes = cpio_size(c, "") - ret->module_bytes;
+	return write_archive(c, s, work, ret, err);
+}
+
+static int build(const struct rescue_options *o, const struct source *s,
+	const char *work, struct rescue_result *ret, struct error *err)
+{
+	struct cpio *c = NULL;
+	int r = cpio_new(&c);
+
+	if (r < 0)
+		return error_set(err, r, "begin the archive");
+	r = fill(c, o, s, work, ret, err);
+	cpio_free(c);
+	if (r == 0)
+		r = media_write(work, "kernel", 0644, s->bytes, s->n, err);
+	if (r == 0)
+		r = media_write_ipxe(work, ret->cmdline, err);
+	if (r == 0 && !o->no_media)
+		r = media_make(work, ret->cmdline, err);
+	return r;
+}
+
+/* ---- the folder ---- */
+
+static int remove_one(
+	const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)remove(path);
+	return 0;
+}
+
+static int publish(
+	const char *work, const struct rescue_options *o, struct error *err)
+{
+	static const char *const names[] = {"kernel", "initramfs",
+		"rescue.ipxe", "known_hosts", "rescue.iso", "rescue.img"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char from[PROGRAM_PATH + 32], to[PROGRAM_PATH + 32];
+		bool media = strncmp(names[i], "rescue.i", 8) == 0 &&
+			     strcmp(names[i], "rescue.ipxe") != 0;
+
+		(void)snprintf(from, sizeof(from), "%s/%s", work, names[i]);
+		(void)snprintf(to, sizeof(to), "%s/%s", o->output, names[i]);
+		/* An older one would have another host key. */
+		if (media && o->no_media) {
+			if (unlink(to) < 0 && errno != ENOENT)
+				return error_set(err, -errno, "remove %s", to);
+		} else if (rename(from, to) < 0) {
+			return error_set(err, -errno, "make %s", to);
+		}
+	}
+	return 0;
+}
+
+static int build_in(const struct rescue_options *o, const struct source *s,
+	struct rescue_result *ret, struct error *err)
+{
+	char work[PROGRAM_PATH];
+	int r;
+
+	if (mkdir(o->output, 0777) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "make the folder %s", o->output);
+	r = snprintf(work, sizeof(work), "%s/.part-XXXXXX", o->output);
+	/* Names of files are added to it. */
+	if (r >= (int)sizeof(work) - 64)
+		return error_set(err, -ENAMETOOLONG, "use %s", o->output);
+	if (!mkdtemp(work))
+		return error_set(err, -errno, "make a folder in %s", o->output);
+	r = build(o, s, work, ret, err);
+	if (r == 0)
+		r = publish(work, o, err);
+	(void)nftw(work, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return r;
+}
+
+int rescue_build(const struct rescue_options *o, struct rescue_result *ret,
+	struct error *err)
+{
+	struct source s = {.n = 0};
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = make_cmdline(o, ret, err);
+	if (r == 0)
+		r = content_check(!o->no_media, err);
+	if (r == 0)
+		r = read_kernel(o, &s, err);
+	if (r == 0)
+		r = check_modules(&s, err);
+	if (r == 0)
+		r = build_in(o, &s, ret, err);
+	if (r == 0) {
+		(void)snprintf(
+			ret->version, sizeof(ret->version), "%s", s.version);
+		ret->kernel_bytes = s.n;
+	}
+	free(s.bytes);
+	return r;
+}
