@@ -3,6 +3,7 @@
  * the code, so they are made with it and not stored. */
 #include "fuzz.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
@@ -467,6 +468,68 @@ static void machines(void)
 	}
 }
 
+/* ---- the rescue system ---- */
+
+/* A program with a loader and a library, and the beginning of a kernel. */
+static void programs(void)
+{
+	struct {
+		Elf64_Ehdr h;
+		Elf64_Phdr p[3];
+		Elf64_Dyn d[4];
+		char loader[16], strings[16];
+	} i;
+	uint8_t kernel[0x220];
+
+	memset(&i, 0, sizeof(i));
+	memcpy(i.h.e_ident, ELFMAG, SELFMAG);
+	i.h.e_ident[EI_CLASS] = ELFCLASS64;
+	i.h.e_ident[EI_DATA] = ELFDATA2LSB;
+	i.h.e_type = ET_DYN;
+	i.h.e_machine = EM_X86_64;
+	i.h.e_phoff = sizeof(i.h);
+	i.h.e_phentsize = sizeof(i.p[0]);
+	i.h.e_phnum = 3;
+	i.p[0].p_type = PT_LOAD;
+	i.p[0].p_filesz = sizeof(i);
+	i.p[1].p_type = PT_INTERP;
+	i.p[1].p_offset = (uint64_t)(i.loader - (char *)&i);
+	i.p[1].p_filesz = sizeof(i.loader);
+	i.p[2].p_type = PT_DYNAMIC;
+	i.p[2].p_offset = (uint64_t)((char *)i.d - (char *)&i);
+	i.p[2].p_filesz = sizeof(i.d);
+	i.d[0].d_tag = DT_NEEDED;
+	i.d[1].d_tag = DT_STRTAB;
+	i.d[1].d_un.d_ptr = (uint64_t)(i.strings - (char *)&i);
+	i.d[2].d_tag = DT_STRSZ;
+	i.d[2].d_un.d_val = sizeof(i.strings);
+	memcpy(i.loader, "/lib/ld.so", 11);
+	memcpy(i.strings, "libc.so.6", 10);
+	seed("elf", &i, sizeof(i));
+	memset(kernel, 0, sizeof(kernel));
+	memcpy(kernel + 0x202, "HdrS", 4);
+	kernel[0x20e] = 0x10;
+	memcpy(kernel + 0x210, "6.1.0 (x)", 10);
+	seed("elf", kernel, sizeof(kernel));
+}
+
+static void rescue(void)
+{
+	static const char lists[] =
+		"k/a.ko: k/b.ko k/c-d.ko.xz\nk/b.ko:\nk/c-d.ko.xz: k/b.ko\n\0"
+		"alias pci:v0000144Dd[0-9A-B]*sv* a\nalias fs-x c_d\n\0"
+		"pci:v0000144DdAsv1";
+	static const char *const lines[] = {
+		"rehost.ip=10.0.0.5/24,gw=10.0.0.1,mac=52:54:00:12:34:56",
+		"quiet rehost.ip=2001:db8::7/64,gw=fe80::1,dev=eth0 "
+		"rehost.dns=::1 rehost.watchdog=90",
+		"dhcp,dev=eth1", "rehost.ip=dhcp", NULL};
+
+	seed("modules", lists, sizeof(lists) - 1);
+	seed_texts("cmdline", lines);
+	programs();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -485,5 +548,6 @@ int main(int argc, char **argv)
 	tables();
 	boot();
 	machines();
+	rescue();
 	return 0;
 }

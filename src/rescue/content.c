@@ -249,7 +249,7 @@ static int add_folders(struct cpio *c)
 	if (r == 0)
 		r = cpio_add_link(c, "sbin/modprobe", "/init");
 	if (r == 0)
-		r = cpio_add_link(c, INIT_DHCP + 1, "/init");
+		r = cpio_add_link(c, &INIT_DHCP[1], "/init");
 	if (r == 0)
 		r = cpio_add_link(c, "var/run", "/run");
 	return r;
@@ -266,9 +266,9 @@ int content_add_base(struct cpio *c, struct error *err)
 	if (r == 0)
 		r = add_etc(c, err);
 	if (r == 0)
-		r = add_program(c, "busybox", INIT_BUSYBOX + 1, &all, err);
+		r = add_program(c, "busybox", &INIT_BUSYBOX[1], &all, err);
 	if (r == 0)
-		r = add_program(c, "dropbear", INIT_DROPBEAR + 1, &all, err);
+		r = add_program(c, "dropbear", &INIT_DROPBEAR[1], &all, err);
 	/* The list grows by what libraries need. */
 	for (uint32_t i = 0; r == 0 && i < all.n; i++)
 		r = add_library(c, all.names[i], &all, err);
@@ -443,7 +443,7 @@ static int add_host_key(struct cpio *c, const char *file, uint32_t number,
 	r = io_slurp(to, KEYS_MAX, &bytes, &n);
 	if (r < 0 || unlink(to) < 0)
 		return error_set(err, r < 0 ? r : -errno, "read %s", to);
-	(void)snprintf(path, sizeof(path), "%s%u", INIT_HOST_KEYS + 1, number);
+	(void)snprintf(path, sizeof(path), "%s%u", &INIT_HOST_KEYS[1], number);
 	r = add_file(c, path, 0600, bytes, n, err);
 	explicit_bzero(bytes, n);
 	return r;
@@ -467,7 +467,7 @@ int content_add_host_keys(struct cpio *c, const char *const *files, uint32_t n,
 	if (fclose(lines) != 0 && r == 0)
 		r = error_set(err, -ENOMEM, "make a host key");
 	if (r == 0)
-		r = add_text(c, INIT_FINGERPRINT + 1, 0644, fingerprint, err);
+		r = add_text(c, &INIT_FINGERPRINT[1], 0644, fingerprint, err);
 	if (r < 0) {
 		free(text);
 		return r;

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "rescue/content.h"
 #include "rescue/cpio.h"
+#include "rescue/kernel.h"
 #include "rescue/media.h"
 #include "rescue/program.h"
 
@@ -26,35 +27,12 @@
 
 struct source {
 	char kernel[PROGRAM_PATH], modules[PROGRAM_PATH];
-	char version[RESCUE_TEXT];
+	char version[KERNEL_VERSION];
 	char *bytes; /* of the kernel */
 	size_t n;
 };
 
 /* ---- the kernel ---- */
-
-/* The version that an x86 kernel says it is: Linux, Documentation/arch/x86/
- * boot.rst, field kernel_version. */
-static int read_version(const char *bytes, size_t n, char ret[RESCUE_TEXT])
-{
-	size_t at, length;
-
-	if (n < 0x210 || memcmp(bytes + 0x202, "HdrS", 4) != 0)
-		return -ENOEXEC;
-	at = ((uint8_t)bytes[0x20e] | (size_t)(uint8_t)bytes[0x20f] << 8) +
-	     0x200;
-	if (at == 0x200 || at >= n)
-		return -ENOEXEC;
-	length = strnlen(bytes + at, MIN(n - at, (size_t)RESCUE_TEXT));
-	length = MIN(length, strcspn(bytes + at, " "));
-	/* It becomes the name of a folder. */
-	if (length == 0 || length >= RESCUE_TEXT || bytes[at] == '.' ||
-		memchr(bytes + at, '/', length))
-		return -ENOEXEC;
-	memcpy(ret, bytes + at, length);
-	ret[length] = '\0';
-	return 0;
-}
 
 /* The newest /boot/vmlinuz-VERSION whose modules are there. */
 static int find_kernel(struct source *s, struct error *err)
@@ -99,7 +77,7 @@ static int read_kernel(
 	r = io_slurp(s->kernel, KERNEL_MAX, &s->bytes, &s->n);
 	if (r < 0)
 		return error_set(err, r, "read the kernel %s", s->kernel);
-	r = read_version(s->bytes, s->n, s->version);
+	r = kernel_read_version(s->bytes, s->n, s->version);
 	if (r < 0) {
 		error_set(err, r, "use the kernel %s", s->kernel);
 		return error_why(err, "it is no Linux kernel for x86");
@@ -141,7 +119,7 @@ static int check_modules(const struct source *s, struct error *err)
 static bool lacks_zstd(const struct source *s)
 {
 	CLEANUP_FREE char *text = NULL;
-	char path[PROGRAM_PATH + RESCUE_TEXT + 16];
+	char path[PROGRAM_PATH + KERNEL_VERSION + 16];
 	const char *slash = strrchr(s->kernel, '/');
 
 	(void)snprintf(path, sizeof(path), "%.*sconfig-%s",
