@@ -30,6 +30,7 @@
 
 static struct cmdline config;
 static struct service dropbear = {.name = "dropbear", .path = INIT_DROPBEAR};
+static pid_t loader; /* of drivers; 0: it does not run */
 static char host_keys[INIT_HOST_KEYS_MAX][40];
 
 /* ---- the console ---- */
@@ -158,17 +159,39 @@ static void want_randomness(void)
 	}
 }
 
-/* ---- the end ---- */
+/* ---- processes ---- */
+
+static void step_loader(void)
+{
+	sigset_t none;
+
+	if (loader > 0)
+		return;
+	loader = fork();
+	if (loader < 0)
+		init_say("cannot load drivers: %s", strerror(errno));
+	if (loader != 0)
+		return;
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	drivers_run();
+}
 
 static void reap(void)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!service_ended(&dropbear, pid, status))
-			(void)network_ended(pid, status);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (service_ended(&dropbear, pid, status) ||
+			network_ended(pid, status) || pid != loader)
+			continue;
+		init_say("what loads drivers has ended; it begins again");
+		loader = 0;
+	}
 }
+
+/* ---- the end ---- */
 
 /* Waits until there are no more processes, or ms are over. */
 static void wait_for_all(unsigned ms)
@@ -287,12 +310,11 @@ static void drain(int fd)
 		;
 }
 
-static void run(int signals, int devices, int links)
+static void run(int signals, int links)
 {
 	/* poll leaves out what is negative. */
 	struct pollfd p[] = {
 		{.fd = signals, .events = POLLIN},
-		{.fd = devices, .events = POLLIN},
 		{.fd = links, .events = POLLIN},
 	};
 	uint64_t network = 0;
@@ -300,6 +322,7 @@ static void run(int signals, int devices, int links)
 	for (;;) {
 		bool news;
 
+		step_loader();
 		service_step(&dropbear);
 		step_watchdog();
 		if (poll(p, ARRAY_LEN(p), TICK_MS) < 0) {
@@ -309,9 +332,7 @@ static void run(int signals, int devices, int links)
 		if (p[0].revents)
 			take_signals(signals);
 		reap();
-		if (p[1].revents)
-			drivers_event(devices);
-		news = p[2].revents != 0;
+		news = p[1].revents != 0;
 		if (news)
 			drain(links);
 		if (news || clock_ms() >= network) {
@@ -324,7 +345,7 @@ static void run(int signals, int devices, int links)
 static int be_init(void)
 {
 	char key[128] = "unknown";
-	int signals, devices, links;
+	int signals, links;
 
 	(void)umask(022);
 	(void)chdir("/");
@@ -341,15 +362,12 @@ static int be_init(void)
 	read_config();
 	if (config.watchdog > 0)
 		arm_panic();
-	devices = drivers_watch();
 	links = net_watch();
-	if (devices < 0 || links < 0)
-		init_say("cannot watch for new devices: %s",
-			strerror(devices < 0 ? -devices : -links));
+	if (links < 0)
+		init_say("cannot watch the network: %s", strerror(-links));
 	network_begin(&config);
 	prepare_ssh();
-	drivers_begin();
-	run(signals, devices, links);
+	run(signals, links);
 	return 1;
 }
 

@@ -51,16 +51,10 @@ bool service_ended(struct service *s, pid_t pid, int status);
 
 /* ---- drivers (init_drivers.c) ---- */
 
-/* The socket on which the kernel tells of new devices, or a negative errno. */
-int drivers_watch(void);
-
-/* Reads the lists of modules and loads what the devices that are there ask
- * for. */
-void drivers_begin(void);
-
-/* Takes what is to be read on the socket, and loads what new devices ask
- * for. */
-void drivers_event(int fd);
+/* Loads what the devices that are there ask for, and then what new ones do. It
+ * does not come back; it is for a process of its own, since drivers may take
+ * long. */
+void drivers_run(void) __attribute__((noreturn));
 
 /* As modprobe: loads what answers to a name. An exit status. */
 int drivers_modprobe(int argc, char **argv);

@@ -5,19 +5,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "rescue/init.h"
 #include "rescue/modules.h"
 
 #define FOUND 32 /* modules for one device */
+#define TICK_MS 10000
+#define PATIENCE_MS 20000 /* for one driver */
 #define UEVENT 8192
 #define UEVENT_GROUP 1 /* the kernel's own words */
 
@@ -50,21 +55,14 @@ static int read_lists(void)
 		STEAL_PTR(dep), dep_n, STEAL_PTR(alias), alias_n, &modules);
 }
 
-/* Loads one module. 0, also when it is there already, or negative errno. */
-static int load(uint32_t i)
+/* Unpacks a module and gives it to the kernel. 0 or negative errno. */
+static int insert(const char *path)
 {
 	CLEANUP_FREE char *packed = NULL;
 	CLEANUP_FREE char *bytes = NULL;
-	char path[1024];
 	size_t n;
-	int r;
+	int r = io_slurp(path, MODULES_FILE, &packed, &n);
 
-	if (tried[i])
-		return 0;
-	tried[i] = true;
-	(void)snprintf(
-		path, sizeof(path), "%s/%s", folder, modules_path(modules, i));
-	r = io_slurp(path, MODULES_FILE, &packed, &n);
 	if (r < 0)
 		return r;
 	/* What is not written to takes no memory. */
@@ -77,6 +75,39 @@ static int load(uint32_t i)
 	if (syscall(SYS_init_module, bytes, n, "") < 0 && errno != EEXIST)
 		return -errno;
 	return 0;
+}
+
+/* Loads one module. 0, also when it is there already, or negative errno. In a
+ * process of its own, because a driver may wait for its device for ever: then
+ * that one is left to it, and the others go on. */
+static int load(uint32_t i)
+{
+	uint64_t end = clock_ms() + PATIENCE_MS;
+	char path[1024];
+	int status = 0;
+	pid_t pid, r = 0;
+
+	if (tried[i])
+		return 0;
+	tried[i] = true;
+	(void)snprintf(
+		path, sizeof(path), "%s/%s", folder, modules_path(modules, i));
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(-insert(path));
+	while (r == 0) {
+		r = waitpid(pid, &status, WNOHANG);
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (r <= 0 && clock_ms() >= end)
+			return -ETIMEDOUT;
+		if (r == 0)
+			clock_sleep_ms(1);
+		r = MAX(r, 0);
+	}
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EFAULT;
 }
 
 /* Loads all that answer to an alias; how many these are. */
@@ -147,7 +178,7 @@ static void walk(void)
 		(void)closedir(d);
 }
 
-int drivers_watch(void)
+static int watch(void)
 {
 	struct sockaddr_nl a = {
 		.nl_family = AF_NETLINK, .nl_groups = UEVENT_GROUP};
@@ -161,19 +192,6 @@ int drivers_watch(void)
 	/* Without it events may be lost, which is noticed. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	return STEAL_FD(fd);
-}
-
-void drivers_begin(void)
-{
-	int r = read_lists();
-
-	if (r < 0) {
-		init_say("cannot read the list of drivers in %s: %s (was the "
-			 "system built for another kernel?)",
-			folder, strerror(-r));
-		return;
-	}
-	walk();
 }
 
 /* One event: strings with a NUL behind each, buf[n] is a NUL. */
@@ -191,7 +209,7 @@ static void take_event(const char *buf, size_t n)
 		load_quietly(alias);
 }
 
-void drivers_event(int fd)
+static void take_events(int fd)
 {
 	char buf[UEVENT + 1];
 
@@ -213,6 +231,29 @@ void drivers_event(int fd)
 		buf[n] = '\0';
 		if (from.nl_pid == 0)
 			take_event(buf, (size_t)n);
+	}
+}
+
+void drivers_run(void)
+{
+	/* First, so that nothing comes between. */
+	int fd = watch(), r = read_lists();
+
+	if (r < 0)
+		init_say("cannot read the list of drivers in %s: %s (was the "
+			 "system built for another kernel?)",
+			folder, strerror(-r));
+	if (fd < 0)
+		init_say("cannot watch for new devices: %s", strerror(-fd));
+	walk();
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		if (poll(&p, 1, TICK_MS) > 0)
+			take_events(fd);
+		/* Drivers that took their time. */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 	}
 }
 

@@ -26,6 +26,7 @@ say "a machine with one of each: drivers by modalias, DHCP on both cards"
 for d in virtio ahci nvme scsi; do
 	truncate -s 32M "$dir/$d.raw"
 done
+mke2fs -q -t ext4 "$dir/scsi.raw"
 cmdline=$(sed -n 's/^kernel kernel initrd=initramfs //p' "$dir/any/rescue.ipxe")
 machine dhcp 256 -machine q35 -kernel "$dir/any/kernel" \
 	-initrd "$dir/any/initramfs" -append "$cmdline" \
@@ -67,6 +68,12 @@ on dhcp 'ip route | grep -q "^default via 10.0.2.2 .*onlink" &&
 on dhcp 'ip -6 -o addr show scope site | grep -q fec0' ||
 	on dhcp 'ip -6 -o addr' | grep -q 'fec0:' ||
 	fail "no address by router advertisement"
+
+say "what the kernel asks modprobe for is there: a filesystem, its checksums"
+on dhcp 'for d in /dev/sd?; do
+	mount -t ext4 $d /mnt 2>/dev/null && break
+done
+mount | grep -q " /mnt type ext4" && umount /mnt' || fail "no ext4"
 
 say "the console has its name, its key, its address, and what it did not like"
 console=$(tr -d '\r' <"$dir/log/dhcp.console")
@@ -129,7 +136,7 @@ rescue_build "$dir/static" --no-media \
 cmdline=$(sed -n 's/^kernel kernel initrd=initramfs //p' "$dir/static/rescue.ipxe")
 # The second card has the addresses; the first would be the nearer one.
 machine static 256 -machine pc -kernel "$dir/static/kernel" \
-	-initrd "$dir/static/initramfs" -append "$cmdline rehost.watchdog=40" \
+	-initrd "$dir/static/initramfs" -append "$cmdline rehost.watchdog=60" \
 	-drive "if=none,id=d1,format=raw,file=$dir/virtio.raw,cache=unsafe" \
 	-device virtio-blk-pci,drive=d1 \
 	-netdev user,id=n0,restrict=on -device virtio-net-pci,netdev=n0,romfile= \
@@ -141,9 +148,9 @@ host static6 "$dir/static" fd5e:77::7 22
 up static
 wait_for 30 answers static6
 say "the watchdog waits while an agent runs, and reboots when none does"
-head -c 24M /dev/urandom >"$dir/noise"
+head -c 30M /dev/urandom >"$dir/noise"
 start=$SECONDS
-rehost_start copy --name noise --overwrite size:33554432 --bwlimit 500K \
+rehost_start copy --name noise --overwrite size:33554432 --bwlimit 450K \
 	"$dir/noise" static6:/dev/vda
 expect_same "default via 10.213.77.1" \
 	"$(on static ip route | grep -o '^default via [0-9.]*')" "IPv4 gateway"
@@ -155,7 +162,7 @@ expect_same "" "$(on static 'pidof udhcpc || :')" "DHCP where none was wanted"
 expect_exit 255 on -o HostKeyAlias=10.213.77.8 static true
 expect_out "Host key verification failed"
 rehost_wait 300 0
-((SECONDS - start > 45)) || fail "the copy took only $((SECONDS - start)) s"
+((SECONDS - start > 65)) || fail "the copy took only $((SECONDS - start)) s"
 ends "$static_pid" 120
 grep -q 'no agent of rehost has run for too long' "$dir/log/static.console" ||
 	fail "it ended for another reason"
