@@ -3,6 +3,7 @@
  * what is asked for behind another. */
 #include "fuzz.h"
 
+#include "base/modalias.h"
 #include "rescue/modules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 		chosen[i] = i % 2 == 0;
 		fuzz_check(r <= MODULES_ORDER);
-		fuzz_check(modules_plain_path(modules_path(m, i)) > 0);
+		fuzz_check(modalias_plain_path(modules_path(m, i)) > 0);
 		fuzz_check(modules_path(m, i)[0] != '/');
 		for (int j = 0; j < r; j++)
 			fuzz_check(order[j] < modules_count(m));

@@ -121,8 +121,10 @@ static int take_word(const char *word, struct cmdline *c)
 	if (strncmp(word, "rehost.dns=", 11) == 0) {
 		if (c->n_dns == CMDLINE_DNS || !cmdline_is_ip(word + 11))
 			return -EINVAL;
-		(void)snprintf(
-			c->dns[c->n_dns++], CMDLINE_TEXT, "%s", word + 11);
+		/* What is an address fits. */
+		memcpy(c->dns[c->n_dns], word + 11,
+			MIN(strlen(word + 11), CMDLINE_TEXT - (size_t)1));
+		c->n_dns++;
 		return 0;
 	}
 	if (strncmp(word, "rehost.watchdog=", 16) == 0) {

@@ -6,6 +6,7 @@
 #include <zstd.h>
 
 #include "base/io.h"
+#include "base/modalias.h"
 #include "rescue/content.h"
 #include "rescue/modules.h"
 #include "rescue/program.h"
@@ -149,7 +150,7 @@ static int pack(const char *bytes, size_t n, char **ret, size_t *ret_n)
 static int slurp_module(
 	const char *path, char **ret, size_t *ret_n, struct error *err)
 {
-	const char *end = path + modules_plain_path(path);
+	const char *end = path + modalias_plain_path(path);
 	CLEANUP_FREE char *bytes = NULL;
 	size_t n;
 	int r = 0;
@@ -184,7 +185,7 @@ static int add_module(struct cpio *c, const char *folder, const char *version,
 
 	(void)snprintf(from, sizeof(from), "%s/%s", folder, module);
 	(void)snprintf(to, sizeof(to), "lib/modules/%s/%.*s%s", version,
-		(int)modules_plain_path(module), module, MODULES_ENDING);
+		(int)modalias_plain_path(module), module, MODULES_ENDING);
 	r = slurp_module(from, &bytes, &n, err);
 	if (r < 0)
 		return r;

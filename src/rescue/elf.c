@@ -64,7 +64,8 @@ static int read_dynamic(
 	const struct file *f, const Elf64_Phdr *s, struct elf_needs *ret)
 {
 	uint64_t names[ELF_NEEDED], strings = 0, size = 0, off, at;
-	uint64_t tags = MIN(s->p_filesz / sizeof(Elf64_Dyn), MAX_TAGS);
+	uint64_t tags =
+		MIN(s->p_filesz / sizeof(Elf64_Dyn), (uint64_t)MAX_TAGS);
 	uint32_t n = 0;
 	Elf64_Dyn d;
 	int r;

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/modalias.h"
 #include "rescue/init.h"
 #include "rescue/modules.h"
 
@@ -145,7 +146,7 @@ static void load_quietly(const char *alias)
 
 static void walk_bus(const char *bus)
 {
-	char path[600], alias[MODULES_ALIAS];
+	char path[600], alias[MODALIAS_MAX];
 	struct dirent *e;
 	DIR *d;
 

@@ -2,9 +2,13 @@
 #include "rescue/modules.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/modalias.h"
+
+/* Hostile lists cost no more than a second. */
+#define STEPS_MAX (1ULL << 28)
 
 struct module {
 	const char *path;
@@ -25,47 +29,17 @@ struct modules {
 	uint32_t n, n_aliases;
 };
 
-size_t modules_plain_path(const char *path)
-{
-	static const char *const endings[] = {
-		".ko", ".ko.xz", ".ko.zst", ".ko.gz"};
-	size_t n = strlen(path);
-
-	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
-		size_t e = strlen(endings[i]);
-
-		if (n > e && strcmp(path + n - e, endings[i]) == 0)
-			return n - e + strlen(".ko");
-	}
-	return 0;
-}
-
-/* '-' becomes '_', but not between brackets, where it means a range. */
-static void normalize(char *s)
-{
-	bool inside = false;
-
-	for (; *s; s++) {
-		if (*s == '[')
-			inside = true;
-		else if (*s == ']')
-			inside = false;
-		else if (*s == '-' && !inside)
-			*s = '_';
-	}
-}
-
 /* The file's name without folders and ".ko…", in fresh memory. */
 static char *name_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	size_t n = modules_plain_path(path) - strlen(".ko");
+	size_t n = modalias_plain_path(path) - strlen(".ko");
 	const char *from = slash ? slash + 1 : path;
 	char *name = path + n > from ? strndup(from, (size_t)(path + n - from))
 				     : strdup("");
 
 	if (name)
-		normalize(name);
+		modalias_normalize(name);
 	return name;
 }
 
@@ -83,14 +57,14 @@ static int by_name(const void *name, const void *m)
 /* The number of the module called name (of n bytes), or -1. */
 static int64_t find_name(const struct modules *m, const char *name, size_t n)
 {
-	char key[MODULES_ALIAS];
+	char key[MODALIAS_MAX];
 	const struct module *found;
 
 	if (n == 0 || n >= sizeof(key))
 		return -1;
 	memcpy(key, name, n);
 	key[n] = '\0';
-	normalize(key);
+	modalias_normalize(key);
 	found = bsearch(key, m->modules, m->n, sizeof(*m->modules), by_name);
 	return found ? found - m->modules : -1;
 }
@@ -98,7 +72,7 @@ static int64_t find_name(const struct modules *m, const char *name, size_t n)
 /* The same for a path of n bytes. */
 static int64_t find_path(const struct modules *m, const char *path, size_t n)
 {
-	char copy[MODULES_ALIAS];
+	char copy[MODALIAS_MAX];
 	const char *slash;
 	size_t plain;
 
@@ -106,7 +80,7 @@ static int64_t find_path(const struct modules *m, const char *path, size_t n)
 		return -1;
 	memcpy(copy, path, n);
 	copy[n] = '\0';
-	plain = modules_plain_path(copy);
+	plain = modalias_plain_path(copy);
 	if (plain == 0)
 		return -1;
 	copy[plain - strlen(".ko")] = '\0';
@@ -142,8 +116,8 @@ static int read_dep(struct modules *m)
 			continue;
 		*colon = '\0';
 		if (line[0] == '/' || strstr(line, "..") ||
-			strlen(line) >= MODULES_ALIAS ||
-			modules_plain_path(line) == 0)
+			strlen(line) >= MODALIAS_MAX ||
+			modalias_plain_path(line) == 0)
 			continue;
 		to->path = line;
 		to->needs = colon + 1;
@@ -156,33 +130,24 @@ static int read_dep(struct modules *m)
 	return 0;
 }
 
-static int read_alias(struct modules *m)
+static int read_alias(struct modules *m, size_t n)
 {
-	char *next = m->alias, *line;
+	struct modalias_reader r;
+	struct modalias a;
 
 	m->aliases = calloc(count_lines(m->alias), sizeof(*m->aliases));
 	if (!m->aliases)
 		return -ENOMEM;
-	while ((line = strsep(&next, "\n"))) {
-		struct alias *to = &m->aliases[m->n_aliases];
-		char *pattern = strchr(line, ' '), *name;
-		int64_t module;
+	modalias_begin(&r, m->alias, n, false);
+	while (modalias_next(&r, &a)) {
+		int64_t module = find_name(m, a.module, strlen(a.module));
 
-		if (!pattern || strncmp(line, "alias ", 6) != 0)
-			continue;
-		pattern++;
-		name = strrchr(pattern, ' ');
-		if (!name || strlen(pattern) >= MODULES_ALIAS)
-			continue;
-		*name++ = '\0';
-		module = find_name(m, name, strlen(name));
 		if (module < 0)
 			continue;
-		normalize(pattern);
-		to->pattern = pattern;
-		to->literal = (uint32_t)strcspn(pattern, "*?[\\");
-		to->module = (uint32_t)module;
-		m->n_aliases++;
+		m->aliases[m->n_aliases++] = (struct alias){
+			.pattern = a.pattern,
+			.literal = (uint32_t)modalias_literal(a.pattern),
+			.module = (uint32_t)module};
 	}
 	return 0;
 }
@@ -203,7 +168,7 @@ int modules_read(char *dep, size_t dep_n, char *alias, size_t alias_n,
 	r = dep_n > MODULES_TEXT || alias_n > MODULES_TEXT ? -E2BIG
 							   : read_dep(m);
 	if (r == 0)
-		r = read_alias(m);
+		r = read_alias(m, alias_n);
 	if (r < 0) {
 		modules_free(m);
 		return r;
@@ -255,23 +220,24 @@ static uint32_t add_once(
 uint32_t modules_find(
 	const struct modules *m, const char *alias, uint32_t *ret, uint32_t max)
 {
-	char key[MODULES_ALIAS];
+	char key[MODALIAS_MAX];
 	int64_t module;
+	uint64_t steps = STEPS_MAX;
 	uint32_t n = 0;
 
 	if (strlen(alias) >= sizeof(key))
 		return 0;
 	(void)snprintf(key, sizeof(key), "%s", alias);
-	normalize(key);
+	modalias_normalize(key);
 	module = find_name(m, key, strlen(key));
 	if (module >= 0)
 		n = add_once(ret, n, max, (uint32_t)module);
 	for (uint32_t i = 0; i < m->n_aliases; i++) {
 		const struct alias *a = &m->aliases[i];
 
-		/* Most differ at once; fnmatch is slow. */
+		/* Most differ at once. */
 		if (strncmp(a->pattern, key, a->literal) == 0 &&
-			fnmatch(a->pattern, key, 0) == 0)
+			modalias_match(a->pattern, key, &steps))
 			n = add_once(ret, n, max, a->module);
 	}
 	return n;
@@ -312,7 +278,7 @@ int modules_order(
 
 static void put_path(FILE *f, const char *path)
 {
-	(void)fprintf(f, "%.*s%s", (int)modules_plain_path(path), path,
+	(void)fprintf(f, "%.*s%s", (int)modalias_plain_path(path), path,
 		MODULES_ENDING);
 }
 

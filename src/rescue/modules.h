@@ -22,7 +22,6 @@
 
 #define MODULES_MAX 16384	 /* modules */
 #define MODULES_ORDER 128	 /* modules that loading one may take */
-#define MODULES_ALIAS 512	 /* bytes of what a device or a user asks for */
 #define MODULES_TEXT (16U << 20) /* bytes of each file */
 #define MODULES_FILE (32U << 20) /* bytes of a module */
 #define MODULES_ENDING ".zst"	 /* behind ".ko" in the rescue system */
@@ -59,9 +58,5 @@ int modules_write_dep(const struct modules *m, const bool *chosen, char **ret,
 	size_t *ret_n) MUST_CHECK;
 int modules_write_alias(const struct modules *m, const bool *chosen, char **ret,
 	size_t *ret_n) MUST_CHECK;
-
-/* The length of path without what stands behind ".ko"; 0 when it has no ".ko"
- * at its end. */
-size_t modules_plain_path(const char *path);
 
 #endif
