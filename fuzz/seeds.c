@@ -530,6 +530,30 @@ static void rescue(void)
 	programs();
 }
 
+static void plans(void)
+{
+#define NOTHING                                                                \
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	static const char *const texts[] = {
+		"plan: 1\nname: a\nsource:\n  place: root@a\n  hostname: ~\n"
+		"  fingerprint: " NOTHING "\ntarget: {place: b, fingerprint: "
+		"\"" NOTHING "\"}\ndisks:\n  - name: vda\n    id: \"a\\x20\"\n"
+		"    size: 1G\n    target: {name: vdb, id: 'b', size: 2G}\n"
+		"    overwrite: b\n  - {name: c, id: d, size: 1, exclude: "
+		"true}\n"
+		"  - {name: e, id: d, size: 1, target: ~}\n"
+		"network:\n  - mac: \"52:54:00:00:00:01\"\n    target: "
+		"\"52:54:00:00:00:02\"\n    mode: map\n    addresses:\n"
+		"      - 192.0.2.1/24\n    gateways: [ \"2001:db8::1\" ]\n"
+		"identity: new\nfixups:\n  fstab: false\nbudget: {downtime: "
+		"5ms, bwlimit: ~}\ncutover: wait\nprobes: [ tcp:1, "
+		"http://x:8/y ]\nhooks:\n  timeout: 1m\n  quiesce:\n  - |\n"
+		"    a\n    b\nfacts: {source: [], target: []}\n",
+		"a: &b [*b, !c d, ? e : >\n f]\n--- ...\n", NULL};
+
+	seed_texts("plan", texts);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -549,5 +573,6 @@ int main(int argc, char **argv)
 	boot();
 	machines();
 	rescue();
+	plans();
 	return 0;
 }

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each disk of the source gets the smallest of the target that fits, in the
+ * order of the source. As what fits a larger disk also fits a smaller one, this
+ * finds places for as many as there can be. Where two would serve equally and
+ * only one is needed, a guess could be the wrong disk, so the user chooses.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "move/plan_disk.h"
+#include "move/plan_make.h"
+#include "move/plan_text.h"
+
+#define ALTERNATIVES 6 /* in one comment */
+
+struct candidate {
+	const json_t *disk;
+	uint64_t size;
+	bool empty, taken;
+	char *unfit; /* why it may not be used; NULL: it may */
+};
+
+struct disks {
+	const json_t *source, *target;
+	const char *place; /* of the target */
+	const char *overwrite;
+	struct candidate *v;
+	size_t n;
+};
+
+static int why_unfit(const json_t *facts, const json_t *disk, char **ret)
+{
+	struct plan_note n;
+	bool unfit;
+	int r;
+
+	if (plan_note_begin(&n) < 0)
+		return -ENOMEM;
+	unfit = plan_disk_unfit(facts, disk, n.f);
+	r = plan_note_end(&n, ret);
+	if (r == 0 && !unfit) {
+		free(*ret);
+		*ret = NULL;
+	}
+	return r;
+}
+
+static int candidates(struct disks *k)
+{
+	const json_t *d;
+	size_t i;
+	int r = 0;
+
+	k->v = calloc(PLAN_DISKS_MAX, sizeof(*k->v));
+	if (!k->v)
+		return -ENOMEM;
+	json_array_foreach(json_object_get(k->target, "disks"), i, d)
+	{
+		struct candidate *c = &k->v[k->n];
+
+		if (r < 0 || !plan_disk_is_whole(k->target, d))
+			continue;
+		if (k->n == PLAN_DISKS_MAX)
+			return -E2BIG;
+		c->disk = d;
+		c->size = plan_disk_size(d);
+		c->empty = plan_disk_is_empty(d);
+		r = why_unfit(k->target, d, &c->unfit);
+		k->n++;
+	}
+	return r;
+}
+
+/* Smaller first; of equal ones an empty one. */
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	return !b || a->size < b->size ||
+	       (a->size == b->size && a->empty && !b->empty);
+}
+
+static struct candidate *best_for(struct disks *k, uint64_t size)
+{
+	struct candidate *best = NULL;
+
+	for (size_t i = 0; i < k->n; i++) {
+		struct candidate *c = &k->v[i];
+
+		if (c->size >= size && !c->taken && !c->unfit &&
+			is_better(c, best))
+			best = c;
+	}
+	return best;
+}
+
+static size_t equals_of(const struct disks *k, const struct candidate *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n; i++)
+		n += !k->v[i].taken && !k->v[i].unfit &&
+		     k->v[i].size == c->size && k->v[i].empty == c->empty;
+	return n;
+}
+
+/* A disk that rehost moves unless told otherwise. */
+static bool is_wanted(const json_t *facts, const json_t *disk)
+{
+	return plan_disk_is_whole(facts, disk) &&
+	       !json_is_true(json_object_get(disk, "removable"));
+}
+
+/* How many disks of the source, from index from on, best fit one like c. */
+static size_t wanting(struct disks *k, size_t from, const struct candidate *c)
+{
+	const json_t *all = json_object_get(k->source, "disks");
+	size_t n = 0;
+
+	for (size_t i = from; i < json_array_size(all); i++) {
+		const json_t *d = json_array_get(all, i);
+		const struct candidate *best;
+
+		if (!is_wanted(k->source, d))
+			continue;
+		best = best_for(k, plan_disk_size(d));
+		n += best && best->size == c->size && best->empty == c->empty;
+	}
+	return n;
+}
+
+/* Ready to be copied into the file. */
+static void put_target(FILE *f, const struct candidate *c)
+{
+	(void)fputs("\n       {name: ", f);
+	plan_text_scalar(f, plan_disk_text(c->disk, "name"));
+	(void)fputs(", id: ", f);
+	plan_text_scalar(f, plan_disk_text(c->disk, "id"));
+	(void)fprintf(f, ", size: %" PRIu64 "}", c->size);
+}
+
+/* Every other disk of the target, and what speaks for or against it. */
+static void put_others(
+	FILE *f, const struct disks *k, uint64_t size, const json_t *chosen)
+{
+	unsigned shown = 0;
+
+	for (size_t i = 0; i < k->n; i++) {
+		const struct candidate *c = &k->v[i];
+
+		if (c->disk == chosen || shown++ >= ALTERNATIVES)
+			continue;
+		(void)fputs("\n     ", f);
+		plan_disk_describe(k->target, c->disk, f);
+		(void)fprintf(f, ": %s",
+			c->unfit	 ? c->unfit
+			: c->size < size ? "is too small"
+			: c->taken	 ? "is taken by a disk above"
+					 : "fits too");
+		if (!c->unfit && c->size >= size)
+			put_target(f, c);
+	}
+	if (shown > ALTERNATIVES)
+		(void)fprintf(f, "\n     and %u more", shown - ALTERNATIVES);
+}
+
+static int take(
+	struct disks *k, struct plan_disk *d, struct candidate *c, FILE *f)
+{
+	const char *id = plan_disk_text(c->disk, "id");
+
+	c->taken = true;
+	d->target_name = strdup(plan_disk_text(c->disk, "name"));
+	d->target_id = strdup(id);
+	d->target_size = c->size;
+	if (!d->target_name || !d->target_id)
+		return -ENOMEM;
+	(void)fputs("\n-> ", f);
+	plan_disk_describe(k->target, c->disk, f);
+	(void)fputs("\n   It is the smallest disk of ", f);
+	plan_text_visible(f, k->place, 80);
+	(void)fputs(" that fits.", f);
+	if (k->n > 1) {
+		(void)fputs("\n   The others:", f);
+		put_others(f, k, d->size, c->disk);
+	}
+	if (c->empty)
+		return 0;
+	if (strcmp(k->overwrite, id) == 0) {
+		d->overwrite = strdup(id);
+		(void)fputs("\nWhat is on it is destroyed.", f);
+		return d->overwrite ? 0 : -ENOMEM;
+	}
+	(void)fputs("\nIt is NOT EMPTY. If all on it may be destroyed, write "
+		    "its id\nbehind overwrite; rehost refuses until then.",
+		f);
+	return 0;
+}
+
+static int choose(struct disks *k, size_t index, struct plan_disk *d, FILE *f)
+{
+	struct candidate *c = best_for(k, d->size);
+
+	if (!c) {
+		(void)fputs("\nNo disk of ", f);
+		plan_text_visible(f, k->place, 80);
+		(void)fputs(" can take it. Choose one, or exclude: true.\n"
+			    "A disk in use is free once the target runs from "
+			    "memory (rehost takeover).\nIts disks:",
+			f);
+		put_others(f, k, d->size, NULL);
+		return 0;
+	}
+	if (wanting(k, index, c) < equals_of(k, c)) {
+		(void)fputs("\nSeveral disks of ", f);
+		plan_text_visible(f, k->place, 80);
+		(void)fputs(" would serve equally well, and rehost does not "
+			    "guess.\nChoose one, or exclude: true. Its disks:",
+			f);
+		put_others(f, k, d->size, NULL);
+		return 0;
+	}
+	return take(k, d, c, f);
+}
+
+static int add(
+	struct disks *k, struct plan *p, size_t index, const json_t *disk)
+{
+	struct plan_disk *d = plan_add_disk(p);
+	struct plan_note n;
+	int r, end;
+
+	if (!d || plan_note_begin(&n) < 0)
+		return -ENOMEM;
+	d->name = strdup(plan_disk_text(disk, "name"));
+	d->id = strdup(plan_disk_text(disk, "id"));
+	d->size = plan_disk_size(disk);
+	plan_disk_describe(k->source, disk, n.f);
+	r = d->name && d->id ? 0 : -ENOMEM;
+	if (!is_wanted(k->source, disk)) {
+		d->exclude = true;
+		(void)fputs("\nLeft out, because it is removable.", n.f);
+	} else if (r == 0) {
+		r = choose(k, index, d, n.f);
+	}
+	end = plan_note_end(&n, &d->comment);
+	return r < 0 ? r : end;
+}
+
+int plan_make_disks(struct plan *p, const json_t *source, const json_t *target,
+	const char *overwrite)
+{
+	struct disks k = {.source = source,
+		.target = target,
+		.place = p->target.place,
+		.overwrite = overwrite};
+	const json_t *d;
+	size_t i;
+	int r = candidates(&k);
+
+	json_array_foreach(json_object_get(source, "disks"), i, d)
+	{
+		if (r < 0 || !plan_disk_is_whole(source, d))
+			continue;
+		r = p->n_disks == PLAN_DISKS_MAX ? -E2BIG : add(&k, p, i, d);
+	}
+	for (i = 0; i < k.n; i++)
+		free(k.v[i].unfit);
+	free(k.v);
+	return r;
+}
