@@ -21,7 +21,7 @@
 #define PLAN_VERSION 1
 #define PLAN_FILE_MAX (1024U * 1024)
 #define PLAN_DISKS_MAX 256
-#define PLAN_NICS_MAX 64
+#define PLAN_NICS_MAX 256
 #define PLAN_LIST_MAX 16    /* addresses, gateways, nameservers, probes */
 #define PLAN_FACTS_MAX 4096 /* lines of facts of one machine */
 #define PLAN_TEXT_MAX 4095

@@ -44,6 +44,34 @@ static bool has_text(const json_t *array, const char *text)
 	return false;
 }
 
+bool plan_disk_can_count(const json_t *facts)
+{
+	static const struct {
+		const char *list, *within;
+		size_t max, max_within;
+	} lists[] = {{"disks", "parents", 4096, 16384},
+		{"filesystems", "devices", 16384, 65536},
+		{"swap", "devices", 256, 256}};
+	const json_t *v;
+	size_t i, sum;
+
+	for (unsigned k = 0; k < ARRAY_LEN(lists); k++) {
+		const json_t *list = json_object_get(facts, lists[k].list);
+
+		sum = 0;
+		if (json_array_size(list) > lists[k].max)
+			return false;
+		json_array_foreach(list, i, v)
+		{
+			sum += json_array_size(
+				json_object_get(v, lists[k].within));
+		}
+		if (sum > lists[k].max_within)
+			return false;
+	}
+	return true;
+}
+
 bool plan_disk_is_whole(const json_t *facts, const json_t *disk)
 {
 	const json_t *d;
@@ -81,8 +109,7 @@ const char *plan_disk_key(const json_t *facts, const json_t *disk)
 		return name;
 	json_array_foreach(json_object_get(facts, "disks"), i, d)
 	{
-		if (d != disk && strcmp(plan_disk_text(d, "id"), id) == 0 &&
-			plan_disk_is_whole(facts, d))
+		if (d != disk && strcmp(plan_disk_text(d, "id"), id) == 0)
 			return name;
 	}
 	return id;

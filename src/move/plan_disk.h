@@ -13,6 +13,10 @@
 const char *plan_disk_text(const json_t *object, const char *key);
 uint64_t plan_disk_size(const json_t *disk);
 
+/* Whether there is no more of disks and filesystems than on any real machine.
+ * Everything here looks through all of them, some of it for each. */
+bool plan_disk_can_count(const json_t *facts);
+
 /* A disk that a volume can be: with a name, an id and a size, no partition,
  * nothing that lies on others, and no single path of a multipath disk. */
 bool plan_disk_is_whole(const json_t *facts, const json_t *disk);

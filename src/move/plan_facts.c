@@ -165,6 +165,8 @@ int plan_facts(const json_t *facts, struct plan_list *ret)
 	size_t i;
 	int r;
 
+	if (!plan_disk_can_count(facts))
+		return -E2BIG;
 	if (line_begin(&first) < 0)
 		return -ENOMEM;
 	(void)fputs("firmware", first.f);

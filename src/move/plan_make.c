@@ -169,7 +169,13 @@ int plan_make(const struct options *o, bool clone, const json_t *source_facts,
 		r = note_hooks(&p, source_facts);
 	if (r < 0) {
 		plan_done(&p);
-		return error_set(err, r, "make a plan");
+		(void)error_set(err, r, "make a plan");
+		if (r == -E2BIG)
+			(void)error_why(err,
+				"a machine has more than %d disks or %d "
+				"network interfaces",
+				PLAN_DISKS_MAX, PLAN_NICS_MAX);
+		return r;
 	}
 	*ret = p;
 	return 0;

@@ -28,6 +28,8 @@ struct disks {
 	const char *overwrite;
 	struct candidate *v;
 	size_t n;
+	const json_t *from[PLAN_DISKS_MAX]; /* the source's whole disks */
+	size_t n_from;
 };
 
 static int why_unfit(const json_t *facts, const json_t *disk, char **ret)
@@ -104,26 +106,17 @@ static size_t equals_of(const struct disks *k, const struct candidate *c)
 	return n;
 }
 
-/* A disk that rehost moves unless told otherwise. */
-static bool is_wanted(const json_t *facts, const json_t *disk)
+/* How many disks of the source, from number first on, best fit one like c. */
+static size_t wanting(struct disks *k, size_t first, const struct candidate *c)
 {
-	return plan_disk_is_whole(facts, disk) &&
-	       !json_is_true(json_object_get(disk, "removable"));
-}
-
-/* How many disks of the source, from index from on, best fit one like c. */
-static size_t wanting(struct disks *k, size_t from, const struct candidate *c)
-{
-	const json_t *all = json_object_get(k->source, "disks");
 	size_t n = 0;
 
-	for (size_t i = from; i < json_array_size(all); i++) {
-		const json_t *d = json_array_get(all, i);
+	for (size_t i = first; i < k->n_from; i++) {
 		const struct candidate *best;
 
-		if (!is_wanted(k->source, d))
+		if (json_is_true(json_object_get(k->from[i], "removable")))
 			continue;
-		best = best_for(k, plan_disk_size(d));
+		best = best_for(k, plan_disk_size(k->from[i]));
 		n += best && best->size == c->size && best->empty == c->empty;
 	}
 	return n;
@@ -237,7 +230,7 @@ static int add(
 	d->size = plan_disk_size(disk);
 	plan_disk_describe(k->source, disk, n.f);
 	r = d->name && d->id ? 0 : -ENOMEM;
-	if (!is_wanted(k->source, disk)) {
+	if (json_is_true(json_object_get(disk, "removable"))) {
 		d->exclude = true;
 		(void)fputs("\nLeft out, because it is removable.", n.f);
 	} else if (r == 0) {
@@ -262,8 +255,13 @@ int plan_make_disks(struct plan *p, const json_t *source, const json_t *target,
 	{
 		if (r < 0 || !plan_disk_is_whole(source, d))
 			continue;
-		r = p->n_disks == PLAN_DISKS_MAX ? -E2BIG : add(&k, p, i, d);
+		if (k.n_from == PLAN_DISKS_MAX)
+			r = -E2BIG;
+		else
+			k.from[k.n_from++] = d;
 	}
+	for (i = 0; r == 0 && i < k.n_from; i++)
+		r = add(&k, p, i, k.from[i]);
 	for (i = 0; i < k.n; i++)
 		free(k.v[i].unfit);
 	free(k.v);

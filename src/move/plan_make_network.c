@@ -13,15 +13,19 @@
 #include "move/plan_make.h"
 #include "move/plan_text.h"
 
+#define INTERFACES 16384
+#define ADDRESSES 32   /* of one interface that count */
+#define CONFIGURED 256 /* ways of configuring that are looked at */
+
 struct nic {
-	const json_t *j;
+	const json_t *j, *holder;
 	char mac[64];
 	bool taken;
 };
 
 struct network {
-	const json_t *facts, *all; /* the machine's; its interfaces */
-	struct nic v[PLAN_NICS_MAX];
+	const json_t *facts, *all;	 /* the machine's; its interfaces */
+	struct nic v[PLAN_NICS_MAX + 1]; /* the last is for trying */
 	size_t n;
 };
 
@@ -39,9 +43,9 @@ static const json_t *interface_named(const struct network *w, const char *name)
 }
 
 /* The interface that has the addresses: a slave's are at its bond or bridge. */
-static const json_t *holder(const struct network *w, const struct nic *nic)
+static const json_t *find_holder(const struct network *w, const json_t *nic)
 {
-	const json_t *j = nic->j, *up;
+	const json_t *j = nic, *up;
 
 	for (int depth = 0; depth < 4; depth++) {
 		if (json_array_size(json_object_get(j, "addresses")) > 0)
@@ -86,9 +90,10 @@ static int add_nic(struct network *w, const json_t *j)
 	for (size_t i = 0; i < w->n; i++)
 		if (strcmp(w->v[i].mac, nic->mac) == 0)
 			return 0; /* nothing could tell them apart */
-	if (w->n + 1 == PLAN_NICS_MAX)
+	if (w->n == PLAN_NICS_MAX)
 		return -E2BIG;
 	nic->j = j;
+	nic->holder = find_holder(w, j);
 	w->n++;
 	return 0;
 }
@@ -104,6 +109,8 @@ static int load(struct network *w, const json_t *facts)
 	memset(w, 0, sizeof(*w));
 	w->facts = json_object_get(facts, "network");
 	w->all = json_object_get(w->facts, "interfaces");
+	if (json_array_size(w->all) > INTERFACES)
+		return -E2BIG;
 	for (int hardware = 1; r == 0 && hardware >= 0 && w->n == 0; hardware--)
 		for (int at = 0; r == 0 && at < 4; at++)
 			json_array_foreach(w->all, i, j)
@@ -171,7 +178,8 @@ static bool shares_subnet(const json_t *a, const json_t *b)
 	{
 		json_array_foreach(json_object_get(b, "addresses"), k, y)
 		{
-			if (json_is_string(x) && json_is_string(y) &&
+			if (i < ADDRESSES && k < ADDRESSES &&
+				json_is_string(x) && json_is_string(y) &&
 				share(json_string_value(x),
 					json_string_value(y)))
 				return true;
@@ -188,7 +196,7 @@ static size_t count_addresses(const json_t *j, const char *key)
 
 	json_array_foreach(json_object_get(j, key), i, v)
 	{
-		n += json_is_string(v) &&
+		n += i < ADDRESSES && json_is_string(v) &&
 		     parse_subnet(json_string_value(v), &s);
 	}
 	return n;
@@ -206,6 +214,8 @@ static bool uses_dhcp(const struct network *w, const json_t *j)
 		const char *how =
 			plan_disk_text(json_object_get(v, "interfaces"), name);
 
+		if (i == CONFIGURED)
+			break;
 		if (!json_is_false(json_object_get(v, "active")) && how[0])
 			return strcmp(how, "dhcp") == 0;
 	}
@@ -232,7 +242,7 @@ static void put_addresses(FILE *f, const json_t *j)
 
 static void put_nic(FILE *f, const struct network *w, const struct nic *nic)
 {
-	const json_t *at = holder(w, nic);
+	const json_t *at = nic->holder;
 
 	plan_text_visible(f, plan_disk_text(nic->j, "name"), 40);
 	(void)fprintf(f, ", %s",
@@ -289,7 +299,7 @@ struct pairing {
 static bool target_has_subnet(const struct network *t, const json_t *from)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (shares_subnet(from, holder(t, &t->v[i])))
+		if (shares_subnet(from, t->v[i].holder))
 			return true;
 	return false;
 }
@@ -297,7 +307,7 @@ static bool target_has_subnet(const struct network *t, const json_t *from)
 static int choose_mode(const struct pairing *k, struct plan_nic *n,
 	const struct nic *from, const struct nic *to, FILE *f)
 {
-	const json_t *s = holder(k->source, from), *t = holder(k->target, to);
+	const json_t *s = from->holder, *t = to->holder;
 	size_t there = count_addresses(t, "addresses");
 
 	n->mode = PLAN_KEEP;
@@ -372,7 +382,7 @@ static int add(struct pairing *k, struct plan *p, const struct nic *from,
 		put_nic(note.f, k->target, to);
 		r = n->target ? choose_mode(k, n, from, to, note.f) : -ENOMEM;
 		put_others(note.f, k->target, to);
-	} else if (count_addresses(holder(k->source, from), "addresses") == 0) {
+	} else if (count_addresses(from->holder, "addresses") == 0) {
 		n->exclude = true;
 		(void)fputs("\nLeft out: it has no address, and the target no "
 			    "interface for it.",
@@ -408,9 +418,8 @@ int plan_make_network(
 		for (size_t i = 0; i < s->n; i++)
 			for (size_t j = 0; j < t->n && !pair[i]; j++)
 				if (!t->v[j].taken &&
-					(any || shares_subnet(
-							holder(s, &s->v[i]),
-							holder(t, &t->v[j])))) {
+					(any || shares_subnet(s->v[i].holder,
+							t->v[j].holder))) {
 					pair[i] = &t->v[j];
 					pair[i]->taken = true;
 				}

@@ -630,6 +630,31 @@ static void hostile_facts(void **state)
 		}
 }
 
+/* More than a machine has is refused, before anything looks at all of it. */
+static void endless_facts(void **state)
+{
+	json_t *s = machine("old", "[]", "{}"), *d = json(DISK("a", "A", "1"));
+	struct options o = wish();
+	struct error err;
+	struct plan p;
+
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(
+			json_array_append_new(json_object_get(s, "disks"),
+				json_pack("{s:s s:s s:s s:i}", "name", "x",
+					"kind", "disk", "id", "size:1", "size",
+					1)),
+			0);
+	assert_int_equal(plan_make(&o, false, s, s, &p, &err), -E2BIG);
+	for (int i = 0; i < 5000; i++)
+		assert_int_equal(
+			json_array_append(json_object_get(s, "disks"), d), 0);
+	assert_int_equal(plan_make(&o, false, s, s, &p, &err), -E2BIG);
+	assert_string_equal(err.host, "root@old");
+	json_decref(d);
+	json_decref(s);
+}
+
 /* ---- files ---- */
 
 static const char *const hostile[] = {"a\nplan: 2\n", "\"", "'", "\\", "\\x41",
@@ -1070,6 +1095,7 @@ int main(void)
 		cmocka_unit_test(check_choices),
 		cmocka_unit_test(without_root),
 		cmocka_unit_test(hostile_facts),
+		cmocka_unit_test(endless_facts),
 		cmocka_unit_test(hostile_strings),
 		cmocka_unit_test(not_utf8),
 		cmocka_unit_test(refusals),
