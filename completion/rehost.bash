@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm inspect rescue"
+rollback confirm inspect plan rescue"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -23,6 +23,10 @@ _rehost_flags() {
 		"--cutover --freeze -q -v" ;;
 	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
+	plan) echo "--output --clone --name --quiet --format --bwlimit" \
+		"--downtime --cutover --overwrite --quiesce --rollback" \
+		"--activate --deactivate --hook-timeout --sample" \
+		"-o -q -F -i -J -p" ;;
 	rescue) echo "--output --kernel --modules --authorized-keys --host-key" \
 		"--address --dns --append --no-media --quiet --format -o -q" ;;
 	esac
@@ -35,7 +39,7 @@ _rehost() {
 
 	COMPREPLY=()
 	# -o is ssh's elsewhere.
-	[[ $command != rescue || $prev != -o ]] || prev=--output
+	[[ $command != @(rescue|plan) || $prev != -o ]] || prev=--output
 	if ((COMP_CWORD == 1)); then
 		words="$_rehost_commands --help --version"
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -28,7 +28,9 @@ struct flags {
 	struct options options;
 	struct rescue_options rescue;
 	bool dry_run, quiet, verbose, json, follow;
-	unsigned sample_ms;		/* of rates */
+	unsigned sample_ms; /* of rates */
+	const char *output; /* file or folder for what is made */
+	bool clone;
 	bool set_downtime, set_cutover; /* said, and no default */
 	char **arguments;
 	int n_arguments;
@@ -84,6 +86,7 @@ int cmd_request(const struct command *c, struct flags *f);
 int cmd_decide(const struct command *c, struct flags *f);
 int cmd_status(const struct command *c, struct flags *f);
 int cmd_list(const struct command *c, struct flags *f);
+int cmd_plan(const struct command *c, struct flags *f);
 int cmd_inspect(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
 int cmd_rescue(const struct command *c, struct flags *f);

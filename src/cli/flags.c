@@ -29,6 +29,7 @@ enum {
 	FLAG_LINGER,
 	FLAG_VERIFY,
 	FLAG_SAMPLE,
+	FLAG_CLONE,
 	FLAG_KERNEL,
 	FLAG_MODULES,
 	FLAG_AUTHORIZED_KEYS,
@@ -74,7 +75,8 @@ static const struct {
 	{"verify", FLAG_VERIFY, "quick|full",
 		"at the cut prove the rest, or everything (quick)"},
 	{"sample", FLAG_SAMPLE, "TIME", "how long rates are measured (1s)"},
-	{"output", 'o', "DIR", "folder for the files"},
+	{"output", 'o', "PATH", "where what is made goes"},
+	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
 	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
 	{"authorized-keys", FLAG_AUTHORIZED_KEYS, "FILE",
@@ -89,9 +91,15 @@ static const struct {
 	{"ssh", 'F', "FILE", "ssh's configuration file"},
 	{"ssh", 'i', "FILE", "ssh's identity"},
 	{"ssh", 'J', "HOST", "ssh's jump host"},
-	{"ssh", 'o', "OPTION", "ssh's option"},
+	{"ssh-option", 'o', "OPTION", "ssh's option"},
 	{"ssh", 'p', "PORT", "ssh's port"},
 };
+
+/* These have a letter alone. */
+static bool is_ssh(const char *name)
+{
+	return strncmp(name, "ssh", 3) == 0;
+}
 
 static bool takes(const struct command *c, const char *name)
 {
@@ -134,9 +142,9 @@ static void help(const struct command *c)
 			(void)snprintf(
 				letter, sizeof(letter), "-%c", table[i].value);
 		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", letter,
-			letter[0] && strcmp(table[i].name, "ssh") ? ", " : "",
-			strcmp(table[i].name, "ssh") ? "--" : "",
-			strcmp(table[i].name, "ssh") ? table[i].name : "",
+			letter[0] && !is_ssh(table[i].name) ? ", " : "",
+			is_ssh(table[i].name) ? "" : "--",
+			is_ssh(table[i].name) ? "" : table[i].name,
 			table[i].argument ? " " : "",
 			table[i].argument ? table[i].argument : "");
 		(void)printf(
@@ -195,9 +203,6 @@ static int take_rescue(int flag, const char *v, struct rescue_options *o)
 	int r;
 
 	switch (flag) {
-	case 'o':
-		o->output = v;
-		return 0;
 	case FLAG_KERNEL:
 		o->kernel = v;
 		return 0;
@@ -324,6 +329,9 @@ static int take(int flag, const char *v, struct flags *f)
 			return -EINVAL;
 		f->sample_ms = (unsigned)n;
 		return 0;
+	case FLAG_CLONE:
+		f->clone = true;
+		return 0;
 	default:
 		return add_ssh(o, flag, v);
 	}
@@ -349,7 +357,7 @@ int flags_parse(
 		if (table[i].value < 256)
 			(void)snprintf(shorts + at, sizeof(shorts) - at, "%c%s",
 				table[i].value, table[i].argument ? ":" : "");
-		if (strcmp(table[i].name, "ssh") == 0)
+		if (is_ssh(table[i].name))
 			continue;
 		longs[n].name = table[i].name;
 		longs[n].has_arg =
@@ -360,7 +368,7 @@ int flags_parse(
 	longs[n].val = 'h';
 	optind = 1;
 	while ((flag = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		int r = 1;
+		int r;
 
 		if (flag == 'h') {
 			help(c);
@@ -371,9 +379,12 @@ int flags_parse(
 				flag == ':' ? "a value is missing after"
 					    : "there is no flag",
 				argv[optind - 1]);
+		r = take_rescue(flag, optarg, &ret->rescue);
 		/* -o is ssh's elsewhere. */
-		if (c->run == cmd_rescue)
-			r = take_rescue(flag, optarg, &ret->rescue);
+		if (flag == 'o' && takes(c, "output")) {
+			ret->output = optarg;
+			r = 0;
+		}
 		if (r == 1)
 			r = take(flag, optarg, ret);
 		if (r < 0)

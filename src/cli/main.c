@@ -6,7 +6,7 @@
 #include "build_id.h"
 #include "cli/cli.h"
 
-#define SSH " ssh"
+#define SSH " ssh ssh-option"
 #define RUN                                                                    \
 	"name dry-run quiet verbose format bwlimit downtime lanes lane-port "  \
 	"via overwrite linger verify hook-timeout" SSH
@@ -42,6 +42,11 @@ const struct command commands[] = {
 		"the target is good: clean up, end the fence", "quiet format"},
 	{"inspect", cmd_inspect, "[HOST]", "what a machine is",
 		"format sample" SSH},
+	{"plan", cmd_plan, "SOURCE TARGET",
+		"what would block moving a machine, and a plan",
+		"output clone name quiet format bwlimit downtime cutover "
+		"overwrite quiesce rollback activate deactivate hook-timeout "
+		"sample ssh"},
 	{"rescue", cmd_rescue, "build",
 		"make a system that turns any machine into a target",
 		"output kernel modules authorized-keys host-key address dns "

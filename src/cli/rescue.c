@@ -60,7 +60,8 @@ int cmd_rescue(const struct command *c, struct flags *f)
 	struct rescue_result result;
 	struct error err;
 
-	if (!f->rescue.output)
+	f->rescue.output = f->output;
+	if (!f->output)
 		return usage_error(c, "a folder is wanted: -o DIR");
 	if (rescue_build(&f->rescue, &result, &err) < 0) {
 		print_error(f, &err);

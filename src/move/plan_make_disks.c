@@ -199,7 +199,7 @@ static int choose(struct disks *k, size_t index, struct plan_disk *d, FILE *f)
 		plan_text_visible(f, k->place, 80);
 		(void)fputs(" can take it. Choose one, or exclude: true.\n"
 			    "A disk in use is free once the target runs from "
-			    "memory (rehost takeover).\nIts disks:",
+			    "memory (rehost rescue build).\nIts disks:",
 			f);
 		put_others(f, k, d->size, NULL);
 		return 0;

@@ -24,8 +24,7 @@ static const char *const fixup_help[] = {
 };
 
 static const char head[] =
-	"What rehost will do with this machine. Read it, change it, and then:\n"
-	"  rehost move --plan FILE\n"
+	"What rehost will do with this machine. Read it, and change it.\n"
 	"Every key is explained in rehost-plan(5). Where a value is ~ behind\n"
 	"target, the choice is yours; rehost refuses to begin before.";
 

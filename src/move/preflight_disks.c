@@ -173,9 +173,9 @@ void preflight_disk_in_use(struct preflight *p)
 			preflight_disk_text(
 				p->pairs[i].target, text, sizeof(text)),
 			use);
-		preflight_remedy(p, "rehost takeover makes a running machine "
-				    "a target; or boot the rescue system "
-				    "there, or unmount it");
+		preflight_remedy(p,
+			"boot the rescue system there (rehost rescue "
+			"build), or unmount it");
 	}
 }
 
