@@ -140,12 +140,14 @@ static bool find(const struct bitmap *b, const struct bitmap *mask, bool invert,
 	uint64_t from, uint64_t limit, uint64_t max, uint64_t *ret_first,
 	uint64_t *ret_n)
 {
-	uint64_t words = (b->bits + 63) / 64, w = from / 64, first, end, v;
+	uint64_t words, w = from / 64, first, end, v;
 
 	limit = MIN(limit, b->bits);
 	if (from >= limit || max == 0)
 		return false;
-	for (v = 0; w < (limit + 63) / 64; w++) {
+	/* Neither the beginning nor the end is looked for behind it. */
+	words = (limit + 63) / 64;
+	for (v = 0; w < words; w++) {
 		if (!leaf_used(b, w)) {
 			w = (w / LEAF_WORDS + 1) * LEAF_WORDS - 1;
 			continue;

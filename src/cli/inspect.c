@@ -10,6 +10,7 @@
 
 #define NESTING_MAX 8
 #define LISTED_MAX 12 /* words of a list on one line */
+#define DISK_LINES_MAX 512
 
 /* ---- reading ---- */
 
@@ -227,13 +228,15 @@ static bool is_swap(const json_t *f, const char *disk)
 	return false;
 }
 
-static void print_disk(const json_t *f, const json_t *d, unsigned depth)
+static void print_disk(
+	const json_t *f, const json_t *d, unsigned depth, unsigned *lines)
 {
 	const char *name = text(d, "name"), *type = text(d, "content.type");
 	const json_t *fs = filesystem_of(f, name), *child;
 	char buf[768] = "", a[32], b[32], left[64];
 	size_t i;
 
+	(*lines)--;
 	(void)snprintf(
 		left, sizeof(left), "%*s%.40s", (int)depth * 2, "", name);
 	if (fs)
@@ -264,23 +267,35 @@ static void print_disk(const json_t *f, const json_t *d, unsigned depth)
 		add(buf, sizeof(buf), "removable");
 	add_text(buf, sizeof(buf), text(d, "table.error"));
 	line("%-14s %10s  %s", left, human_bytes(number(d, "size"), a), buf);
+	/* Disks may claim each other as parents. */
 	if (depth == NESTING_MAX)
 		return;
-	json_array_foreach(at(f, "disks"), i,
-		child) if (name[0] && has(at(child, "parents"), name))
-		print_disk(f, child, depth + 1);
+	json_array_foreach(at(f, "disks"), i, child)
+	{
+		if (*lines == 0)
+			return;
+		if (name[0] && has(at(child, "parents"), name))
+			print_disk(f, child, depth + 1, lines);
+	}
 }
 
 static void print_disks(const json_t *f)
 {
+	unsigned lines = DISK_LINES_MAX;
 	const json_t *d;
 	size_t i;
 	char a[32], b[32];
 
 	heading = "disks";
-	json_array_foreach(at(f, "disks"), i,
-		d) if (json_array_size(at(d, "parents")) == 0)
-		print_disk(f, d, 0);
+	json_array_foreach(at(f, "disks"), i, d)
+	{
+		if (lines == 0)
+			break;
+		if (json_array_size(at(d, "parents")) == 0)
+			print_disk(f, d, 0, &lines);
+	}
+	if (lines == 0)
+		line("and more: --format json has them all");
 	json_array_foreach(at(f, "filesystems"), i,
 		d) if (json_is_true(at(d, "network"))) line("%s on %s (%s)",
 		text(d, "source"), text(d, "mount"), text(d, "type"));

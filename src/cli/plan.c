@@ -105,8 +105,8 @@ static int put_plan(
 	if (f->output)
 		return plan_save(p, f->output, err);
 	r = plan_write(p, &yaml, err);
-	if (r == 0)
-		(void)fputs(yaml, stdout);
+	if (r == 0 && (fputs(yaml, stdout) < 0 || fflush(stdout) != 0))
+		r = error_set(err, -EIO, "write to standard output");
 	return r;
 }
 

@@ -32,10 +32,22 @@ void report_clean(json_t *j)
 	text = old ? strdup(old) : NULL;
 	if (!text)
 		return;
-	for (char *p = text; *p; p++)
-		if (((unsigned char)*p < ' ' && *p != '\n' && *p != '\t') ||
-			*p == 0x7f)
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		/* In UTF-8: control characters beyond ASCII, and what turns the
+		 * direction of writing around. jansson lets only whole
+		 * characters in. */
+		bool c1 = p[0] == 0xc2 && p[1] < 0xa0;
+		bool mark = p[0] == 0xe2 &&
+			    ((p[1] == 0x80 &&
+				     (p[2] == 0x8e || p[2] == 0x8f ||
+					     (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+				    (p[1] == 0x81 && p[2] >= 0xa0));
+
+		if ((*p < ' ' && *p != '\n' && *p != '\t') || *p == 0x7f)
 			*p = '?';
+		else if (c1 || mark)
+			memset(p, '?', c1 ? 2 : 3);
+	}
 	(void)json_string_set_nocheck(j, text);
 	free(text);
 }

@@ -26,7 +26,8 @@
 #define TRIAL_US 200000	     /* at least, */
 #define TRIAL_BYTES 4194304  /* and so much, */
 #define TRIAL_MAX_US 1000000 /* but no longer */
-#define KEEP_US 30000000     /* until it is tried again */
+#define KEEP_US 30000000     /* until it is tried again, */
+#define KEEP_BYTES 134217728 /* if so much is left of the pass */
 #define NICE_IDLE 10 /* a tenth of a busy processor, so that it goes on */
 #define IOPRIO_BE (2 << 13 | 4)
 #define IOPRIO_IDLE (3 << 13)
@@ -45,11 +46,13 @@ struct epoch {
 };
 
 /* Whether compressing pays: both ways are tried in turn, and the one that moved
- * more of the volume is kept for a while. The very first step is not counted,
- * because lanes begin slowly. */
+ * more of the volume is kept for a while, also through passes that are too
+ * short for trials. The very first step is not counted, because lanes begin
+ * slowly. */
 struct adapt {
 	_Atomic bool use; /* read without the lock */
-	unsigned step;	  /* 0 keeping, else the trial: odd ones are plain */
+	bool decided, verdict;
+	unsigned step; /* 0 keeping, else the trial: odd ones are plain */
 	uint64_t since_us, since_bytes;
 	uint64_t moved[2]; /* bytes a second, plain and compressed, summed */
 };
@@ -308,9 +311,15 @@ static int send_barrier(struct sender *s, uint32_t epoch)
 
 /* ---- compression ---- */
 
-static bool adapt_keeps(const struct adapt *a)
+/* Whether the present step is over. The lock is held. */
+static bool adapt_due(const struct sender *s, uint64_t span, uint64_t moved)
 {
-	return a->step == 0 && a->moved[0] > 0;
+	if (s->adapt.step == 0 && s->adapt.decided)
+		/* Never while the source waits for us. */
+		return span >= KEEP_US && s->pass.idle &&
+		       s->progress.bytes + KEEP_BYTES <= s->progress.total;
+	return span >= TRIAL_MAX_US ||
+	       (span >= TRIAL_US && moved >= TRIAL_BYTES);
 }
 
 static void adapt_step(struct sender *s, uint64_t bytes)
@@ -322,17 +331,18 @@ static void adapt_step(struct sender *s, uint64_t bytes)
 	s->progress.bytes += bytes;
 	span = clock_us() - a->since_us;
 	moved = s->progress.bytes - a->since_bytes;
-	if (adapt_keeps(a)
-			? span >= KEEP_US
-			: span >= TRIAL_MAX_US ||
-				  (span >= TRIAL_US && moved >= TRIAL_BYTES)) {
+	if (adapt_due(s, span, moved)) {
 		if (a->step == 0)
 			memset(a->moved, 0, sizeof(a->moved));
 		else
 			a->moved[a->use] += moved * 1000 / (span / 1000 + 1);
 		a->step = (a->step + 1) % (TRIALS + 1);
-		a->use = a->step ? a->step % 2 == 0
-				 : a->moved[1] > a->moved[0] + a->moved[0] / 16;
+		if (a->step == 0) {
+			a->decided = true;
+			a->verdict =
+				a->moved[1] > a->moved[0] + a->moved[0] / 16;
+		}
+		a->use = a->step ? a->step % 2 == 0 : a->verdict;
 		a->since_us += span;
 		a->since_bytes = s->progress.bytes;
 	}
@@ -649,9 +659,14 @@ void sender_pass(
 	s->progress.total = p->kind == PASS_SEND
 				    ? maps_dirty(s->maps)
 				    : maps_count(s->maps, &s->maps->unproved);
-	/* A trial begins anew; what was found stays. */
-	if (!adapt_keeps(&s->adapt))
+	/* A trial that was not finished begins anew, unless it is known already
+	 * what is better. */
+	if (s->adapt.decided) {
+		s->adapt.step = 0;
+		s->adapt.use = s->adapt.verdict;
+	} else {
 		s->adapt.since_us = clock_us();
+	}
 	s->adapt.since_bytes = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	limit_set(&s->limit, p->bwlimit);

@@ -17,7 +17,7 @@
 #define FACTS_SCHEMA 1
 
 /* Greatest text of facts that is made or taken. */
-#define FACTS_MAX (16U * 1024 * 1024)
+#define FACTS_MAX (4U * 1024 * 1024)
 
 /* Gathers all facts. root is "/" for the machine that this runs on, or a folder
  * that holds the tree of another one: then only what files tell is there, and

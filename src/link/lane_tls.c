@@ -26,6 +26,7 @@ struct lane_tls {
 	bool more;    /* for the record that is being sent */
 	int io_error; /* what the socket said: negative errno */
 	bool eof;
+	bool ended; /* the end is announced, at least to out */
 	uint8_t key[LANE_TLS_KEY_SIZE];
 	size_t first, n; /* of out: what the socket has not taken yet */
 	uint8_t out[BUFFER];
@@ -248,13 +249,14 @@ int lane_tls_handshake(struct lane_tls *t)
 
 	ERR_clear_error();
 	r = SSL_do_handshake(t->ssl);
+	r = r == 1 ? 0 : outcome(t, r, -EKEYREJECTED);
+	/* What it says of the key, or what is said back, comes before what the
+	 * socket says. */
 	sent = send_out(t);
-	if (sent != 0)
-		return sent;
-	if (r != 1) {
-		r = outcome(t, r, -EKEYREJECTED);
+	if (r >= 0 && sent != 0)
+		r = sent;
+	if (r != 0)
 		return r == -EPIPE ? -ECONNRESET : r;
-	}
 	OPENSSL_cleanse(t->key, sizeof(t->key));
 	/* OpenSSL's word for "by the key and not by a certificate". */
 	return SSL_session_reused(t->ssl) ? 0 : -EKEYREJECTED;
@@ -299,10 +301,11 @@ int lane_tls_end(struct lane_tls *t)
 
 	ERR_clear_error();
 	t->more = false;
-	if (!(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)) {
+	if (!t->ended) {
 		r = SSL_shutdown(t->ssl);
 		if (r < 0)
 			return outcome(t, r, -EPROTO);
+		t->ended = true;
 	}
 	return send_out(t);
 }

@@ -2,6 +2,7 @@
 #include "move/inspect.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "facts/facts.h"
@@ -30,10 +31,15 @@ static int fetch(struct session *s, unsigned sample_ms,
 	memset(&m, 0, sizeof(m));
 	m.sample_ms = sample_ms;
 	for (; modaliases && *modaliases && m.n_modaliases < MODALIASES_MAX;
-		modaliases++)
-		if (strlen(*modaliases) < sizeof(m.modaliases[0].text))
-			(void)strcpy(m.modaliases[m.n_modaliases++].text,
-				*modaliases);
+		modaliases++) {
+		struct msg_modalias *to = &m.modaliases[m.n_modaliases];
+
+		if (strlen(*modaliases) < sizeof(to->text)) {
+			(void)snprintf(
+				to->text, sizeof(to->text), "%s", *modaliases);
+			m.n_modaliases++;
+		}
+	}
 	do {
 		r = session_call(s, SOURCE, MSG_INSPECT, &m, &part,
 			INSPECT_MS + sample_ms, err);
@@ -42,13 +48,15 @@ static int fetch(struct session *s, unsigned sample_ms,
 		if (m.offset == 0) {
 			total = part.total;
 			if (total == 0 || total > FACTS_MAX)
-				return nonsense(s, "it is too long", err);
+				return nonsense(
+					s, "it is empty or too long", err);
+			m.n_modaliases = 0;
 			text = malloc(total);
 			if (!text)
 				return error_set(
 					err, -ENOMEM, "keep the facts");
 		}
-		if (part.n == 0 || part.n > total - m.offset)
+		if (part.n != MIN(total - m.offset, (uint64_t)FACTS_PART))
 			return nonsense(s, "its parts do not fit", err);
 		memcpy(text + m.offset, part.data, part.n);
 		m.offset += part.n;

@@ -10,7 +10,8 @@
 
 /* Asks the machine of a place, whose path must be empty, as root or as whoever
  * may log in. Rates are taken over sample_ms (0: none). modaliases as for
- * facts_gather; what exceeds MODALIASES_MAX is left out. What comes is JSON
+ * facts_gather; what exceeds MODALIASES_MAX, or is longer than
+ * any that a kernel makes, is left out. What comes is JSON
  * whose values are the machine's own words: of any type, in any place. The
  * caller owns *ret. Blocks. -EPROTO when it is no JSON object or more than
  * FACTS_MAX. */

@@ -28,17 +28,18 @@ static bool improving(const struct backlog *before, const struct backlog *now)
 	return !before->known || now->unproved < before->unproved / 10 * 9;
 }
 
-/* Rounds until it is time to cut. */
 #define REST_MS 500ULL
 #define REST_MAX_MS 10000ULL
+#define FAR_MS 60000ULL /* a cut that long is not worth waiting for */
 
 /* The pause between two rounds. With little to do there is no hurry; and while
- * nothing but the user's word is awaited, the source gets as much time for
+ * little but the user's word is awaited, the source gets as much time for
  * itself as the last round took from it. */
 static int rest(struct move *m, const struct backlog *now, bool better,
 	bool ready, uint64_t took, struct error *err)
 {
-	bool waits = m->options.wait && !m->want_cutover && !better;
+	bool waits = m->options.wait && !m->want_cutover && !better &&
+		     now->forecast_ms <= FAR_MS;
 	uint64_t ms = !better && (ready || now->bytes == 0) ? REST_MS : 1;
 	uint64_t end;
 	int r = 0;
@@ -55,6 +56,7 @@ static int rest(struct move *m, const struct backlog *now, bool better,
 	return r;
 }
 
+/* Rounds until it is time to cut. */
 static int follow(struct move *m, struct error *err)
 {
 	const struct options *o = &m->options;
@@ -70,7 +72,9 @@ static int follow(struct move *m, struct error *err)
 
 		/* The last rounds at full speed are what a forecast of the
 		 * cut can be made from. */
-		m->hurry = m->want_cutover || !o->wait;
+		m->hurry = m->want_cutover ||
+			   (!o->wait && last.known &&
+				   last.forecast_ms / 4 <= o->downtime_ms);
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
 			struct backlog b = {0};
 

@@ -67,7 +67,7 @@ static bool lanes_broke(const struct msg_pass_done *d)
 
 /* The rate that the cut will see. Live passes are slowed down by what the
  * source does, so the best of late counts, and is forgotten slowly; but for
- * what was much faster, such as the seed, which reads in order. */
+ * what was much faster, such as a proof that reads in order. */
 static uint64_t rate_of_late(uint64_t before, uint64_t now)
 {
 	return now >= before || before / 4 > now ? now : (3 * before + now) / 4;
@@ -84,10 +84,14 @@ static void count(
 	move_add(p->move, "bytes", "zero", (int64_t)d->zero);
 	move_add(p->move, "proof", "chunks", (int64_t)d->chunks);
 	if (d->bytes >= 4 << 20) {
-		if (kind == PASS_SEND)
-			v->send_rate = rate_of_late(v->send_rate, rate);
-		else
+		if (kind == PASS_COMPARE)
 			v->compare_rate = rate_of_late(v->compare_rate, rate);
+		else
+			v->send_rate =
+				v->of_seed ? rate
+					   : rate_of_late(v->send_rate, rate);
+		if (kind == PASS_SEND)
+			v->of_seed = false;
 	} else if (d->bytes < 256 << 10) {
 		v->overhead_ms =
 			v->overhead_ms ? (v->overhead_ms + d->ms) / 2 : d->ms;

@@ -22,6 +22,7 @@ struct volume_part {
 
 	/* Figures for the forecast. */
 	uint64_t send_rate, compare_rate, dirty_rate; /* bytes a second */
+	bool of_seed;	      /* the first of them: it read in order */
 	uint64_t overhead_ms; /* of a pass with nothing in it */
 	uint64_t written, written_at;
 	uint64_t sync_ms;

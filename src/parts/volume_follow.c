@@ -134,6 +134,7 @@ int volume_seed(struct part *p, struct error *err)
 		r = volume_pass(p, PASS_SEND, 0, &done, err);
 	if (r == 0) {
 		move_add_round(m, done.bytes, done.ms);
+		v->of_seed = true;
 		move_set(m, "replica", "seeded", 1);
 	}
 	return r;
