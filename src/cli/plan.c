@@ -110,8 +110,23 @@ static int put_plan(
 	return r;
 }
 
+/* What the plan does with the disks is what is looked at; those that are left
+ * for the user to choose are mapped by size. */
+static unsigned as_wished(const struct plan *p, struct preflight_disk *ret)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < p->n_disks; i++)
+		if (p->disks[i].exclude || p->disks[i].target_name)
+			ret[n++] = (struct preflight_disk){p->disks[i].name,
+				p->disks[i].exclude ? NULL
+						    : p->disks[i].target_name};
+	return n;
+}
+
 static int make(struct flags *f, struct error *err)
 {
+	struct preflight_disk disks[PLAN_DISKS_MAX];
 	struct machine source = {0}, target = {0};
 	struct preflight_wish wish = {.new_addresses = f->clone};
 	const char *overwrite[2] = {f->options.overwrite, NULL};
@@ -130,18 +145,22 @@ static int make(struct flags *f, struct error *err)
 	wish.target_asked_ms = target.asked_ms;
 	if (overwrite[0][0])
 		wish.overwrite = overwrite;
-	if (r == 0 &&
-		preflight(source.facts, target.facts, &wish, &findings) < 0)
-		r = error_set(err, -ENOMEM, "compare the machines");
 	(void)snprintf(f->options.source, sizeof(f->options.source), "%s",
 		f->arguments[0]);
 	(void)snprintf(f->options.target, sizeof(f->options.target), "%s",
 		f->arguments[1]);
-	if (r == 0 && !f->json)
-		print_findings(f->output ? stdout : stderr, findings);
 	if (r == 0)
 		r = plan_make(&f->options, f->clone, source.facts, target.facts,
 			&plan, err);
+	if (r == 0) {
+		wish.disks = disks;
+		wish.n_disks = as_wished(&plan, disks);
+	}
+	if (r == 0 &&
+		preflight(source.facts, target.facts, &wish, &findings) < 0)
+		r = error_set(err, -ENOMEM, "compare the machines");
+	if (r == 0 && !f->json)
+		print_findings(f->output ? stdout : stderr, findings);
 	if (r == 0 && (!f->json || f->output))
 		r = put_plan(f, &plan, err);
 	blocks = count_blocks(findings);

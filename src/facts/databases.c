@@ -410,6 +410,16 @@ static const char *line_of(struct databases *d, const char *folder,
 	return gather_line(d->g, path, buf, size);
 }
 
+static bool looks_like_version(const char *s)
+{
+	static const char allowed[] = "0123456789.+~-_"
+				      "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	size_t n = strlen(s);
+
+	return s[0] >= '0' && s[0] <= '9' && n <= 40 && strspn(s, allowed) == n;
+}
+
 static void set_version(
 	struct databases *d, json_t *o, const struct database *b)
 {
@@ -440,7 +450,10 @@ static void set_version(
 				head, (size_t)n, version, sizeof(version));
 	}
 	gather_set(d->g, o, "kind", kind);
-	gather_set(d->g, o, "version", version);
+	/* The folder may be any user's, and the file a link to what only root
+	 * may read. */
+	if (looks_like_version(version))
+		gather_set(d->g, o, "version", version);
 }
 
 /* The least port that its process listens on. */

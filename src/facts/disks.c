@@ -230,6 +230,10 @@ static const char *kind_of(struct gather *g, struct disk *d)
 		return "rom";
 	if (begins(d->name, "zram"))
 		return "zram";
+	/* The boot areas of an eMMC belong to its firmware. */
+	if (begins(d->name, "mmcblk") &&
+		(strstr(d->name, "boot") || strstr(d->name, "rpmb")))
+		return "other";
 	for (size_t i = 0; i < ARRAY_LEN(disks); i++)
 		if (begins(d->name, disks[i]))
 			return "disk";
@@ -406,8 +410,8 @@ static void set_table(struct gather *g, struct disk *d, const struct table *t)
 	(void)snprintf(d->uuid, sizeof(d->uuid), "%s", t->id);
 }
 
-/* False when there is none. */
-static bool read_table(struct gather *g, struct disk *d, int fd)
+/* Whether it could be told if there is one. */
+static bool read_table(struct gather *g, struct disk *d, int fd, bool *ret)
 {
 	CLEANUP_FREE struct table *t = malloc(sizeof(*t));
 	uint64_t sector = 512;
@@ -425,10 +429,12 @@ static bool read_table(struct gather *g, struct disk *d, int fd)
 			strerror(-r));
 	else
 		set_table(g, d, t);
-	return r == 0 && t->kind != TABLE_NONE;
+	*ret = r == 0 && t->kind != TABLE_NONE;
+	return r == 0;
 }
 
-static void read_content(struct gather *g, struct disk *d, int fd)
+/* Whether it could be told what is on it, nothing included. */
+static bool read_content(struct gather *g, struct disk *d, int fd)
 {
 	static const struct {
 		const char *name, *key;
@@ -440,7 +446,7 @@ static void read_content(struct gather *g, struct disk *d, int fd)
 
 	if (!pr || blkid_probe_set_device(pr, fd, 0, 0) < 0) {
 		gather_missing(g, d->name, "its content cannot be read");
-		return;
+		return false;
 	}
 	(void)blkid_probe_enable_superblocks(pr, 1);
 	(void)blkid_probe_set_superblocks_flags(
@@ -448,7 +454,7 @@ static void read_content(struct gather *g, struct disk *d, int fd)
 			    BLKID_SUBLKS_VERSION);
 	r = blkid_do_safeprobe(pr);
 	if (r == 1)
-		return;
+		return true;
 	j = gather_object(g);
 	if (r == -2)
 		gather_set(g, j, "type", "ambiguous");
@@ -467,8 +473,10 @@ static void read_content(struct gather *g, struct disk *d, int fd)
 		gather_set_json(g, d->j, "content", j);
 	else
 		json_decref(j);
+	return r == 0 || r == -2;
 }
 
+/* What could not be read must not be taken for empty. */
 static void contents(struct gather *g, struct disk *d)
 {
 	CLEANUP_CLOSE int fd = open_disk(g, d);
@@ -476,9 +484,14 @@ static void contents(struct gather *g, struct disk *d)
 		     strcmp(d->kind, "lvm") != 0 &&
 		     strcmp(d->kind, "crypt") != 0;
 
-	if (fd < 0 || (whole && read_table(g, d, fd)))
-		return;
-	read_content(g, d, fd);
+	bool table = false, known = fd >= 0;
+
+	if (known && whole)
+		known = read_table(g, d, fd, &table);
+	if (known && !table)
+		known = read_content(g, d, fd);
+	if (!known && g->live)
+		gather_set_bool(g, d->j, "unreadable", true);
 }
 
 /* ---- names ---- */
@@ -564,10 +577,11 @@ static void part(struct gather *g, struct disk *d)
 	gather_set_json(g, d->j, "part", p);
 }
 
-static bool is_wanted(const struct disk *d)
+static bool is_wanted(struct gather *g, const struct disk *d)
 {
 	static const char *const unused[] = {
 		"loop", "nbd", "zram", "fd", "dm-", "md", "mtd"};
+	uint64_t hidden = 0;
 
 	if (begins(d->name, "ram"))
 		return false;
@@ -575,7 +589,9 @@ static bool is_wanted(const struct disk *d)
 	for (size_t i = 0; d->size == 0 && i < ARRAY_LEN(unused); i++)
 		if (begins(d->name, unused[i]))
 			return false;
-	return true;
+	/* One of several ways to an NVMe namespace, which has a disk of its
+	 * own. */
+	return !number(g, d, "hidden", &hidden) || hidden == 0;
 }
 
 static void add_disk(
@@ -588,7 +604,7 @@ static void add_disk(
 	(void)snprintf(d.sys, sizeof(d.sys), "%s/%s", folder, name);
 	(void)number(g, &d, "size", &sectors);
 	d.size = MIN(sectors, (uint64_t)INT64_MAX / 512) * 512;
-	if (!is_wanted(&d))
+	if (!is_wanted(g, &d))
 		return;
 	d.j = gather_object(g);
 	(void)attribute(g, &d, "dev", d.number, sizeof(d.number));
@@ -638,11 +654,37 @@ static void complete_md(struct gather *g)
 	}
 }
 
+/* The kernel knows tables that table.c does not: a disk with partitions is not
+ * empty. */
+static void foreign_tables(struct gather *g)
+{
+	json_t *list = json_object_get(g->top, "disks"), *j;
+	size_t i;
+
+	json_array_foreach(list, i, j)
+	{
+		json_t *disk = disks_by_name(
+			g, json_string_value(json_array_get(
+				   json_object_get(j, "parents"), 0)));
+		json_t *table;
+
+		if (strcmp(disks_text(j, NULL, "kind"), "part") != 0 || !disk ||
+			json_object_get(disk, "table"))
+			continue;
+		table = gather_object(g);
+		gather_set(g, table, "error",
+			"it is of a kind that is not "
+			"known");
+		gather_set_json(g, disk, "table", table);
+	}
+}
+
 void gather_disks(struct gather *g)
 {
 	gather_set_json(g, g->top, "disks", gather_list(g));
 	gather_each(g, BLOCK, add_disk, NULL);
 	complete_md(g);
+	foreign_tables(g);
 }
 
 /* ---- finding ---- */

@@ -136,7 +136,8 @@ const json_t *plan_find_disk(
 bool plan_disk_is_empty(const json_t *disk)
 {
 	return !json_object_get(disk, "table") &&
-	       !json_object_get(disk, "content");
+	       !json_object_get(disk, "content") &&
+	       !json_object_get(disk, "unreadable");
 }
 
 json_t *plan_disk_tree(const json_t *facts, const json_t *disk)
@@ -270,6 +271,8 @@ void plan_disk_describe(const json_t *facts, const json_t *disk, FILE *f)
 	}
 	if (plan_disk_is_empty(disk)) {
 		(void)fputs(", empty", f);
+	} else if (!table && !json_object_get(disk, "content")) {
+		(void)fputs(", its content not readable", f);
 	} else if (!table) {
 		(void)fputs(", ", f);
 		plan_text_visible(f,

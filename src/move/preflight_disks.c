@@ -211,6 +211,8 @@ static const char *content(
 		(void)snprintf(buf, size, "%s",
 			preflight_at(disk, "table")
 				? "a table that makes no sense"
+			: preflight_at(disk, "unreadable")
+				? "something that could not be read"
 				: "");
 	return buf;
 }

@@ -303,6 +303,8 @@ static void test_databases(void **state)
 		"60\n/var/lib/postgresql/15/main\n1700000000\n5433\n");
 	tree_link("/var/lib/postgresql/15/main/pg_wal", "/var/lib");
 	tree_put("/var/lib/postgresql/13/old/PG_VERSION", "13\n");
+	tree_put("/etc/shadow", "root:$y$j9T$secret:19000:0:99999:7:::\n");
+	tree_link("/var/lib/postgresql/12/evil/PG_VERSION", "/etc/shadow");
 	tree_put("/proc/60/comm", "postgres\n");
 	tree_link("/proc/60/cwd", "/var/lib/postgresql/15/main");
 	tree_put("/proc/61/comm", "postgres\n");
@@ -318,7 +320,9 @@ static void test_databases(void **state)
 	tree_put_bytes(
 		"/proc/70/cmdline", "mongod\0--dbpath\0/srv/mongo/\0", 28);
 	list = gathered("databases", gather_databases);
-	assert_int_equal(json_array_size(list), 5);
+	assert_int_equal(json_array_size(list), 6);
+	d = tree_find(list, "data", "/var/lib/postgresql/12/evil");
+	assert_null(json_object_get(d, "version"));
 	d = tree_find(list, "data", "/var/lib/postgresql/15/main");
 	assert_string_equal(tree_text(d, "kind"), "postgresql");
 	assert_string_equal(tree_text(d, "version"), "15");

@@ -284,6 +284,19 @@ static void overwrite(void **state)
 	assert_string_equal(err.host, "root@new");
 	assert_non_null(strstr(err.todo, "serial:X"));
 	plan_done(&p);
+	/* Nor where nobody could see what is there. */
+	json_object_del(
+		json_array_get(json_object_get(t, "disks"), 0), "content");
+	json_object_del(
+		json_array_get(json_object_get(t, "disks"), 0), "table");
+	p = make(s, t);
+	assert_int_equal(plan_check(&p, s, t, &err), 0);
+	json_object_set_new(json_array_get(json_object_get(t, "disks"), 0),
+		"unreadable", json_true());
+	plan_done(&p);
+	p = make(s, t);
+	assert_int_equal(plan_check(&p, s, t, &err), -EEXIST);
+	plan_done(&p);
 	(void)snprintf(o.overwrite, sizeof(o.overwrite), "serial:X");
 	assert_int_equal(plan_make(&o, false, s, t, &p, &err), 0);
 	assert_string_equal(p.disks[0].overwrite, "serial:X");

@@ -229,6 +229,8 @@ static const struct {
 		ONE_DISK(",'table':{'kind':'gpt'}"), NULL, "a table (gpt)"},
 	{"target-disk-not-empty", "blocks", NULL,
 		ONE_DISK(",'table':{'error':'x'}"), NULL, "makes no sense"},
+	{"target-disk-not-empty", "blocks", NULL,
+		ONE_DISK(",'unreadable':true"), NULL, "could not be read"},
 	{"target-disk-not-empty", "warns", NULL, "{'root':false}"},
 	{"sector-size", "blocks", NULL, ONE_DISK(",'logical':4096"), NULL,
 		"4096"},
