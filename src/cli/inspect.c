@@ -403,7 +403,7 @@ int cmd_inspect(const struct command *c, struct flags *f)
 		return usage_error(
 			c, "a machine is wanted, not %s", f->arguments[0]);
 	if (r == 0)
-		r = inspect(&place, &o, f->sample_ms, NULL, &facts, &err);
+		r = inspect(&place, &o, f->sample_ms, NULL, &facts, NULL, &err);
 	if (r < 0) {
 		print_error(f, &err);
 		return EXIT_REFUSED;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cli/cli.h"
 #include "move/inspect.h"
 #include "move/plan.h"
@@ -30,17 +29,13 @@ static int parse_machine(const char *text, struct machine *m, struct error *err)
 	return r;
 }
 
-/* The facts, and about when they were told. */
 static int ask(struct machine *m, const struct flags *f,
 	const char *const *modaliases, struct error *err)
 {
 	struct ssh_options o = {.args = (const char *const *)f->options.ssh};
-	int r = inspect(
-		&m->place, &o, f->sample_ms, modaliases, &m->facts, err);
 
-	/* Its clock is read first, its rates are sampled last. */
-	m->asked_ms = (int64_t)clock_wall_ms() - f->sample_ms;
-	return r;
+	return inspect(&m->place, &o, f->sample_ms, modaliases, &m->facts,
+		&m->asked_ms, err);
 }
 
 /* The target first: the source is asked what drives the target's controllers.

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "facts/facts.h"
 #include "move/session.h"
 
@@ -68,7 +69,7 @@ static int fetch(struct session *s, unsigned sample_ms,
 
 int inspect(const struct place *place, const struct ssh_options *options,
 	unsigned sample_ms, const char *const *modaliases, json_t **ret,
-	struct error *err)
+	int64_t *ret_asked_ms, struct error *err)
 {
 	struct ssh_options o = options ? *options : (struct ssh_options){0};
 	CLEANUP_FREE char *text = NULL;
@@ -80,6 +81,8 @@ int inspect(const struct place *place, const struct ssh_options *options,
 	o.any_user = true;
 	session_init(&s);
 	r = session_connect(&s, SOURCE, place, &o, err);
+	if (ret_asked_ms)
+		*ret_asked_ms = (int64_t)clock_wall_ms();
 	if (r == 0)
 		r = fetch(&s, sample_ms, modaliases, &text, &n, err);
 	if (r == 0) {
