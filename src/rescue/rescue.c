@@ -34,6 +34,17 @@ struct source {
 
 /* ---- the kernel ---- */
 
+/* Kernels for clouds lack the drivers of most machines: any other comes first.
+ */
+static bool is_better(const char *version, const char *best)
+{
+	bool cloud = strstr(version, "-cloud") != NULL;
+
+	if (!best[0] || cloud != (strstr(best, "-cloud") != NULL))
+		return !best[0] || !cloud;
+	return strverscmp(version, best) > 0;
+}
+
 /* The newest /boot/vmlinuz-VERSION whose modules are there. */
 static int find_kernel(struct source *s, struct error *err)
 {
@@ -49,7 +60,7 @@ static int find_kernel(struct source *s, struct error *err)
 			continue;
 		(void)snprintf(path, sizeof(path),
 			"/lib/modules/%s/modules.dep", version);
-		if (access(path, R_OK) == 0 && strverscmp(version, best) > 0)
+		if (access(path, R_OK) == 0 && is_better(version, best))
 			(void)snprintf(best, sizeof(best), "%s", version);
 	}
 	if (d)
@@ -134,8 +145,10 @@ static bool lacks_zstd(const struct source *s)
 static int make_cmdline(const struct rescue_options *o,
 	struct rescue_result *ret, struct error *err)
 {
-	const size_t size = sizeof(ret->cmdline);
-	char *out = ret->cmdline;
+	/* Loaders put words of their own before it; the kernel takes 2047. */
+	const size_t size = sizeof(ret->cmdline) - 128;
+	char *out = ret->cmdline, bad[128];
+	struct cmdline parsed;
 	size_t n = (size_t)snprintf(out, size, "%s", CONSOLES);
 
 	for (uint32_t i = 0; n < size && i < o->n_addresses; i++)
@@ -156,6 +169,12 @@ static int make_cmdline(const struct rescue_options *o,
 				err, -EINVAL, "make the kernel's command line");
 			return error_why(err, "'%c' cannot be in it", *p);
 		}
+	/* Init leaves a wrong word out, which may be the watchdog. */
+	cmdline_parse(out, &parsed, bad, sizeof(bad));
+	if (bad[0]) {
+		error_set(err, -EINVAL, "make the kernel's command line");
+		return error_why(err, "%s means nothing to the system", bad);
+	}
 	return 0;
 }
 

@@ -69,6 +69,7 @@ refused 'run dropbearconvert' --host-key <(echo "-----BEGIN NOTHING")
 refused 'dropbearkey' --host-key /etc/hostname
 refused 'read the host key .*/none' --host-key "$dir/none"
 refused "command line: ';' cannot be in it" --append 'a; reboot'
+refused 'rehost.watchdog=5m means nothing' --append rehost.watchdog=5m
 refused 'command line' --append "$(printf 'a\nb')"
 refused 'command line' --append "$(printf '%2100s' x | tr ' ' x)"
 mkdir "$dir/bin"
