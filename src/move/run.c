@@ -29,7 +29,7 @@ static bool improving(const struct backlog *before, const struct backlog *now)
 }
 
 #define REST_MS 500ULL
-#define REST_MAX_MS 10000ULL
+#define REST_MAX_MS 3000ULL
 #define FAR_MS 60000ULL /* a cut that long is not worth waiting for */
 
 /* The pause between two rounds. With little to do there is no hurry; and while

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # ci
-# timeout: 600
+# timeout: 900
 #
 # Promise 1, nothing is lost, on Debian's kernel and its device-mapper: volumes
 # on LVM and a partition, written all the time, also across the borders of their
