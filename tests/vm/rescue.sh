@@ -15,7 +15,7 @@ code=0
 trap 'code=$?; undo_tap; finish $code' EXIT
 
 say "build"
-rescue_build "$dir/any" --no-media --append 'rehost.foo=1'
+rescue_build "$dir/any" --no-media
 without=$("$REHOST" rescue build --format json --no-media -o "$dir/json" \
 	--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/* \
 	--authorized-keys "$dir/key.pub" | jq .other_bytes)
@@ -29,7 +29,7 @@ done
 mke2fs -q -t ext4 "$dir/scsi.raw"
 cmdline=$(sed -n 's/^kernel kernel initrd=initramfs //p' "$dir/any/rescue.ipxe")
 machine dhcp 256 -machine q35 -kernel "$dir/any/kernel" \
-	-initrd "$dir/any/initramfs" -append "$cmdline" \
+	-initrd "$dir/any/initramfs" -append "$cmdline rehost.foo=1" \
 	-drive "if=none,id=d1,format=raw,file=$dir/virtio.raw,cache=unsafe" \
 	-device virtio-blk-pci,drive=d1 \
 	-drive "if=none,id=d2,format=raw,file=$dir/ahci.raw,cache=unsafe" \
