@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zstd.h>
 
 #include "base/io.h"
 #include "rescue/elf.h"
@@ -19,6 +20,24 @@
 #define KEYS_MAX (1U << 20)
 #define APPLETS_MAX (64U << 10)
 #define LIBRARIES 64
+#define LEVEL 9 /* of zstd: beyond it takes long and wins little */
+
+int content_pack(const char *bytes, size_t n, char **ret, size_t *ret_n)
+{
+	size_t room = ZSTD_compressBound(n), r;
+	char *out = malloc(room);
+
+	if (!out)
+		return -ENOMEM;
+	r = ZSTD_compress(out, room, bytes, n, LEVEL);
+	if (ZSTD_isError(r)) {
+		free(out);
+		return -ENOMEM;
+	}
+	*ret = out;
+	*ret_n = r;
+	return 0;
+}
 
 /* ---- what must be there ---- */
 

@@ -35,4 +35,8 @@ int content_add_host_keys(struct cpio *c, const char *const *files, uint32_t n,
 int content_add_modules(struct cpio *c, const char *folder, const char *version,
 	uint32_t *ret_n, struct error *err) MUST_CHECK;
 
+/* Packs bytes by zstd into fresh memory. 0 or -ENOMEM. */
+int content_pack(
+	const char *bytes, size_t n, char **ret, size_t *ret_n) MUST_CHECK;
+
 #endif

@@ -3,17 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "base/io.h"
 #include "base/modalias.h"
 #include "rescue/content.h"
 #include "rescue/modules.h"
 #include "rescue/program.h"
-
-/* Each for itself, so that those which no device asks for stay small in memory.
- * Beyond it takes long and wins little. */
-#define LEVEL 9
 
 /* Beginnings of paths: folders end with a slash, single modules with a dot. */
 static const char *const wanted[] = {
@@ -128,25 +123,8 @@ static int choose(const struct modules *m, bool *chosen, struct error *err)
 	return 0;
 }
 
-/* Packs bytes into fresh memory. */
-static int pack(const char *bytes, size_t n, char **ret, size_t *ret_n)
-{
-	size_t room = ZSTD_compressBound(n), r;
-	char *out = malloc(room);
-
-	if (!out)
-		return -ENOMEM;
-	r = ZSTD_compress(out, room, bytes, n, LEVEL);
-	if (ZSTD_isError(r)) {
-		free(out);
-		return -ENOMEM;
-	}
-	*ret = out;
-	*ret_n = r;
-	return 0;
-}
-
-/* The module in the form that init takes. */
+/* The module in the form that init takes: each packed for itself, so that those
+ * which no device asks for stay small in memory. */
 static int slurp_module(
 	const char *path, char **ret, size_t *ret_n, struct error *err)
 {
@@ -171,7 +149,7 @@ static int slurp_module(
 		return 0;
 	}
 	if (r == 0)
-		r = pack(bytes, n, ret, ret_n);
+		r = content_pack(bytes, n, ret, ret_n);
 	return r < 0 ? error_set(err, r, "read the module %s", path) : 0;
 }
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zstd.h>
 
 #include "base/io.h"
 #include "rescue/content.h"
@@ -19,7 +18,6 @@
 
 #define KERNEL_MAX (256U << 20)
 #define CONFIG_MAX (4U << 20)
-#define LEVEL 9 /* of zstd: beyond it takes long and wins little */
 
 /* Consoles that a machine does not have do no harm; the last one is the
  * kernel's favourite. */
@@ -220,23 +218,6 @@ static int write_known_hosts(const struct rescue_options *o, const char *work,
 
 /* ---- the archive ---- */
 
-static int compress(const char *bytes, size_t n, char **ret, size_t *ret_n)
-{
-	size_t room = ZSTD_compressBound(n), r;
-	char *out = malloc(room);
-
-	if (!out)
-		return -ENOMEM;
-	r = ZSTD_compress(out, room, bytes, n, LEVEL);
-	if (ZSTD_isError(r)) {
-		free(out);
-		return -ENOMEM;
-	}
-	*ret = out;
-	*ret_n = r;
-	return 0;
-}
-
 static int write_archive(struct cpio *c, const struct source *s,
 	const char *work, struct rescue_result *ret, struct error *err)
 {
@@ -246,7 +227,7 @@ static int write_archive(struct cpio *c, const struct source *s,
 	int r = cpio_write(c, &plain, &n);
 
 	if (r == 0 && !lacks_zstd(s))
-		r = compress(plain, n, &packed, &packed_n);
+		r = content_pack(plain, n, &packed, &packed_n);
 	if (r < 0)
 		return error_set(err, r, "pack the archive");
 	ret->initramfs_bytes = packed ? packed_n : n;
