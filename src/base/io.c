@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int io_write_all(int fd, const void *buf, size_t n)
@@ -122,27 +123,24 @@ int io_write_file(int dirfd, const char *path, const char *text)
 	return io_write_all(fd, text, strlen(text));
 }
 
-int io_slurp(const char *path, size_t max, char **ret, size_t *ret_n)
+int io_read_whole(int fd, size_t max, char **ret, size_t *ret_n)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	CLEANUP_FREE char *buf = NULL;
-	size_t n = 0, size = 0;
+	size_t n = 0, size;
+	struct stat st;
 
-	if (fd < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
+		return -E2BIG;
+	/* Files of /proc and /sys do not say how long they are. */
+	size = MAX((size_t)st.st_size + 2, (size_t)4096);
+	buf = malloc(size);
+	if (!buf)
+		return -ENOMEM;
 	for (;;) {
-		ssize_t r;
+		ssize_t r = read(fd, buf + n, size - n - 1);
 
-		if (n + 1 >= size) {
-			char *grown;
-
-			size = size ? size * 2 : 16384;
-			grown = realloc(buf, size);
-			if (!grown)
-				return -ENOMEM;
-			buf = grown;
-		}
-		r = read(fd, buf + n, size - n - 1);
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
@@ -152,12 +150,27 @@ int io_slurp(const char *path, size_t max, char **ret, size_t *ret_n)
 		n += (size_t)r;
 		if (n > max)
 			return -E2BIG;
+		if (n + 1 == size) {
+			char *grown = realloc(buf, size * 2);
+
+			if (!grown)
+				return -ENOMEM;
+			buf = grown;
+			size *= 2;
+		}
 	}
 	buf[n] = '\0';
 	*ret = STEAL_PTR(buf);
 	if (ret_n)
 		*ret_n = n;
 	return 0;
+}
+
+int io_slurp(const char *path, size_t max, char **ret, size_t *ret_n)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : io_read_whole(fd, max, ret, ret_n);
 }
 
 void io_random(void *buf, size_t n)

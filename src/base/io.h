@@ -31,6 +31,11 @@ ssize_t io_read_file(
 /* Writes text to an existing small file in one write. 0 or negative errno. */
 int io_write_file(int dirfd, const char *path, const char *text) MUST_CHECK;
 
+/* Reads what is left of fd into fresh memory (NUL behind it), at most max
+ * bytes. The caller frees *ret; ret_n may be NULL. 0, -E2BIG or negative errno.
+ */
+int io_read_whole(int fd, size_t max, char **ret, size_t *ret_n) MUST_CHECK;
+
 /* Reads all of a file into fresh memory (NUL behind it), at most max bytes.
  * The caller frees *ret. 0, -E2BIG or negative errno. */
 int io_slurp(

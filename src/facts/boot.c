@@ -43,16 +43,6 @@ static void cleanup_config(struct config *f)
 	}
 }
 
-static bool exists(struct gather *g, const char *path)
-{
-	int fd = gather_open(g, path, O_PATH);
-
-	if (fd < 0)
-		return false;
-	(void)close(fd);
-	return true;
-}
-
 static bool read_text(struct gather *g, struct config *f, const char *path)
 {
 	char *text;
@@ -158,10 +148,10 @@ static bool is_efi(struct gather *g)
 
 	if (mode[0])
 		return strcmp(mode, "uefi") == 0;
-	return (exists(g, "boot/grub/x86_64-efi") ||
-		       exists(g, "boot/efi/EFI")) &&
-	       !exists(g, "boot/grub/i386-pc") &&
-	       !exists(g, "boot/grub2/i386-pc");
+	return (gather_exists(g, "boot/grub/x86_64-efi", O_PATH) ||
+		       gather_exists(g, "boot/efi/EFI", O_PATH)) &&
+	       !gather_exists(g, "boot/grub/i386-pc", O_PATH) &&
+	       !gather_exists(g, "boot/grub2/i386-pc", O_PATH);
 }
 
 static bool try_grub(struct gather *g, struct config *f, const char *path)
@@ -304,7 +294,7 @@ static const char *resolve(struct gather *g, const char *path, char *buf)
 	for (int depth = 0; depth < 4 && *at == '/'; depth++) {
 		for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 			(void)snprintf(buf, PATH_MAX, "%s%s", folders[i], at);
-			if (exists(g, buf))
+			if (gather_exists(g, buf, O_PATH))
 				return buf;
 		}
 		at++;
@@ -487,7 +477,7 @@ static json_t *esp(struct gather *g)
 		char path[32];
 
 		(void)snprintf(path, sizeof(path), "%s/EFI", points[k] + 1);
-		if (!exists(g, path))
+		if (!gather_exists(g, path, O_PATH))
 			continue;
 		e = gather_object(g);
 		list = gather_list(g);

@@ -137,6 +137,15 @@ void gather_set_json(
 		g->oom = true;
 }
 
+void gather_set_filled(
+	struct gather *g, json_t *object, const char *key, json_t *value)
+{
+	if (json_array_size(value) > 0 || json_object_size(value) > 0)
+		gather_set_json(g, object, key, value);
+	else
+		json_decref(value);
+}
+
 void gather_set(
 	struct gather *g, json_t *object, const char *key, const char *text)
 {
@@ -259,49 +268,11 @@ static bool is_absent(int r)
 	return r == -ENOENT || r == -ENOTDIR || r == -ESRCH || r == -ENXIO;
 }
 
-static int read_whole(int fd, size_t max, char **ret, size_t *ret_n)
+bool gather_exists(struct gather *g, const char *path, int flags)
 {
-	CLEANUP_FREE char *buf = NULL;
-	size_t n = 0, size = 0;
-	struct stat st;
+	CLEANUP_CLOSE int fd = gather_open(g, path, flags);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISDIR(st.st_mode))
-		return -EISDIR;
-	if (st.st_size > 0 && (uint64_t)st.st_size > max)
-		return -E2BIG;
-	/* What is 0 bytes long may be one of /proc. */
-	size = MIN((size_t)st.st_size, max) + 2;
-	size = MAX(size, (size_t)4096);
-	buf = malloc(size);
-	if (!buf)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t r = read(fd, buf + n, size - n - 1);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		n += (size_t)r;
-		if (n > max)
-			return -E2BIG;
-		if (n + 1 == size) {
-			char *grown = realloc(buf, size * 2);
-
-			if (!grown)
-				return -ENOMEM;
-			buf = grown;
-			size *= 2;
-		}
-	}
-	buf[n] = '\0';
-	*ret = STEAL_PTR(buf);
-	*ret_n = n;
-	return 0;
+	return fd >= 0;
 }
 
 int gather_read(struct gather *g, const char *path, size_t max, char **ret,
@@ -309,7 +280,7 @@ int gather_read(struct gather *g, const char *path, size_t max, char **ret,
 {
 	CLEANUP_CLOSE int fd = gather_open(g, path, O_RDONLY);
 	size_t n = 0;
-	int r = fd < 0 ? fd : read_whole(fd, max, ret, &n);
+	int r = fd < 0 ? fd : io_read_whole(fd, max, ret, &n);
 
 	if (is_absent(r))
 		return -ENOENT;

@@ -38,6 +38,9 @@ void gather_missing(struct gather *g, const char *what, const char *why, ...)
  * as for open(2). A descriptor or negative errno. */
 int gather_open(struct gather *g, const char *path, int flags) MUST_CHECK;
 
+/* Whether it can be opened so. */
+bool gather_exists(struct gather *g, const char *path, int flags);
+
 /* Reads a file whole, NUL behind it, up to max bytes; the caller frees *ret.
  * ret_n may be NULL. -E2BIG when it is larger (and that is named in "missing"),
  * -ENOENT and other negative errno else: -ENOENT is not named, all others
@@ -85,6 +88,10 @@ void gather_set_number(
 void gather_set_bool(
 	struct gather *g, json_t *object, const char *key, bool value);
 void gather_set_json(
+	struct gather *g, json_t *object, const char *key, json_t *value);
+
+/* The same for a list or object, unless there is nothing in it. */
+void gather_set_filled(
 	struct gather *g, json_t *object, const char *key, json_t *value);
 
 /* Adds to a list (taken over); what exceeds GATHER_LIST_MAX is dropped, and

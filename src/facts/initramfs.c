@@ -19,16 +19,6 @@ struct listing {
 	const char *kind;
 };
 
-static bool exists(struct gather *g, const char *path)
-{
-	int fd = gather_open(g, path, O_PATH);
-
-	if (fd < 0)
-		return false;
-	(void)close(fd);
-	return true;
-}
-
 /* ---- names of modules ---- */
 
 /* "kernel/fs/ext4/ext4.ko.xz" is "ext4"; false when it is no module. The kernel
@@ -235,7 +225,7 @@ static void find_initramfs(
 
 		(void)snprintf(path, sizeof(path), "/boot/%.*s%s%s",
 			(int)(mark - names[i]), names[i], release, mark + 2);
-		if (!exists(g, path))
+		if (!gather_exists(g, path, O_PATH))
 			continue;
 		gather_set(g, k, "initramfs", path);
 		return;
@@ -257,7 +247,7 @@ static void add_kernel(struct gather *g, const char *path, const char *guess)
 		return;
 	(void)snprintf(release, sizeof(release), "%s", guess);
 	(void)snprintf(folder, sizeof(folder), "lib/modules/%s", release);
-	if (!release[0] || !exists(g, folder)) {
+	if (!release[0] || !gather_exists(g, folder, O_PATH)) {
 		release_within(g, path, release, sizeof(release));
 		if (!release[0] || strchr(release, '/'))
 			(void)snprintf(release, sizeof(release), "%s", guess);
@@ -333,7 +323,7 @@ void gather_initramfs(struct gather *g)
 	{
 		const char *kernel = disks_text(j, NULL, "kernel");
 
-		if (kernel[0] && exists(g, kernel))
+		if (kernel[0] && gather_exists(g, kernel, O_PATH))
 			add_kernel(g, kernel, "");
 	}
 	read_kernels(g);

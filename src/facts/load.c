@@ -59,15 +59,6 @@ static void set_hundredths(
 
 /* ---- load and pressure ---- */
 
-static void set_if_any(
-	struct gather *g, json_t *object, const char *key, json_t *value)
-{
-	if (value && json_object_size(value) > 0)
-		gather_set_json(g, object, key, value);
-	else
-		json_decref(value);
-}
-
 static void set_cpu(struct gather *g, json_t *load)
 {
 	static const char *const keys[] = {"load1", "load5", "load15"};
@@ -77,7 +68,7 @@ static void set_cpu(struct gather *g, json_t *load)
 	(void)gather_line(g, "/proc/loadavg", line, sizeof(line));
 	for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
 		set_hundredths(g, o, keys[i], gather_next_word(&rest));
-	set_if_any(g, load, "cpu", o);
+	gather_set_filled(g, load, "cpu", o);
 }
 
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", and the same with "full"
@@ -122,9 +113,9 @@ static void set_pressure(struct gather *g, json_t *load)
 			while ((line = gather_next_line(&rest)))
 				add_pressure_line(g, o, line);
 		}
-		set_if_any(g, pressure, kinds[i], o);
+		gather_set_filled(g, pressure, kinds[i], o);
 	}
-	set_if_any(g, load, "pressure", pressure);
+	gather_set_filled(g, load, "pressure", pressure);
 }
 
 /* ---- disks ---- */
@@ -254,5 +245,5 @@ void gather_load(struct gather *g, unsigned sample_ms)
 	}
 	free(from.v);
 	free(to.v);
-	set_if_any(g, g->top, "load", load);
+	gather_set_filled(g, g->top, "load", load);
 }

@@ -129,13 +129,6 @@ static void take_entry(void *arg, const struct netconfig_entry *e)
 
 /* ---- files ---- */
 
-static bool is_there(struct gather *g, const char *path, int flags)
-{
-	CLEANUP_CLOSE int fd = gather_open(g, path, O_RDONLY | flags);
-
-	return fd >= 0;
-}
-
 static void note_file(struct kind *k, const char *path)
 {
 	gather_add(k->g, k->files, gather_string(k->g, path, strlen(path)));
@@ -202,7 +195,7 @@ static bool is_running(struct gather *g, const char *unit)
 
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", groups[i], unit);
-		if (is_there(g, path, O_DIRECTORY))
+		if (gather_exists(g, path, O_DIRECTORY))
 			return true;
 	}
 	return false;
@@ -365,7 +358,7 @@ static void find_networkd(struct gather *g, json_t *interfaces, json_t *list)
 	read_folder(k, "/run/systemd/network");
 	end_kind(k, list, "systemd-networkd",
 		is_enabled(g, "systemd-networkd.service") ||
-			is_there(g, "/run/systemd/netif/state", 0));
+			gather_exists(g, "/run/systemd/netif/state", O_RDONLY));
 }
 
 static void find_network_manager(
@@ -383,7 +376,7 @@ static void find_network_manager(
 	read_folder(k, "/etc/NetworkManager/system-connections");
 	read_folder(k, "/run/NetworkManager/system-connections");
 	/* Without a keyfile it asks for addresses on all cards. */
-	if (json_array_size(k->files) == 0 && is_there(g, conf, 0))
+	if (json_array_size(k->files) == 0 && gather_exists(g, conf, O_RDONLY))
 		note_file(k, conf);
 	end_kind(k, list, "NetworkManager", *ret_active);
 }
@@ -398,11 +391,12 @@ static void find_netplan(struct gather *g, json_t *interfaces, json_t *list)
 	read_folder(k, "/etc/netplan");
 	read_folder(k, "/run/netplan");
 	end_kind(k, list, "netplan",
-		is_there(g, "/lib/systemd/system-generators/netplan", 0) ||
-			is_there(g,
+		gather_exists(g, "/lib/systemd/system-generators/netplan",
+			O_RDONLY) ||
+			gather_exists(g,
 				"/usr/lib/systemd/system-generators/netplan",
 				0) ||
-			is_there(g, "/usr/sbin/netplan", 0));
+			gather_exists(g, "/usr/sbin/netplan", O_RDONLY));
 }
 
 /* The older form of NetworkManager's and initscripts' files, and SUSE's. */
@@ -438,7 +432,7 @@ static void find_connman(struct gather *g, json_t *interfaces, json_t *list)
 		return;
 	read_folder(k, "/var/lib/connman");
 	if (json_array_size(k->files) == 0 &&
-		is_there(g, "/etc/connman/main.conf", 0))
+		gather_exists(g, "/etc/connman/main.conf", O_RDONLY))
 		note_file(k, "/etc/connman/main.conf");
 	end_kind(k, list, "connman",
 		is_enabled(g, "connman.service") ||
@@ -497,7 +491,7 @@ static void note_written(struct kind *k)
 		"cloud-init-eth0.nmconnection"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(written); i++)
-		if (is_there(k->g, written[i], 0))
+		if (gather_exists(k->g, written[i], O_RDONLY))
 			note_file(k, written[i]);
 }
 
@@ -509,12 +503,12 @@ static void find_cloud_init(struct gather *g, json_t *interfaces, json_t *list)
 
 	if (!k)
 		return;
-	if (is_there(g, "/etc/cloud/cloud.cfg", 0)) {
+	if (gather_exists(g, "/etc/cloud/cloud.cfg", O_RDONLY)) {
 		note_file(k, "/etc/cloud/cloud.cfg");
 		gather_each(g, "/etc/cloud/cloud.cfg.d", look_at_cloud, &c);
 		note_written(k);
 	}
-	if (is_there(g, "/etc/cloud/cloud-init.disabled", 0) ||
+	if (gather_exists(g, "/etc/cloud/cloud-init.disabled", O_RDONLY) ||
 		is_masked(g, "cloud-init.service"))
 		c.off = true;
 	if (gather_read(g, "/proc/cmdline", 65536, &line, NULL) == 0 &&
@@ -523,7 +517,7 @@ static void find_cloud_init(struct gather *g, json_t *interfaces, json_t *list)
 		c.off = true;
 	/* Where it never found out what instance this is, it changes nothing
 	 * at the next start either. */
-	if (!is_there(g, "/var/lib/cloud/instance", O_DIRECTORY))
+	if (!gather_exists(g, "/var/lib/cloud/instance", O_DIRECTORY))
 		c.off = true;
 	end_kind(k, list, "cloud-init", !c.off);
 }

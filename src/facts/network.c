@@ -510,15 +510,6 @@ static const char *read_resolver(struct gather *g, const char *path,
 	return manager;
 }
 
-static void set_list(
-	struct gather *g, json_t *object, const char *key, json_t *list)
-{
-	if (list && json_array_size(list) > 0)
-		gather_set_json(g, object, key, list);
-	else
-		json_decref(list);
-}
-
 static void set_resolver(struct gather *g, json_t *network)
 {
 	static const char behind[] = "/run/systemd/resolve/resolv.conf";
@@ -535,10 +526,10 @@ static void set_resolver(struct gather *g, json_t *network)
 		(void)read_resolver(g, behind, upstream, none, none);
 	if (by || json_array_size(servers) > 0 || json_array_size(search) > 0)
 		gather_set(g, o, "managed_by", by ? by : "static");
-	set_list(g, o, "nameservers", servers);
-	set_list(g, o, "search", search);
-	set_list(g, o, "options", options);
-	set_list(g, o, "upstream", upstream);
+	gather_set_filled(g, o, "nameservers", servers);
+	gather_set_filled(g, o, "search", search);
+	gather_set_filled(g, o, "options", options);
+	gather_set_filled(g, o, "upstream", upstream);
 	json_decref(none);
 	if (o && json_object_size(o) > 0)
 		gather_set_json(g, network, "resolver", o);
@@ -600,8 +591,9 @@ static void gather_interfaces(struct network *n)
 		if (n->g->live && json_array_size(f->addresses) > 0)
 			gather_set_bool(n->g, f->object, "dynamic",
 				json_array_size(f->dynamic) > 0);
-		set_list(n->g, f->object, "addresses", f->addresses);
-		set_list(n->g, f->object, "dynamic_addresses", f->dynamic);
+		gather_set_filled(n->g, f->object, "addresses", f->addresses);
+		gather_set_filled(
+			n->g, f->object, "dynamic_addresses", f->dynamic);
 		json_decref(f->object);
 	}
 	free(n->interfaces);

@@ -53,13 +53,6 @@ static bool ends_with(const char *s, const char *end)
 	return n > k && strcmp(s + n - k, end) == 0;
 }
 
-static bool is_there(struct gather *g, const char *path, int flags)
-{
-	CLEANUP_CLOSE int fd = gather_open(g, path, O_RDONLY | flags);
-
-	return fd >= 0;
-}
-
 /* ---- systemd ---- */
 
 static bool is_unit(const char *name)
@@ -199,7 +192,7 @@ static void find_systemd(struct services *s)
 
 	gather_each(s->g, "/etc/systemd/system", add_wants, s);
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
-		if (!is_there(s->g, groups[i], O_DIRECTORY))
+		if (!gather_exists(s->g, groups[i], O_DIRECTORY))
 			continue;
 		gather_each(s->g, groups[i], add_group, s);
 		set_stopped(s);
@@ -218,7 +211,7 @@ static bool has_unit(struct gather *g, const char *name)
 	for (unsigned i = 0; i < ARRAY_LEN(folders); i++) {
 		(void)snprintf(
 			path, sizeof(path), "%s/%s.service", folders[i], name);
-		if (is_there(g, path, 0) ||
+		if (gather_exists(g, path, O_RDONLY) ||
 			*gather_link(g, path, to, sizeof(to)))
 			return true;
 	}
@@ -236,7 +229,7 @@ static void set_by_pid_file(struct gather *g, json_t *o, const char *name)
 		return;
 	(void)snprintf(
 		path, sizeof(path), "/proc/%llu", (unsigned long long)pid);
-	if (!is_there(g, path, O_DIRECTORY))
+	if (!gather_exists(g, path, O_DIRECTORY))
 		return;
 	gather_set_bool(g, o, "running", true);
 	gather_set_number(g, o, "pid", pid);
@@ -300,12 +293,12 @@ static void add_runlevel_service(
 	char started[512], to[16];
 
 	gather_set_bool(g, o, "enabled", true);
-	if (!is_there(g, "/run/openrc/started", O_DIRECTORY))
+	if (!gather_exists(g, "/run/openrc/started", O_DIRECTORY))
 		return;
 	(void)snprintf(
 		started, sizeof(started), "/run/openrc/started/%s", name);
 	gather_set_bool(g, o, "running",
-		is_there(g, started, 0) ||
+		gather_exists(g, started, O_RDONLY) ||
 			*gather_link(g, started, to, sizeof(to)));
 	set_by_pid_file(g, o, name);
 }

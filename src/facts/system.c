@@ -23,16 +23,6 @@
 	"sys/firmware/efi/efivars/"                                            \
 	"SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
-static bool exists(struct gather *g, const char *path)
-{
-	int fd = gather_open(g, path, O_PATH);
-
-	if (fd < 0)
-		return false;
-	(void)close(fd);
-	return true;
-}
-
 static void set_line(
 	struct gather *g, json_t *object, const char *key, const char *path)
 {
@@ -101,7 +91,7 @@ static void old_release(struct gather *g, json_t *d)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		const char *version;
 
-		if (!exists(g, files[i].path))
+		if (!gather_exists(g, files[i].path, O_PATH))
 			continue;
 		(void)gather_line(g, files[i].path, text, sizeof(text));
 		version = text + strcspn(text, "0123456789");
@@ -154,7 +144,8 @@ static json_t *kernel(struct gather *g)
 	bracketed(g, k, "lockdown", "sys/kernel/security/lockdown");
 	if (release[0] && !strchr(release, '/')) {
 		(void)snprintf(path, sizeof(path), "lib/modules/%s", release);
-		gather_set_bool(g, k, "modules_dir", exists(g, path));
+		gather_set_bool(
+			g, k, "modules_dir", gather_exists(g, path, O_PATH));
 	}
 	return k;
 }
@@ -289,7 +280,8 @@ static bool is_xen_pv(struct gather *g)
 		    "xen") != 0)
 		return false;
 	(void)gather_line(g, "sys/hypervisor/guest_type", text, sizeof(text));
-	return text[0] ? strcmp(text, "PV") == 0 : !exists(g, DMI "sys_vendor");
+	return text[0] ? strcmp(text, "PV") == 0
+		       : !gather_exists(g, DMI "sys_vendor", O_PATH);
 }
 
 static const char *machine(struct gather *g)
@@ -359,9 +351,10 @@ static const char *container(struct gather *g)
 	if (text[0])
 		return known_container(text);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (exists(g, files[i].path))
+		if (gather_exists(g, files[i].path, O_PATH))
 			return files[i].kind;
-	if (exists(g, "proc/vz") && !exists(g, "proc/bc"))
+	if (gather_exists(g, "proc/vz", O_PATH) &&
+		!gather_exists(g, "proc/bc", O_PATH))
 		return "openvz";
 	(void)gather_line(g, "proc/sys/kernel/osrelease", text, sizeof(text));
 	return strcasestr(text, "microsoft") ? "wsl" : "";
@@ -375,11 +368,11 @@ static json_t *firmware(struct gather *g)
 	CLEANUP_CLOSE int fd = gather_open(g, SECURE_BOOT, O_RDONLY);
 	uint8_t variable[8];
 
-	if (exists(g, "sys/firmware/efi"))
+	if (gather_exists(g, "sys/firmware/efi", O_PATH))
 		gather_set(g, f, "mode", "uefi");
-	else if (exists(g, "sys/firmware/devicetree"))
+	else if (gather_exists(g, "sys/firmware/devicetree", O_PATH))
 		gather_set(g, f, "mode", "devicetree");
-	else if (exists(g, "sys/firmware"))
+	else if (gather_exists(g, "sys/firmware", O_PATH))
 		gather_set(g, f, "mode", "bios");
 	/* Four bytes of attributes, then the value. */
 	if (fd >= 0 && read(fd, variable, sizeof(variable)) == 5)
@@ -408,7 +401,7 @@ static const char *init_name(struct gather *g)
 			"systemd") == 0)
 		return "systemd";
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (exists(g, files[i].path))
+		if (gather_exists(g, files[i].path, O_PATH))
 			return files[i].name;
 	return "";
 }
@@ -446,8 +439,8 @@ static json_t *kexec(struct gather *g)
 	json_t *k = gather_object(g);
 	uint64_t v;
 
-	gather_set_bool(
-		g, k, "supported", exists(g, "sys/kernel/kexec_loaded"));
+	gather_set_bool(g, k, "supported",
+		gather_exists(g, "sys/kernel/kexec_loaded", O_PATH));
 	if (gather_number(g, "proc/sys/kernel/kexec_load_disabled", &v))
 		gather_set_bool(g, k, "disabled", v != 0);
 	if (gather_number(g, "sys/kernel/kexec_loaded", &v))
@@ -523,7 +516,7 @@ void gather_system(struct gather *g)
 	boot_time(g, s);
 	if (g->live)
 		gather_set_json(g, s, "clock", the_clock(g));
-	if (exists(g, "sys/kernel"))
+	if (gather_exists(g, "sys/kernel", O_PATH))
 		gather_set_json(g, s, "kexec", kexec(g));
 	gather_set_json(g, g->top, "system", s);
 	memory(g);
