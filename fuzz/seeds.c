@@ -257,6 +257,12 @@ static void texts(void)
 		"rw,errors=continue",
 		"29 1 8:1 / /a\\040b\\134c ro shared:1 - ext4 /dev/sda1 rw",
 		"8:1", "a\\011b", NULL};
+#define MARKER "0123456789abcdef0123456789abcdef"
+	static const char *const answers[] = {"REHOST-READY " MARKER,
+		"REHOST-READY " MARKER " gzip", "REHOST-AGENT " MARKER,
+		"REHOST-ERROR " MARKER " arch aarch64",
+		"REHOST-ERROR " MARKER " root", "REHOST-READY x",
+		"Last login: today", NULL};
 	static const char *const options[] = {"{}",
 		"{\"name\":\"one\",\"source\":\"a:/b\",\"target\":\"c:/d\","
 		"\"copy\":false,\"wait\":true,\"freeze\":true,"
@@ -268,6 +274,7 @@ static void texts(void)
 		"\"activate\":[],\"deactivate\":[],\"ssh\":[\"-p\",\"22\"]}",
 		NULL};
 
+	seed_texts("bootstrap", answers);
 	seed_texts("place", places);
 	seed_texts("parse", numbers);
 	seed_texts("mountinfo", mounts);
