@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "copy/adapt.h"
 #include "copy/differ.h"
 #include "copy/limit.h"
 #include "copy/record.h"
@@ -22,12 +23,6 @@
 #define EPOCH_BYTES (32ULL * 1024 * 1024) /* what a kill can cost */
 #define EPOCH_RUNS 65536
 #define TAKE_RUNS 16
-#define TRIALS 4	     /* with and without compression, in turn */
-#define TRIAL_US 200000	     /* at least, */
-#define TRIAL_BYTES 4194304  /* and so much, */
-#define TRIAL_MAX_US 1000000 /* but no longer */
-#define KEEP_US 30000000     /* until it is tried again, */
-#define KEEP_BYTES 134217728 /* if so much is left of the pass */
 #define NICE_IDLE 10 /* a tenth of a busy processor, so that it goes on */
 #define IOPRIO_BE (2 << 13 | 4)
 #define IOPRIO_IDLE (3 << 13)
@@ -43,18 +38,6 @@ struct epoch {
 	uint64_t bytes;
 	uint32_t n;
 	struct run *runs;
-};
-
-/* Whether compressing pays: both ways are tried in turn, and the one that moved
- * more of the volume is kept for a while, also through passes that are too
- * short for trials. The very first step is not counted, because lanes begin
- * slowly. */
-struct adapt {
-	_Atomic bool use; /* read without the lock */
-	bool decided, verdict;
-	unsigned step; /* 0 keeping, else the trial: odd ones are plain */
-	uint64_t since_us, since_bytes;
-	uint64_t moved[2]; /* bytes a second, plain and compressed, summed */
 };
 
 struct sender {
@@ -311,44 +294,6 @@ static int send_barrier(struct sender *s, uint32_t epoch)
 
 /* ---- compression ---- */
 
-/* Whether the present step is over. The lock is held. */
-static bool adapt_due(const struct sender *s, uint64_t span, uint64_t moved)
-{
-	if (s->adapt.step == 0 && s->adapt.decided)
-		/* Never while the source waits for us. */
-		return span >= KEEP_US && s->pass.idle &&
-		       s->progress.bytes + KEEP_BYTES <= s->progress.total;
-	return span >= TRIAL_MAX_US ||
-	       (span >= TRIAL_US && moved >= TRIAL_BYTES);
-}
-
-static void adapt_step(struct sender *s, uint64_t bytes)
-{
-	struct adapt *a = &s->adapt;
-	uint64_t span, moved;
-
-	(void)pthread_mutex_lock(&s->lock);
-	s->progress.bytes += bytes;
-	span = clock_us() - a->since_us;
-	moved = s->progress.bytes - a->since_bytes;
-	if (adapt_due(s, span, moved)) {
-		if (a->step == 0)
-			memset(a->moved, 0, sizeof(a->moved));
-		else
-			a->moved[a->use] += moved * 1000 / (span / 1000 + 1);
-		a->step = (a->step + 1) % (TRIALS + 1);
-		if (a->step == 0) {
-			a->decided = true;
-			a->verdict =
-				a->moved[1] > a->moved[0] + a->moved[0] / 16;
-		}
-		a->use = a->step ? a->step % 2 == 0 : a->verdict;
-		a->since_us += span;
-		a->since_bytes = s->progress.bytes;
-	}
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
 /* Sends raw bytes of w->buf as DATA, compressed if that is the way now. */
 static int send_data(struct worker *w, struct record *rec)
 {
@@ -410,12 +355,25 @@ static int read_runs(struct worker *w, const struct run *runs, unsigned n,
 	return 0;
 }
 
+static void count_sent(struct sender *s, uint64_t data, uint64_t zeros)
+{
+	struct msg_progress *p = &s->progress;
+
+	(void)pthread_mutex_lock(&s->lock);
+	p->zero += zeros;
+	p->bytes += data + zeros;
+	/* No trials while the source waits for us. */
+	adapt_step(&s->adapt, clock_us(), p->bytes,
+		s->pass.idle && p->total > p->bytes ? p->total - p->bytes : 0);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
 static int send_chunk(struct worker *w, const struct run *runs, unsigned n)
 {
 	struct maps *m = w->s->maps;
 	uint32_t granule = m->shared->granule;
 	struct record data = {0}, zero = {.type = RECORD_ZERO};
-	uint64_t at = 0, zeros = 0, bytes;
+	uint64_t at = 0, zeros = 0;
 	int r = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -438,15 +396,11 @@ static int send_chunk(struct worker *w, const struct run *runs, unsigned n)
 			at += len;
 		}
 	}
-	bytes = data.raw + zeros;
 	if (zero.n > 0)
 		r = send_record(w, &zero, NULL);
 	if (r == 0 && data.n > 0)
 		r = send_data(w, &data);
-	(void)pthread_mutex_lock(&w->s->lock);
-	w->s->progress.zero += zeros;
-	(void)pthread_mutex_unlock(&w->s->lock);
-	adapt_step(w->s, bytes);
+	count_sent(w->s, data.raw, zeros);
 	return r;
 }
 
@@ -659,15 +613,7 @@ void sender_pass(
 	s->progress.total = p->kind == PASS_SEND
 				    ? maps_dirty(s->maps)
 				    : maps_count(s->maps, &s->maps->unproved);
-	/* A trial that was not finished begins anew, unless it is known already
-	 * what is better. */
-	if (s->adapt.decided) {
-		s->adapt.step = 0;
-		s->adapt.use = s->adapt.verdict;
-	} else {
-		s->adapt.since_us = clock_us();
-	}
-	s->adapt.since_bytes = 0;
+	adapt_begin(&s->adapt, clock_us());
 	(void)pthread_mutex_unlock(&s->lock);
 	limit_set(&s->limit, p->bwlimit);
 

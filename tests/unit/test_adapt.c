@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "copy/adapt.h"
+
+#define STEP_US 10000
+#define MANY (1ULL << 40)
+
+struct link {
+	struct adapt a;
+	uint64_t now_us, done;
+	uint64_t rate[2]; /* bytes a second, plain and compressed */
+};
+
+/* The pass goes on for so long; with how much left for each. */
+static void run(struct link *l, uint64_t us, uint64_t left)
+{
+	for (uint64_t end = l->now_us + us; l->now_us < end;) {
+		l->now_us += STEP_US;
+		l->done += l->rate[l->a.use] / (1000000 / STEP_US);
+		adapt_step(&l->a, l->now_us, l->done, left);
+	}
+}
+
+static void begin(struct link *l)
+{
+	l->done = 0;
+	adapt_begin(&l->a, l->now_us);
+}
+
+static void test_verdict(void **state)
+{
+	struct link slow = {.now_us = 1, .rate = {10 << 20, 30 << 20}};
+	struct link fast = {.now_us = 1, .rate = {900 << 20, 300 << 20}};
+
+	begin(&slow);
+	run(&slow, 8000000, MANY);
+	assert_true(slow.a.decided && slow.a.verdict && slow.a.use);
+	begin(&fast);
+	run(&fast, 8000000, MANY);
+	assert_true(fast.a.decided && !fast.a.verdict && !fast.a.use);
+}
+
+/* Compression that wins next to nothing is not worth the processor. */
+static void test_little(void **state)
+{
+	struct link l = {.now_us = 1, .rate = {100 << 20, 103 << 20}};
+
+	begin(&l);
+	run(&l, 8000000, MANY);
+	assert_true(l.a.decided && !l.a.verdict);
+}
+
+/* What was found holds for passes that are too short for trials, and a trial
+ * that a pass's end cut off does not. */
+static void test_short_passes(void **state)
+{
+	struct link l = {.now_us = 1, .rate = {10 << 20, 30 << 20}};
+
+	begin(&l);
+	run(&l, 8000000, MANY);
+	for (int i = 0; i < 10; i++) {
+		begin(&l);
+		assert_true(l.a.use);
+		run(&l, 100000, 0);
+		assert_true(l.a.use && l.a.step == 0);
+	}
+	run(&l, 60000000, MANY);
+	while (l.a.step == 0)
+		run(&l, STEP_US, MANY);
+	begin(&l);
+	assert_true(l.a.use && l.a.step == 0);
+}
+
+/* Conditions change: it is tried again, but only where enough is left. */
+static void test_again(void **state)
+{
+	struct link l = {.now_us = 1, .rate = {10 << 20, 30 << 20}};
+
+	begin(&l);
+	run(&l, 8000000, MANY);
+	l.rate[0] = 300 << 20;
+	run(&l, 90000000, 1 << 20);
+	assert_true(l.a.use && l.a.step == 0);
+	run(&l, 90000000, MANY);
+	assert_true(!l.a.verdict);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_little),
+		cmocka_unit_test(test_short_passes),
+		cmocka_unit_test(test_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
