@@ -21,13 +21,19 @@ static void add_backlog(struct backlog *sum, const struct backlog *b)
 	sum->known = sum->known && b->known;
 }
 
-/* Is waiting for the next round worth its time? What is proved now need not be
- * proved while the source stands still. */
+#define SHORT_MS 250 /* of an outage; who could tell it from a shorter one? */
+
+/* Is waiting for the next round worth its time? What is sent and proved now
+ * need not be while the source stands still. */
 static bool improving(const struct backlog *before, const struct backlog *now)
 {
-	return !before->known || now->unproved < before->unproved / 10 * 9;
+	return !before->known || now->unproved < before->unproved / 10 * 9 ||
+	       (now->forecast_ms > SHORT_MS &&
+		       now->forecast_ms < before->forecast_ms / 10 * 9);
 }
 
+#define URGED_ROUNDS                                                           \
+	5 /* at most, after the user's word, for a shorter outage */
 #define REST_MS 500ULL
 #define REST_MAX_MS 3000ULL
 #define FAR_MS 60000ULL /* a cut that long is not worth waiting for */
@@ -62,7 +68,7 @@ static int follow(struct move *m, struct error *err)
 	const struct options *o = &m->options;
 	struct backlog last = {0};
 	bool told = false;
-	unsigned slow = 0;
+	unsigned slow = 0, urged = 0;
 	int r = move_enter(m, PHASE_FOLLOW, err);
 
 	for (;;) {
@@ -91,7 +97,9 @@ static int follow(struct move *m, struct error *err)
 			return r;
 		better = improving(&last, &sum);
 		ready = sum.known && sum.forecast_ms <= o->downtime_ms;
-		if (ready && (m->want_cutover || (!o->wait && !better)))
+		urged += ready && m->want_cutover;
+		if (ready && (!better ? !o->wait || m->want_cutover
+				      : urged > URGED_ROUNDS))
 			break;
 		/* A copy has no budget that it could miss. */
 		if (o->copy && slow >= 3)
