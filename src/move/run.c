@@ -32,8 +32,7 @@ static bool improving(const struct backlog *before, const struct backlog *now)
 		       now->forecast_ms < before->forecast_ms / 10 * 9);
 }
 
-#define URGED_ROUNDS                                                           \
-	5 /* at most, after the user's word, for a shorter outage */
+#define URGED_ROUNDS 10 /* after the user's word, for a shorter outage */
 #define REST_MS 500ULL
 #define REST_MAX_MS 3000ULL
 #define FAR_MS 60000ULL /* a cut that long is not worth waiting for */
