@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "facts/facts.h"
 #include "move/inspect.h"
 
 #define NESTING_MAX 8
@@ -14,41 +15,16 @@
 
 /* ---- reading ---- */
 
-/* What stands under "a.b.c", or NULL. */
-static const json_t *at(const json_t *j, const char *path)
-{
-	char key[64];
-
-	while (j && *path) {
-		size_t n = strcspn(path, ".");
-
-		if (n >= sizeof(key))
-			return NULL;
-		memcpy(key, path, n);
-		key[n] = '\0';
-		j = json_object_get(j, key);
-		path += n + (path[n] == '.');
-	}
-	return j;
-}
-
-static const char *text(const json_t *j, const char *path)
-{
-	const char *t = json_string_value(at(j, path));
-
-	return t ? t : "";
-}
-
 static uint64_t number(const json_t *j, const char *path)
 {
-	json_int_t n = json_integer_value(at(j, path));
+	json_int_t n = json_integer_value(facts_at(j, path));
 
 	return n > 0 ? (uint64_t)n : 0;
 }
 
 static double real(const json_t *j, const char *path)
 {
-	return json_number_value(at(j, path));
+	return json_number_value(facts_at(j, path));
 }
 
 static bool has(const json_t *list, const char *word)
@@ -127,28 +103,30 @@ static void add_list(char *buf, size_t size, const json_t *list)
 
 static void print_system(const json_t *f)
 {
-	const json_t *s = at(f, "system");
+	const json_t *s = facts_at(f, "system");
 	char buf[512] = "", a[32], b[32];
-	const char *name = text(s, "distribution.name");
+	const char *name = facts_text(s, "distribution.name");
 
 	heading = "machine";
-	add_text(buf, sizeof(buf), text(s, "hostname"));
-	add_text(buf, sizeof(buf), name[0] ? name : text(s, "distribution.id"));
-	add_text(buf, sizeof(buf), text(s, "architecture"));
+	add_text(buf, sizeof(buf), facts_text(s, "hostname"));
+	add_text(buf, sizeof(buf),
+		name[0] ? name : facts_text(s, "distribution.id"));
+	add_text(buf, sizeof(buf), facts_text(s, "architecture"));
 	line("%s", buf);
 	buf[0] = '\0';
-	if (text(s, "virtualization.container")[0])
+	if (facts_text(s, "virtualization.container")[0])
 		add(buf, sizeof(buf), "a container (%s)",
-			text(s, "virtualization.container"));
-	if (strcmp(text(s, "virtualization.machine"), "none") == 0)
+			facts_text(s, "virtualization.container"));
+	if (strcmp(facts_text(s, "virtualization.machine"), "none") == 0)
 		add(buf, sizeof(buf), "no virtual machine");
 	else
-		add_text(buf, sizeof(buf), text(s, "virtualization.machine"));
-	add_text(buf, sizeof(buf), text(s, "firmware.mode"));
-	if (json_is_true(at(s, "firmware.secure_boot")))
+		add_text(buf, sizeof(buf),
+			facts_text(s, "virtualization.machine"));
+	add_text(buf, sizeof(buf), facts_text(s, "firmware.mode"));
+	if (json_is_true(facts_at(s, "firmware.secure_boot")))
 		add(buf, sizeof(buf), "secure boot");
-	add_text(buf, sizeof(buf), text(s, "firmware.vendor"));
-	add_text(buf, sizeof(buf), text(s, "firmware.product"));
+	add_text(buf, sizeof(buf), facts_text(s, "firmware.vendor"));
+	add_text(buf, sizeof(buf), facts_text(s, "firmware.product"));
 	if (buf[0])
 		line("%s", buf);
 	buf[0] = '\0';
@@ -169,32 +147,34 @@ static void print_system(const json_t *f)
 
 static void print_kernel(const json_t *f)
 {
-	const json_t *b = at(f, "boot"), *k;
+	const json_t *b = facts_at(f, "boot"), *k;
 	size_t i;
 	char buf[1024] = "";
 
 	heading = "kernel";
-	add_text(buf, sizeof(buf), text(f, "system.kernel.release"));
-	if (text(f, "system.kernel.lockdown")[0] &&
-		strcmp(text(f, "system.kernel.lockdown"), "none") != 0)
+	add_text(buf, sizeof(buf), facts_text(f, "system.kernel.release"));
+	if (facts_text(f, "system.kernel.lockdown")[0] &&
+		strcmp(facts_text(f, "system.kernel.lockdown"), "none") != 0)
 		add(buf, sizeof(buf), "lockdown %s",
-			text(f, "system.kernel.lockdown"));
-	add_text(buf, sizeof(buf), text(f, "system.init"));
+			facts_text(f, "system.kernel.lockdown"));
+	add_text(buf, sizeof(buf), facts_text(f, "system.init"));
 	line("%s", buf);
-	json_array_foreach(at(f, "kernels"), i, k)
+	json_array_foreach(facts_at(f, "kernels"), i, k)
 	{
-		if (!json_is_true(at(k, "default")) || !text(k, "initramfs")[0])
+		if (!json_is_true(facts_at(k, "default")) ||
+			!facts_text(k, "initramfs")[0])
 			continue;
-		line("boots next %s; %zu drivers in %s", text(k, "release"),
-			json_array_size(at(k, "initramfs_modules")),
-			text(k, "initramfs"));
+		line("boots next %s; %zu drivers in %s",
+			facts_text(k, "release"),
+			json_array_size(facts_at(k, "initramfs_modules")),
+			facts_text(k, "initramfs"));
 	}
 	heading = "boot";
 	buf[0] = '\0';
-	add_text(buf, sizeof(buf), text(b, "loader"));
-	add_text(buf, sizeof(buf), text(b, "config"));
-	if (text(b, "default.root")[0])
-		add(buf, sizeof(buf), "root %s", text(b, "default.root"));
+	add_text(buf, sizeof(buf), facts_text(b, "loader"));
+	add_text(buf, sizeof(buf), facts_text(b, "config"));
+	if (facts_text(b, "default.root")[0])
+		add(buf, sizeof(buf), "root %s", facts_text(b, "default.root"));
 	line("%s", buf);
 }
 
@@ -206,12 +186,13 @@ static const json_t *filesystem_of(const json_t *f, const char *disk)
 	const json_t *v, *best = NULL;
 	size_t i;
 
-	json_array_foreach(at(f, "filesystems"), i, v)
+	json_array_foreach(facts_at(f, "filesystems"), i, v)
 	{
-		if (strcmp(text(v, "disk"), disk) != 0 &&
-			!has(at(v, "devices"), disk))
+		if (strcmp(facts_text(v, "disk"), disk) != 0 &&
+			!has(facts_at(v, "devices"), disk))
 			continue;
-		if (!best || (at(best, "folder") && !at(v, "folder")))
+		if (!best ||
+			(facts_at(best, "folder") && !facts_at(v, "folder")))
 			best = v;
 	}
 	return best;
@@ -222,16 +203,18 @@ static bool is_swap(const json_t *f, const char *disk)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(at(f, "swap"), i,
-		v) if (strcmp(text(v, "disk"), disk) == 0 &&
-		       strcmp(text(v, "kind"), "partition") == 0) return true;
+	json_array_foreach(facts_at(f, "swap"), i,
+		v) if (strcmp(facts_text(v, "disk"), disk) == 0 &&
+		       strcmp(facts_text(v, "kind"), "partition") ==
+			       0) return true;
 	return false;
 }
 
 static void print_disk(
 	const json_t *f, const json_t *d, unsigned depth, unsigned *lines)
 {
-	const char *name = text(d, "name"), *type = text(d, "content.type");
+	const char *name = facts_text(d, "name"),
+		   *type = facts_text(d, "content.type");
 	const json_t *fs = filesystem_of(f, name), *child;
 	char buf[768] = "", a[32], b[32], left[64];
 	size_t i;
@@ -241,16 +224,17 @@ static void print_disk(
 		left, sizeof(left), "%*s%.40s", (int)depth * 2, "", name);
 	if (fs)
 		add(buf, sizeof(buf), "%s on %s",
-			type[0] ? type : text(fs, "type"), text(fs, "mount"));
+			type[0] ? type : facts_text(fs, "type"),
+			facts_text(fs, "mount"));
 	else
 		add_text(buf, sizeof(buf), type);
-	if (text(d, "lvm.vg")[0])
-		add(buf, sizeof(buf), "volume %s of %s", text(d, "lvm.lv"),
-			text(d, "lvm.vg"));
-	if (text(d, "md.level")[0])
-		add(buf, sizeof(buf), "%s, %s", text(d, "md.level"),
-			text(d, "md.state"));
-	add_text(buf, sizeof(buf), text(d, "table.kind"));
+	if (facts_text(d, "lvm.vg")[0])
+		add(buf, sizeof(buf), "volume %s of %s",
+			facts_text(d, "lvm.lv"), facts_text(d, "lvm.vg"));
+	if (facts_text(d, "md.level")[0])
+		add(buf, sizeof(buf), "%s, %s", facts_text(d, "md.level"),
+			facts_text(d, "md.state"));
+	add_text(buf, sizeof(buf), facts_text(d, "table.kind"));
 	if (fs && number(fs, "size"))
 		add(buf, sizeof(buf), "%s of %s used",
 			human_bytes(number(fs, "used"), a),
@@ -258,23 +242,23 @@ static void print_disk(
 	if (is_swap(f, name))
 		add(buf, sizeof(buf), "in use as swap");
 	if (depth == 0)
-		add_text(buf, sizeof(buf), text(d, "model"));
+		add_text(buf, sizeof(buf), facts_text(d, "model"));
 	if (depth == 0)
-		add_text(buf, sizeof(buf), text(d, "id"));
-	if (json_is_true(at(d, "readonly")))
+		add_text(buf, sizeof(buf), facts_text(d, "id"));
+	if (json_is_true(facts_at(d, "readonly")))
 		add(buf, sizeof(buf), "read-only");
-	if (json_is_true(at(d, "removable")))
+	if (json_is_true(facts_at(d, "removable")))
 		add(buf, sizeof(buf), "removable");
-	add_text(buf, sizeof(buf), text(d, "table.error"));
+	add_text(buf, sizeof(buf), facts_text(d, "table.error"));
 	line("%-14s %10s  %s", left, human_bytes(number(d, "size"), a), buf);
 	/* Disks may claim each other as parents. */
 	if (depth == NESTING_MAX)
 		return;
-	json_array_foreach(at(f, "disks"), i, child)
+	json_array_foreach(facts_at(f, "disks"), i, child)
 	{
 		if (*lines == 0)
 			return;
-		if (name[0] && has(at(child, "parents"), name))
+		if (name[0] && has(facts_at(child, "parents"), name))
 			print_disk(f, child, depth + 1, lines);
 	}
 }
@@ -287,21 +271,23 @@ static void print_disks(const json_t *f)
 	char a[32], b[32];
 
 	heading = "disks";
-	json_array_foreach(at(f, "disks"), i, d)
+	json_array_foreach(facts_at(f, "disks"), i, d)
 	{
 		if (lines == 0)
 			break;
-		if (json_array_size(at(d, "parents")) == 0)
+		if (json_array_size(facts_at(d, "parents")) == 0)
 			print_disk(f, d, 0, &lines);
 	}
 	if (lines == 0)
 		line("and more: --format json has them all");
-	json_array_foreach(at(f, "filesystems"), i,
-		d) if (json_is_true(at(d, "network"))) line("%s on %s (%s)",
-		text(d, "source"), text(d, "mount"), text(d, "type"));
-	json_array_foreach(at(f, "load.disks"), i,
+	json_array_foreach(facts_at(f, "filesystems"), i,
+		d) if (json_is_true(facts_at(d, "network")))
+		line("%s on %s (%s)", facts_text(d, "source"),
+			facts_text(d, "mount"), facts_text(d, "type"));
+	json_array_foreach(facts_at(f, "load.disks"), i,
 		d) if (number(d, "write_bytes_s") > 0 && i < LISTED_MAX)
-		line("%s is written at %s/s, read at %s/s", text(d, "name"),
+		line("%s is written at %s/s, read at %s/s",
+			facts_text(d, "name"),
 			human_bytes(number(d, "write_bytes_s"), a),
 			human_bytes(number(d, "read_bytes_s"), b));
 }
@@ -310,36 +296,38 @@ static void print_disks(const json_t *f)
 
 static void print_network(const json_t *f)
 {
-	const json_t *n = at(f, "network"), *v;
+	const json_t *n = facts_at(f, "network"), *v;
 	char buf[1024];
 	size_t i;
 
 	heading = "network";
-	json_array_foreach(at(n, "interfaces"), i, v)
+	json_array_foreach(facts_at(n, "interfaces"), i, v)
 	{
-		if (strcmp(text(v, "kind"), "loopback") == 0)
+		if (strcmp(facts_text(v, "kind"), "loopback") == 0)
 			continue;
 		buf[0] = '\0';
-		add_text(buf, sizeof(buf), text(v, "mac"));
-		add_list(buf, sizeof(buf), at(v, "addresses"));
-		if (json_is_true(at(v, "dynamic")))
+		add_text(buf, sizeof(buf), facts_text(v, "mac"));
+		add_list(buf, sizeof(buf), facts_at(v, "addresses"));
+		if (json_is_true(facts_at(v, "dynamic")))
 			add(buf, sizeof(buf), "dynamic");
-		add_text(buf, sizeof(buf), text(v, "driver"));
+		add_text(buf, sizeof(buf), facts_text(v, "driver"));
 		add(buf, sizeof(buf), "%s",
-			json_is_true(at(v, "up")) ? "up" : "down");
-		line("%-14s %s", text(v, "name"), buf);
+			json_is_true(facts_at(v, "up")) ? "up" : "down");
+		line("%-14s %s", facts_text(v, "name"), buf);
 	}
-	json_array_foreach(at(n, "routes"), i,
-		v) if (strcmp(text(v, "to"), "default") == 0)
-		line("default by %s through %s", text(v, "via"),
-			text(v, "interface"));
-	json_array_foreach(at(n, "configured_by"), i, v) line(
-		"configured by %s%s", text(v, "kind"),
-		json_is_true(at(v, "active")) ? "" : ", which is not active");
+	json_array_foreach(facts_at(n, "routes"), i,
+		v) if (strcmp(facts_text(v, "to"), "default") == 0)
+		line("default by %s through %s", facts_text(v, "via"),
+			facts_text(v, "interface"));
+	json_array_foreach(facts_at(n, "configured_by"), i, v) line(
+		"configured by %s%s", facts_text(v, "kind"),
+		json_is_true(facts_at(v, "active")) ? ""
+						    : ", which is not active");
 	buf[0] = '\0';
-	add_list(buf, sizeof(buf), at(n, "resolver.nameservers"));
+	add_list(buf, sizeof(buf), facts_at(n, "resolver.nameservers"));
 	if (buf[0])
-		line("names from %s (%s)", buf, text(n, "resolver.managed_by"));
+		line("names from %s (%s)", buf,
+			facts_text(n, "resolver.managed_by"));
 }
 
 static void print_running(const json_t *f)
@@ -349,30 +337,32 @@ static void print_running(const json_t *f)
 	char buf[1024] = "", a[32];
 
 	heading = "services";
-	json_array_foreach(at(f, "services"), i, v)
+	json_array_foreach(facts_at(f, "services"), i, v)
 	{
-		enabled += json_is_true(at(v, "enabled"));
-		if (json_is_true(at(v, "running")))
-			add_text(buf, sizeof(buf), text(v, "name"));
+		enabled += json_is_true(facts_at(v, "enabled"));
+		if (json_is_true(facts_at(v, "running")))
+			add_text(buf, sizeof(buf), facts_text(v, "name"));
 	}
 	line("%zu enabled%s%s", enabled, buf[0] ? "; running: " : "", buf);
 	heading = "listening";
-	json_array_foreach(at(f, "ports"), i, v)
+	json_array_foreach(facts_at(f, "ports"), i, v)
 	{
-		const char *address = text(v, "address");
+		const char *address = facts_text(v, "address");
 
-		line("%s %s%s%s port %llu: %s", text(v, "protocol"),
+		line("%s %s%s%s port %llu: %s", facts_text(v, "protocol"),
 			strchr(address, ':') ? "[" : "", address,
 			strchr(address, ':') ? "]" : "",
 			(unsigned long long)number(v, "port"),
-			text(v, "program")[0] ? text(v, "program") : "?");
+			facts_text(v, "program")[0] ? facts_text(v, "program")
+						    : "?");
 	}
 	heading = "databases";
-	json_array_foreach(at(f, "databases"), i, v) line("%s %s, %s%s%s%s",
-		text(v, "kind"), text(v, "version"), text(v, "data"),
+	json_array_foreach(facts_at(f, "databases"), i, v) line(
+		"%s %s, %s%s%s%s", facts_text(v, "kind"),
+		facts_text(v, "version"), facts_text(v, "data"),
 		number(v, "size") ? ", " : "",
 		number(v, "size") ? human_bytes(number(v, "size"), a) : "",
-		json_is_true(at(v, "running")) ? "" : ", not running");
+		json_is_true(facts_at(v, "running")) ? "" : ", not running");
 	heading = "load";
 	line("%.2f; waiting for disks %.1f%% of the time",
 		real(f, "load.cpu.load1"),
@@ -385,8 +375,8 @@ static void print_missing(const json_t *f)
 	size_t i;
 
 	heading = "not known";
-	json_array_foreach(at(f, "missing"), i, v)
-		line("%s: %s", text(v, "what"), text(v, "why"));
+	json_array_foreach(facts_at(f, "missing"), i, v)
+		line("%s: %s", facts_text(v, "what"), facts_text(v, "why"));
 }
 
 int cmd_inspect(const struct command *c, struct flags *f)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "facts/facts.h"
 #include "move/inspect.h"
 #include "move/plan.h"
 #include "move/preflight.h"
@@ -51,13 +52,6 @@ static int ask_both(struct machine *source, struct machine *target,
 	return r == 0 ? ask(source, f, modaliases, err) : r;
 }
 
-static const char *text(const json_t *j, const char *key)
-{
-	const char *t = json_string_value(json_object_get(j, key));
-
-	return t ? t : "";
-}
-
 static unsigned count_blocks(const json_t *findings)
 {
 	unsigned blocks = 0;
@@ -65,7 +59,7 @@ static unsigned count_blocks(const json_t *findings)
 	size_t i;
 
 	json_array_foreach(findings, i, v) blocks +=
-		strcmp(text(v, "severity"), "blocks") == 0;
+		strcmp(facts_text(v, "severity"), "blocks") == 0;
 	return blocks;
 }
 
@@ -77,11 +71,12 @@ static void print_findings(FILE *to, const json_t *findings)
 
 	json_array_foreach(findings, i, v)
 	{
-		(void)fprintf(to, "%-7s %s: %s: %s\n", text(v, "severity"),
-			text(v, "host"), text(v, "name"), text(v, "fact"));
-		if (text(v, "remedy")[0])
-			(void)fprintf(
-				to, "        do: %s\n", text(v, "remedy"));
+		(void)fprintf(to, "%-7s %s: %s: %s\n",
+			facts_text(v, "severity"), facts_text(v, "host"),
+			facts_text(v, "name"), facts_text(v, "fact"));
+		if (facts_text(v, "remedy")[0])
+			(void)fprintf(to, "        do: %s\n",
+				facts_text(v, "remedy"));
 	}
 	if (blocks > 0)
 		(void)fprintf(to,

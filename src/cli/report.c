@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 
 static int64_t number(const json_t *r, const char *s, const char *k)
@@ -25,29 +26,27 @@ void report_clean(json_t *j)
 	const char *old = json_string_value(j), *key;
 	json_t *v;
 	size_t i;
-	char *text;
+	char *text, *to;
+	uint32_t c;
 
 	json_object_foreach(j, key, v) report_clean(v);
 	json_array_foreach(j, i, v) report_clean(v);
-	text = old ? strdup(old) : NULL;
+	text = to = old ? strdup(old) : NULL;
+	for (const char *at = text; at && *at;) {
+		size_t n = text_character(at, strnlen(at, 4), &c);
+		bool shown = n > 0 &&
+			     (*at == '\n' || *at == '\t' || !text_is_hidden(c));
+
+		if (shown)
+			memmove(to, at, n);
+		else
+			*to = '?';
+		to += shown ? n : 1;
+		at += n > 0 ? n : 1;
+	}
 	if (!text)
 		return;
-	for (unsigned char *p = (unsigned char *)text; *p; p++) {
-		/* In UTF-8: control characters beyond ASCII, and what turns the
-		 * direction of writing around. jansson lets only whole
-		 * characters in. */
-		bool c1 = p[0] == 0xc2 && p[1] < 0xa0;
-		bool mark = p[0] == 0xe2 &&
-			    ((p[1] == 0x80 &&
-				     (p[2] == 0x8e || p[2] == 0x8f ||
-					     (p[2] >= 0xa8 && p[2] <= 0xae))) ||
-				    (p[1] == 0x81 && p[2] >= 0xa0));
-
-		if ((*p < ' ' && *p != '\n' && *p != '\t') || *p == 0x7f)
-			*p = '?';
-		else if (c1 || mark)
-			memset(p, '?', c1 ? 2 : 3);
-	}
+	*to = '\0';
 	(void)json_string_set_nocheck(j, text);
 	free(text);
 }

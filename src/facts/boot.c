@@ -143,8 +143,7 @@ static void env(
 
 static bool is_efi(struct gather *g)
 {
-	const char *mode = disks_text(
-		json_object_get(g->top, "system"), "firmware", "mode");
+	const char *mode = facts_text(g->top, "system.firmware.mode");
 
 	if (mode[0])
 		return strcmp(mode, "uefi") == 0;
@@ -411,13 +410,13 @@ static json_t *boot_codes(struct gather *g)
 
 	json_array_foreach(json_object_get(g->top, "disks"), i, j)
 	{
-		const char *code = disks_text(j, NULL, "boot_code");
+		const char *code = facts_text(j, "boot_code");
 		json_t *m;
 
 		if (!code[0])
 			continue;
 		m = gather_object(g);
-		gather_set(g, m, "disk", disks_text(j, NULL, "name"));
+		gather_set(g, m, "disk", facts_text(j, "name"));
 		gather_set(g, m, "boot_code", code);
 		gather_add(g, list, m);
 		(void)json_object_del(j, "boot_code");
@@ -462,8 +461,8 @@ static const char *mounted_disk(struct gather *g, const char *point)
 	size_t i;
 
 	json_array_foreach(json_object_get(g->top, "filesystems"), i,
-		j) if (strcmp(disks_text(j, NULL, "mount"), point) ==
-		       0) return disks_text(j, NULL, "disk");
+		j) if (strcmp(facts_text(j, "mount"), point) ==
+		       0) return facts_text(j, "disk");
 	return "";
 }
 
@@ -489,10 +488,10 @@ static json_t *esp(struct gather *g)
 	}
 	json_array_foreach(json_object_get(g->top, "disks"), i, j)
 	{
-		if (strcmp(disks_text(j, "part", "type"), ESP_TYPE) != 0)
+		if (strcmp(facts_text(j, "part.type"), ESP_TYPE) != 0)
 			continue;
 		e = gather_object(g);
-		gather_set(g, e, "disk", disks_text(j, NULL, "name"));
+		gather_set(g, e, "disk", facts_text(j, "name"));
 		return e;
 	}
 	return NULL;

@@ -247,9 +247,8 @@ static bool is_device(struct gather *g, const char *address)
 	json_t *list = json_object_get(g->top, "devices"), *j;
 	size_t i;
 
-	json_array_foreach(list, i,
-		j) if (strcmp(disks_text(j, NULL, "address"), address) ==
-		       0) return true;
+	json_array_foreach(list, i, j) if (strcmp(facts_text(j, "address"),
+						   address) == 0) return true;
 	return false;
 }
 
@@ -555,15 +554,16 @@ static void basics(struct gather *g, struct disk *d)
 /* What the kernel says of a partition, and what its disk's table does. */
 static void part(struct gather *g, struct disk *d)
 {
-	json_t *list = json_object_get(d->j, "parents"), *j, *p = NULL;
+	const json_t *list = json_object_get(d->j, "parents");
 	json_t *disk =
 		disks_by_name(g, json_string_value(json_array_get(list, 0)));
+	json_t *j, *p = NULL;
 	uint64_t n, start;
 	size_t i;
 
 	if (!number(g, d, "partition", &n))
 		return;
-	list = json_object_get(json_object_get(disk, "table"), "partitions");
+	list = facts_at(disk, "table.partitions");
 	json_array_foreach(list, i,
 		j) if (json_integer_value(json_object_get(j, "number")) ==
 		       (json_int_t)n) p = json_copy(j);
@@ -649,8 +649,7 @@ static void complete_md(struct gather *g)
 		if (!array || json_object_get(array, "uuid") || !member)
 			continue;
 		gather_set(g, array, "uuid",
-			disks_text(
-				disks_by_name(g, member), "content", "uuid"));
+			facts_text(disks_by_name(g, member), "content.uuid"));
 	}
 }
 
@@ -668,7 +667,7 @@ static void foreign_tables(struct gather *g)
 				   json_object_get(j, "parents"), 0)));
 		json_t *table;
 
-		if (strcmp(disks_text(j, NULL, "kind"), "part") != 0 || !disk ||
+		if (strcmp(facts_text(j, "kind"), "part") != 0 || !disk ||
 			json_object_get(disk, "table"))
 			continue;
 		table = gather_object(g);
@@ -689,16 +688,7 @@ void gather_disks(struct gather *g)
 
 /* ---- finding ---- */
 
-const char *disks_text(const json_t *disk, const char *inner, const char *key)
-{
-	const json_t *in = inner ? json_object_get(disk, inner) : disk;
-	const char *text = json_string_value(json_object_get(in, key));
-
-	return text ? text : "";
-}
-
-static json_t *find(
-	struct gather *g, const char *inner, const char *key, const char *value)
+static json_t *find(struct gather *g, const char *path, const char *value)
 {
 	json_t *list = json_object_get(g->top, "disks"), *j;
 	size_t i;
@@ -706,24 +696,24 @@ static json_t *find(
 	if (!value || !value[0])
 		return NULL;
 	json_array_foreach(list, i,
-		j) if (strcmp(disks_text(j, inner, key), value) == 0) return j;
+		j) if (strcmp(facts_text(j, path), value) == 0) return j;
 	return NULL;
 }
 
 json_t *disks_by_number(struct gather *g, const char *device)
 {
-	return find(g, NULL, "number", device);
+	return find(g, "number", device);
 }
 
 json_t *disks_by_name(struct gather *g, const char *name)
 {
-	return find(g, NULL, "name", name);
+	return find(g, "name", name);
 }
 
 /* Members of an array carry the same UUID as others of it: that is not what a
  * filesystem is found by. */
 static json_t *find_filesystem(
-	struct gather *g, const char *key, const char *value)
+	struct gather *g, const char *path, const char *value)
 {
 	json_t *list = json_object_get(g->top, "disks"), *j;
 	size_t i;
@@ -732,25 +722,24 @@ static json_t *find_filesystem(
 		return NULL;
 	json_array_foreach(list, i, j)
 	{
-		const char *type = disks_text(j, "content", "type");
+		const char *type = facts_text(j, "content.type");
 
-		if (strcasecmp(disks_text(j, "content", key), value) == 0 &&
+		if (strcasecmp(facts_text(j, path), value) == 0 &&
 			strcmp(type, "linux_raid_member") != 0)
 			return j;
 	}
 	return NULL;
 }
 
-static json_t *find_part(struct gather *g, const char *key, const char *value)
+static json_t *find_part(struct gather *g, const char *path, const char *value)
 {
 	json_t *list = json_object_get(g->top, "disks"), *j;
 	size_t i;
 
 	if (!value[0])
 		return NULL;
-	json_array_foreach(
-		list, i, j) if (strcasecmp(disks_text(j, "part", key), value) ==
-				0) return j;
+	json_array_foreach(list, i,
+		j) if (strcasecmp(facts_text(j, path), value) == 0) return j;
 	return NULL;
 }
 
@@ -764,11 +753,11 @@ static json_t *find_lv(struct gather *g, const char *name)
 		return NULL;
 	json_array_foreach(list, i, j)
 	{
-		const char *vg = disks_text(j, "lvm", "vg");
+		const char *vg = facts_text(j, "lvm.vg");
 
 		if (vg[0] && strlen(vg) == (size_t)(slash - name) &&
 			strncmp(vg, name, (size_t)(slash - name)) == 0 &&
-			strcmp(disks_text(j, "lvm", "lv"), slash + 1) == 0)
+			strcmp(facts_text(j, "lvm.lv"), slash + 1) == 0)
 			return j;
 	}
 	return NULL;
@@ -779,18 +768,18 @@ static json_t *find_path(struct gather *g, const char *path)
 	static const struct {
 		const char *folder;
 		json_t *(*find)(
-			struct gather *g, const char *key, const char *value);
-		const char *key;
-	} folders[] = {{"/dev/disk/by-uuid/", find_filesystem, "uuid"},
-		{"/dev/disk/by-label/", find_filesystem, "label"},
-		{"/dev/disk/by-partuuid/", find_part, "uuid"},
-		{"/dev/disk/by-partlabel/", find_part, "name"}};
+			struct gather *g, const char *path, const char *value);
+		const char *path;
+	} folders[] = {{"/dev/disk/by-uuid/", find_filesystem, "content.uuid"},
+		{"/dev/disk/by-label/", find_filesystem, "content.label"},
+		{"/dev/disk/by-partuuid/", find_part, "part.uuid"},
+		{"/dev/disk/by-partlabel/", find_part, "part.name"}};
 	char name[NAME_MAX + 1];
-	json_t *j = find(g, NULL, "path", path);
+	json_t *j = find(g, "path", path);
 
 	for (size_t i = 0; !j && i < ARRAY_LEN(folders); i++)
 		if (begins(path, folders[i].folder))
-			j = folders[i].find(g, folders[i].key,
+			j = folders[i].find(g, folders[i].path,
 				path + strlen(folders[i].folder));
 	if (!j)
 		j = disks_by_name(g, path + strlen("/dev/"));
@@ -806,12 +795,12 @@ const char *disks_find(struct gather *g, const char *spec)
 	static const struct {
 		const char *tag;
 		json_t *(*find)(
-			struct gather *g, const char *key, const char *value);
-		const char *key;
-	} tags[] = {{"UUID=", find_filesystem, "uuid"},
-		{"LABEL=", find_filesystem, "label"},
-		{"PARTUUID=", find_part, "uuid"},
-		{"PARTLABEL=", find_part, "name"}};
+			struct gather *g, const char *path, const char *value);
+		const char *path;
+	} tags[] = {{"UUID=", find_filesystem, "content.uuid"},
+		{"LABEL=", find_filesystem, "content.label"},
+		{"PARTUUID=", find_part, "part.uuid"},
+		{"PARTLABEL=", find_part, "part.name"}};
 	json_t *j = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
@@ -825,10 +814,10 @@ const char *disks_find(struct gather *g, const char *spec)
 		n = strcspn(spec, "\"");
 		(void)snprintf(value, sizeof(value), "%.*s",
 			(int)MIN(n, sizeof(value) - 1), spec);
-		j = tags[i].find(g, tags[i].key, value);
-		return disks_text(j, NULL, "name");
+		j = tags[i].find(g, tags[i].path, value);
+		return facts_text(j, "name");
 	}
 	if (begins(spec, "/dev/"))
 		j = find_path(g, spec);
-	return disks_text(j, NULL, "name");
+	return facts_text(j, "name");
 }

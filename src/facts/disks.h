@@ -16,8 +16,4 @@ json_t *disks_by_number(struct gather *g, const char *number);
 /* The disk of a name ("sda1"), or NULL. */
 json_t *disks_by_name(struct gather *g, const char *name);
 
-/* A text of an object within an object, say "content", "uuid"; with inner NULL
- * of the object itself. "" when there is none. */
-const char *disks_text(const json_t *disk, const char *inner, const char *key);
-
 #endif

@@ -211,7 +211,7 @@ void gather_drivers(struct gather *g, const char *const *modaliases)
 		s.n++;
 	}
 	s.kernel = choose(json_object_get(g->top, "kernels"));
-	release = disks_text(s.kernel, NULL, "release");
+	release = facts_text(s.kernel, "release");
 	if (!release[0] || strchr(release, '/'))
 		gather_missing(g, "drivers", "no kernel is known");
 	else

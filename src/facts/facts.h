@@ -31,4 +31,16 @@ int facts_gather(const char *root, unsigned sample_ms,
 	const char *const *modaliases, json_t **ret,
 	struct error *err) MUST_CHECK;
 
+/* ---- looking into facts ---- */
+
+/* Facts come from machines that nobody vouches for: what is absent, none, or of
+ * another type than the manual says, counts as not known. */
+
+/* What stands at a path of keys ("system.kernel.release"; "" is j itself), or
+ * NULL. Keys of a machine's own choice may have dots in them: not for those. */
+const json_t *facts_at(const json_t *j, const char *path);
+
+/* A text, or "". */
+const char *facts_text(const json_t *j, const char *path);
+
 #endif

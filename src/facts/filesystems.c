@@ -108,8 +108,7 @@ static json_t *devices(
 	struct gather *g, const struct mount *m, const char *disk)
 {
 	json_t *list = gather_list(g);
-	const char *uuid =
-		disks_text(disks_by_name(g, disk), "content", "uuid");
+	const char *uuid = facts_text(disks_by_name(g, disk), "content.uuid");
 	char path[256];
 
 	(void)snprintf(path, sizeof(path), "sys/fs/btrfs/%.64s/devices", uuid);
@@ -179,7 +178,7 @@ static void add_mount(struct gather *g, struct mount *m, json_t *remote)
 {
 	json_t *j = gather_object(g);
 	json_t *disk = disk_of(g, m);
-	const char *name = disks_text(disk, NULL, "name");
+	const char *name = facts_text(disk, "name");
 	char options[4096], *subvolume;
 
 	gather_set(g, j, "mount", m->point);
@@ -190,7 +189,7 @@ static void add_mount(struct gather *g, struct mount *m, json_t *remote)
 		m->super);
 	fstab_hide_passwords(options);
 	gather_set(g, j, "options", options);
-	gather_set(g, j, "uuid", disks_text(disk, "content", "uuid"));
+	gather_set(g, j, "uuid", facts_text(disk, "content.uuid"));
 	if (g->live && !is_behind(remote, m->point))
 		use(g, m, j);
 	if (is_network(m))
@@ -249,7 +248,7 @@ static const char *swap_disk(struct gather *g, const char *path)
 		return name;
 	(void)snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev),
 		minor(st.st_rdev));
-	return disks_text(disks_by_number(g, number), NULL, "name");
+	return facts_text(disks_by_number(g, number), "name");
 }
 
 static void add_swap(struct gather *g, char *line)

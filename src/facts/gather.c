@@ -13,7 +13,7 @@
 
 #include "base/io.h"
 #include "base/parse.h"
-#include "facts/facts.h"
+#include "base/text.h"
 
 /* Enough to see what is wrong; a broken machine could fill pages. */
 #define MISSING_MAX 256
@@ -57,53 +57,16 @@ json_t *gather_list(struct gather *g)
 	return made(g, json_array());
 }
 
-/* The length of the character of UTF-8 at s, and the character; 0 when it is
- * none: too short, too long a form, a surrogate, or out of range. */
-static size_t decode(const uint8_t *s, size_t n, uint32_t *ret)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t k = s[0] < 0x80	 ? 1
-		   : s[0] < 0xc2 ? 0
-		   : s[0] < 0xe0 ? 2
-		   : s[0] < 0xf0 ? 3
-		   : s[0] < 0xf5 ? 4
-				 : 0;
-	uint32_t c;
-
-	if (k == 0 || k > n)
-		return 0;
-	c = k == 1 ? s[0] : s[0] & (0x7fU >> k);
-	for (size_t i = 1; i < k; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[k] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return 0;
-	*ret = c;
-	return k;
-}
-
-/* Control characters, and those that turn the direction of what a terminal
- * shows around. */
-static bool is_hidden(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) ||
-	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
-}
-
 json_t *gather_string(struct gather *g, const char *s, size_t n)
 {
 	static const char more[] = "…";
 	char out[STRING_MAX + sizeof(more) + 16];
-	const uint8_t *p = (const uint8_t *)s;
 	size_t k = 0;
 
 	while (n > 0) {
 		uint32_t c;
-		size_t used = decode(p, n, &c);
-		bool plain = used > 0 && c != '\\' && !is_hidden(c);
+		size_t used = text_character(s, n, &c);
+		bool plain = used > 0 && c != '\\' && !text_is_hidden(c);
 
 		if (used == 0)
 			used = 1;
@@ -113,15 +76,16 @@ json_t *gather_string(struct gather *g, const char *s, size_t n)
 			break;
 		}
 		if (plain) {
-			memcpy(out + k, p, used);
+			memcpy(out + k, s, used);
 			k += used;
 		} else {
 			for (size_t i = 0; i < used; i++, k += 4) {
 				memcpy(out + k, "\\x", 2);
-				parse_hex(p + i, 1, out + k + 2);
+				parse_hex(
+					(const uint8_t *)s + i, 1, out + k + 2);
 			}
 		}
-		p += used;
+		s += used;
 		n -= used;
 	}
 	return made(g, json_stringn_nocheck(out, k));

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "facts/facts.h"
 
 /* Greatest file that is read whole, unless a function says otherwise. */
 #define GATHER_TEXT_MAX (256U * 1024)

@@ -115,7 +115,7 @@ static void take_name(void *arg, const char *name, size_t n)
 
 static void read_initramfs(struct gather *g, json_t *k)
 {
-	const char *path = disks_text(k, NULL, "initramfs");
+	const char *path = facts_text(k, "initramfs");
 	CLEANUP_CLOSE int fd =
 		path[0] ? gather_open(g, path, O_RDONLY) : -ENOENT;
 	struct listing l = {.g = g};
@@ -206,17 +206,15 @@ static void find_initramfs(
 {
 	static const char *const names[] = {"initrd.img-%s", "initramfs-%s.img",
 		"initrd-%s", "initrd-%s.img", "initramfs-%s"};
-	json_t *list =
-		json_object_get(json_object_get(g->top, "boot"), "entries");
-	json_t *j;
+	const json_t *list = facts_at(g->top, "boot.entries"), *j;
 	size_t i;
 
 	json_array_foreach(list, i, j)
 	{
-		if (strcmp(disks_text(j, NULL, "kernel"), kernel) != 0 ||
-			!disks_text(j, NULL, "initramfs")[0])
+		if (strcmp(facts_text(j, "kernel"), kernel) != 0 ||
+			!facts_text(j, "initramfs")[0])
 			continue;
-		gather_set(g, k, "initramfs", disks_text(j, NULL, "initramfs"));
+		gather_set(g, k, "initramfs", facts_text(j, "initramfs"));
 		return;
 	}
 	for (i = 0; i < ARRAY_LEN(names); i++) {
@@ -236,13 +234,12 @@ static void add_kernel(struct gather *g, const char *path, const char *guess)
 {
 	json_t *list = json_object_get(g->top, "kernels"), *j, *k;
 	json_t *boot = json_object_get(g->top, "boot");
-	const char *running = disks_text(
-		json_object_get(g->top, "system"), "kernel", "release");
+	const char *running = facts_text(g->top, "system.kernel.release");
 	char release[256], folder[PATH_MAX];
 	size_t i;
 
 	json_array_foreach(list, i,
-		j) if (strcmp(disks_text(j, NULL, "kernel"), path) == 0) return;
+		j) if (strcmp(facts_text(j, "kernel"), path) == 0) return;
 	if (json_array_size(list) >= KERNELS_MAX)
 		return;
 	(void)snprintf(release, sizeof(release), "%s", guess);
@@ -258,7 +255,7 @@ static void add_kernel(struct gather *g, const char *path, const char *guess)
 	gather_set_bool(
 		g, k, "running", release[0] && strcmp(release, running) == 0);
 	gather_set_bool(g, k, "default",
-		strcmp(disks_text(boot, "default", "kernel"), path) == 0);
+		strcmp(facts_text(boot, "default.kernel"), path) == 0);
 	find_initramfs(g, k, path, guess);
 	gather_add(g, list, k);
 }
@@ -299,7 +296,7 @@ static void read_kernels(struct gather *g)
 		next = json_array_get(list, json_array_size(list) - 1);
 	json_array_foreach(list, i, k)
 	{
-		const char *release = disks_text(k, NULL, "release");
+		const char *release = facts_text(k, "release");
 
 		if ((k == next || is_true(k, "running")) && release[0] &&
 			!strchr(release, '/'))
@@ -321,7 +318,7 @@ void gather_initramfs(struct gather *g)
 	list = json_object_get(boot, "entries");
 	json_array_foreach(list, i, j)
 	{
-		const char *kernel = disks_text(j, NULL, "kernel");
+		const char *kernel = facts_text(j, "kernel");
 
 		if (kernel[0] && gather_exists(g, kernel, O_PATH))
 			add_kernel(g, kernel, "");

@@ -11,13 +11,6 @@
 /* What lies on what is not deeper. */
 #define DEPTH 16
 
-const char *plan_disk_text(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s ? s : "";
-}
-
 uint64_t plan_disk_size(const json_t *disk)
 {
 	json_int_t n = json_integer_value(json_object_get(disk, "size"));
@@ -27,7 +20,7 @@ uint64_t plan_disk_size(const json_t *disk)
 
 static bool is_kind(const json_t *disk, const char *kind)
 {
-	return strcmp(plan_disk_text(disk, "kind"), kind) == 0;
+	return strcmp(facts_text(disk, "kind"), kind) == 0;
 }
 
 static bool has_text(const json_t *array, const char *text)
@@ -78,8 +71,8 @@ bool plan_disk_is_whole(const json_t *facts, const json_t *disk)
 	size_t i;
 
 	/* Without a size it is a drive without a medium. */
-	if (!plan_disk_text(disk, "name")[0] ||
-		!plan_disk_text(disk, "id")[0] || plan_disk_size(disk) == 0)
+	if (!facts_text(disk, "name")[0] || !facts_text(disk, "id")[0] ||
+		plan_disk_size(disk) == 0)
 		return false;
 	if (is_kind(disk, "mpath"))
 		return true;
@@ -91,7 +84,7 @@ bool plan_disk_is_whole(const json_t *facts, const json_t *disk)
 	{
 		if (is_kind(d, "mpath") &&
 			has_text(json_object_get(d, "parents"),
-				plan_disk_text(disk, "name")))
+				facts_text(disk, "name")))
 			return false;
 	}
 	return true;
@@ -99,8 +92,8 @@ bool plan_disk_is_whole(const json_t *facts, const json_t *disk)
 
 const char *plan_disk_key(const json_t *facts, const json_t *disk)
 {
-	const char *id = plan_disk_text(disk, "id");
-	const char *name = plan_disk_text(disk, "name");
+	const char *id = facts_text(disk, "id");
+	const char *name = facts_text(disk, "name");
 	const json_t *d;
 	size_t i;
 
@@ -109,7 +102,7 @@ const char *plan_disk_key(const json_t *facts, const json_t *disk)
 		return name;
 	json_array_foreach(json_object_get(facts, "disks"), i, d)
 	{
-		if (d != disk && strcmp(plan_disk_text(d, "id"), id) == 0)
+		if (d != disk && strcmp(facts_text(d, "id"), id) == 0)
 			return name;
 	}
 	return id;
@@ -123,10 +116,10 @@ const json_t *plan_find_disk(
 
 	json_array_foreach(json_object_get(facts, "disks"), i, d)
 	{
-		if (strcmp(plan_disk_text(d, "id"), id) != 0 ||
+		if (strcmp(facts_text(d, "id"), id) != 0 ||
 			!plan_disk_is_whole(facts, d))
 			continue;
-		if (strcmp(plan_disk_text(d, "name"), name) == 0 ||
+		if (strcmp(facts_text(d, "name"), name) == 0 ||
 			strcmp(plan_disk_key(facts, d), id) == 0)
 			return d;
 	}
@@ -146,8 +139,8 @@ json_t *plan_disk_tree(const json_t *facts, const json_t *disk)
 	const json_t *d, *p;
 	size_t i, j, before = 0;
 
-	if (!names || json_object_set_new(names, plan_disk_text(disk, "name"),
-			      json_true()) < 0)
+	if (!names || json_object_set_new(
+			      names, facts_text(disk, "name"), json_true()) < 0)
 		goto no_memory;
 	for (int depth = 0; depth < DEPTH && json_object_size(names) > before;
 		depth++) {
@@ -160,7 +153,7 @@ json_t *plan_disk_tree(const json_t *facts, const json_t *disk)
 					json_object_get(
 						names, json_string_value(p)) &&
 					json_object_set_new(names,
-						plan_disk_text(d, "name"),
+						facts_text(d, "name"),
 						json_true()) < 0)
 					goto no_memory;
 			}
@@ -178,7 +171,7 @@ static bool lies_on(const json_t *what, const json_t *names)
 	const json_t *v;
 	size_t i;
 
-	if (json_object_get(names, plan_disk_text(what, "disk")))
+	if (json_object_get(names, facts_text(what, "disk")))
 		return true;
 	json_array_foreach(json_object_get(what, "devices"), i, v)
 	{
@@ -204,7 +197,7 @@ static bool unfit(
 		if (!lies_on(v, names))
 			continue;
 		(void)fputs("is mounted on ", f);
-		plan_text_visible(f, plan_disk_text(v, "mount"), 60);
+		plan_text_visible(f, facts_text(v, "mount"), 60);
 		return true;
 	}
 	json_array_foreach(json_object_get(facts, "swap"), i, v)
@@ -214,7 +207,7 @@ static bool unfit(
 	}
 	json_array_foreach(json_object_get(facts, "disks"), i, v)
 	{
-		const char *name = plan_disk_text(v, "name");
+		const char *name = facts_text(v, "name");
 
 		if (v == disk || !json_object_get(names, name) ||
 			is_kind(v, "part"))
@@ -262,12 +255,12 @@ void plan_disk_describe(const json_t *facts, const json_t *disk, FILE *f)
 	unsigned shown = 0;
 	size_t i;
 
-	plan_text_visible(f, plan_disk_text(disk, "name"), 60);
+	plan_text_visible(f, facts_text(disk, "name"), 60);
 	(void)fputs(", ", f);
 	plan_disk_put_size(f, plan_disk_size(disk));
-	if (plan_disk_text(disk, "model")[0]) {
+	if (facts_text(disk, "model")[0]) {
 		(void)fputs(", ", f);
-		plan_text_visible(f, plan_disk_text(disk, "model"), 40);
+		plan_text_visible(f, facts_text(disk, "model"), 40);
 	}
 	if (plan_disk_is_empty(disk)) {
 		(void)fputs(", empty", f);
@@ -276,15 +269,13 @@ void plan_disk_describe(const json_t *facts, const json_t *disk, FILE *f)
 	} else if (!table) {
 		(void)fputs(", ", f);
 		plan_text_visible(f,
-			plan_disk_text(
-				json_object_get(disk, "content"), "type"),
+			facts_text(json_object_get(disk, "content"), "type"),
 			40);
 	} else {
 		(void)fputs(", ", f);
 		plan_text_visible(f,
-			plan_disk_text(table, "kind")[0]
-				? plan_disk_text(table, "kind")
-				: "damaged",
+			facts_text(table, "kind")[0] ? facts_text(table, "kind")
+						     : "damaged",
 			40);
 		(void)fprintf(f, " table with %zu partitions",
 			json_array_size(json_object_get(table, "partitions")));
@@ -294,7 +285,7 @@ void plan_disk_describe(const json_t *facts, const json_t *disk, FILE *f)
 		if (!names || !lies_on(v, names) || shown == 8)
 			continue;
 		(void)fputs(shown++ ? ", " : "; mounted: ", f);
-		plan_text_visible(f, plan_disk_text(v, "mount"), 60);
+		plan_text_visible(f, facts_text(v, "mount"), 60);
 	}
 	json_decref(names);
 }

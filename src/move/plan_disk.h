@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The string, or "". */
-const char *plan_disk_text(const json_t *object, const char *key);
+#include "facts/facts.h"
+
 uint64_t plan_disk_size(const json_t *disk);
 
 /* Whether there is no more of disks and filesystems than on any real machine.

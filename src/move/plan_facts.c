@@ -85,7 +85,7 @@ static int line_end(struct line *l, struct plan_list *to)
 static const json_t *content_of(
 	const json_t *facts, const json_t *disk, json_int_t number)
 {
-	const char *name = plan_disk_text(disk, "name");
+	const char *name = facts_text(disk, "name");
 	const json_t *d;
 	size_t i;
 

@@ -37,7 +37,7 @@ static int make_side(struct plan_side *s, const char *place,
 	const json_t *facts, struct error *err)
 {
 	const char *hostname =
-		plan_disk_text(json_object_get(facts, "system"), "hostname");
+		facts_text(json_object_get(facts, "system"), "hostname");
 	int r;
 
 	if (!json_is_true(json_object_get(facts, "root"))) {
@@ -71,10 +71,10 @@ static bool listens(const json_t *facts, json_int_t port)
 
 	json_array_foreach(json_object_get(facts, "ports"), i, v)
 	{
-		const char *address = plan_disk_text(v, "address");
+		const char *address = facts_text(v, "address");
 
 		if (json_integer_value(json_object_get(v, "port")) == port &&
-			strcmp(plan_disk_text(v, "protocol"), "tcp") == 0 &&
+			strcmp(facts_text(v, "protocol"), "tcp") == 0 &&
 			strncmp(address, "127.", 4) != 0 &&
 			strcmp(address, "::1") != 0)
 			return true;
@@ -114,12 +114,12 @@ static int note_hooks(struct plan *p, const json_t *facts)
 		return -ENOMEM;
 	json_array_foreach(json_object_get(facts, "databases"), i, v)
 	{
-		const char *service = plan_disk_text(v, "service");
+		const char *service = facts_text(v, "service");
 
 		if (!json_is_true(json_object_get(v, "running")) || shown == 8)
 			continue;
 		(void)fputs(shown++ ? "\n" : "", n.f);
-		plan_text_visible(n.f, plan_disk_text(v, "kind"), 40);
+		plan_text_visible(n.f, facts_text(v, "kind"), 40);
 		(void)fputs(" runs here", n.f);
 		if (!service[0])
 			continue;

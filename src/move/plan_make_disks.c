@@ -126,9 +126,9 @@ static size_t wanting(struct disks *k, size_t first, const struct candidate *c)
 static void put_target(FILE *f, const struct candidate *c)
 {
 	(void)fputs("\n       {name: ", f);
-	plan_text_scalar(f, plan_disk_text(c->disk, "name"));
+	plan_text_scalar(f, facts_text(c->disk, "name"));
 	(void)fputs(", id: ", f);
-	plan_text_scalar(f, plan_disk_text(c->disk, "id"));
+	plan_text_scalar(f, facts_text(c->disk, "id"));
 	(void)fprintf(f, ", size: %" PRIu64 "}", c->size);
 }
 
@@ -160,10 +160,10 @@ static void put_others(
 static int take(
 	struct disks *k, struct plan_disk *d, struct candidate *c, FILE *f)
 {
-	const char *id = plan_disk_text(c->disk, "id");
+	const char *id = facts_text(c->disk, "id");
 
 	c->taken = true;
-	d->target_name = strdup(plan_disk_text(c->disk, "name"));
+	d->target_name = strdup(facts_text(c->disk, "name"));
 	d->target_id = strdup(id);
 	d->target_size = c->size;
 	if (!d->target_name || !d->target_id)
@@ -225,8 +225,8 @@ static int add(
 
 	if (!d || plan_note_begin(&n) < 0)
 		return -ENOMEM;
-	d->name = strdup(plan_disk_text(disk, "name"));
-	d->id = strdup(plan_disk_text(disk, "id"));
+	d->name = strdup(facts_text(disk, "name"));
+	d->id = strdup(facts_text(disk, "id"));
 	d->size = plan_disk_size(disk);
 	plan_disk_describe(k->source, disk, n.f);
 	r = d->name && d->id ? 0 : -ENOMEM;

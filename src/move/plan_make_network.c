@@ -36,7 +36,7 @@ static const json_t *interface_named(const struct network *w, const char *name)
 
 	json_array_foreach(w->all, i, j)
 	{
-		if (name[0] && strcmp(plan_disk_text(j, "name"), name) == 0)
+		if (name[0] && strcmp(facts_text(j, "name"), name) == 0)
 			return j;
 	}
 	return NULL;
@@ -50,7 +50,7 @@ static const json_t *find_holder(const struct network *w, const json_t *nic)
 	for (int depth = 0; depth < 4; depth++) {
 		if (json_array_size(json_object_get(j, "addresses")) > 0)
 			return j;
-		up = interface_named(w, plan_disk_text(j, "master"));
+		up = interface_named(w, facts_text(j, "master"));
 		if (!up)
 			break;
 		j = up;
@@ -60,7 +60,7 @@ static const json_t *find_holder(const struct network *w, const json_t *nic)
 
 static int rank(const json_t *j)
 {
-	return (strcmp(plan_disk_text(j, "kind"), "ethernet") ? 2 : 0) +
+	return (strcmp(facts_text(j, "kind"), "ethernet") ? 2 : 0) +
 	       (json_is_true(json_object_get(j, "carrier")) ? 0 : 1);
 }
 
@@ -70,18 +70,18 @@ static bool is_hardware(const json_t *j)
 		"ethernet", "wireless", "infiniband"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-		if (strcmp(plan_disk_text(j, "kind"), kinds[i]) == 0)
+		if (strcmp(facts_text(j, "kind"), kinds[i]) == 0)
 			return true;
 	return false;
 }
 
 static int add_nic(struct network *w, const json_t *j)
 {
-	const char *mac = plan_disk_text(j, "permanent_mac");
+	const char *mac = facts_text(j, "permanent_mac");
 	struct nic *nic = &w->v[w->n];
 
 	if (!mac[0])
-		mac = plan_disk_text(j, "mac");
+		mac = facts_text(j, "mac");
 	if (strlen(mac) >= sizeof(nic->mac))
 		return 0;
 	(void)snprintf(nic->mac, sizeof(nic->mac), "%s", mac);
@@ -116,8 +116,8 @@ static int load(struct network *w, const json_t *facts)
 			json_array_foreach(w->all, i, j)
 			{
 				if (r == 0 && is_hardware(j) && rank(j) == at &&
-					(!hardware || plan_disk_text(
-							      j, "address")[0]))
+					(!hardware ||
+						facts_text(j, "address")[0]))
 					r = add_nic(w, j);
 			}
 	return r;
@@ -205,18 +205,20 @@ static size_t count_addresses(const json_t *j, const char *key)
 /* As it is configured; otherwise as the kernel has its addresses. */
 static bool uses_dhcp(const struct network *w, const json_t *j)
 {
-	const char *name = plan_disk_text(j, "name");
+	const char *name = facts_text(j, "name");
 	const json_t *v;
 	size_t i, all = count_addresses(j, "addresses");
 
 	json_array_foreach(json_object_get(w->facts, "configured_by"), i, v)
 	{
-		const char *how =
-			plan_disk_text(json_object_get(v, "interfaces"), name);
+		/* Not by facts_text: names may have dots. */
+		const char *how = json_string_value(json_object_get(
+			json_object_get(v, "interfaces"), name));
 
 		if (i == CONFIGURED)
 			break;
-		if (!json_is_false(json_object_get(v, "active")) && how[0])
+		if (!json_is_false(json_object_get(v, "active")) && how &&
+			how[0])
 			return strcmp(how, "dhcp") == 0;
 	}
 	return all > 0 && count_addresses(j, "dynamic_addresses") == all;
@@ -244,14 +246,14 @@ static void put_nic(FILE *f, const struct network *w, const struct nic *nic)
 {
 	const json_t *at = nic->holder;
 
-	plan_text_visible(f, plan_disk_text(nic->j, "name"), 40);
+	plan_text_visible(f, facts_text(nic->j, "name"), 40);
 	(void)fprintf(f, ", %s",
 		json_is_true(json_object_get(nic->j, "carrier"))
 			? "carrier"
 			: "no carrier");
 	if (at != nic->j) {
 		(void)fputs(", in ", f);
-		plan_text_visible(f, plan_disk_text(at, "name"), 40);
+		plan_text_visible(f, facts_text(at, "name"), 40);
 	}
 	put_addresses(f, at);
 	if (uses_dhcp(w, at))
@@ -261,7 +263,7 @@ static void put_nic(FILE *f, const struct network *w, const struct nic *nic)
 /* The target's addresses and gateways become the moved machine's. */
 static int map(struct plan_nic *n, const struct network *w, const json_t *at)
 {
-	const char *name = plan_disk_text(at, "name");
+	const char *name = facts_text(at, "name");
 	const json_t *v;
 	bool have[2] = {false};
 	struct subnet s;
@@ -278,11 +280,11 @@ static int map(struct plan_nic *n, const struct network *w, const json_t *at)
 	}
 	json_array_foreach(json_object_get(w->facts, "routes"), i, v)
 	{
-		const char *via = plan_disk_text(v, "via");
+		const char *via = facts_text(v, "via");
 		bool six = strchr(via, ':');
 
-		if (r < 0 || strcmp(plan_disk_text(v, "to"), "default") != 0 ||
-			strcmp(plan_disk_text(v, "interface"), name) != 0 ||
+		if (r < 0 || strcmp(facts_text(v, "to"), "default") != 0 ||
+			strcmp(facts_text(v, "interface"), name) != 0 ||
 			!plan_is_address(via) || have[six])
 			continue;
 		have[six] = true;
@@ -373,7 +375,7 @@ static int add(struct pairing *k, struct plan *p, const struct nic *from,
 
 	if (!n || plan_note_begin(&note) < 0)
 		return -ENOMEM;
-	n->name = strdup(plan_disk_text(from->j, "name"));
+	n->name = strdup(facts_text(from->j, "name"));
 	n->mac = strdup(from->mac);
 	put_nic(note.f, k->source, from);
 	if (to) {

@@ -6,41 +6,19 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 /* The bytes of the character at s (its code in *ret), or 0: no UTF-8. */
 static size_t character(const char *s, uint32_t *ret)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const uint8_t *b = (const uint8_t *)s;
-	size_t n = b[0] < 0x80	 ? 1
-		   : b[0] < 0xc0 ? 0
-		   : b[0] < 0xe0 ? 2
-		   : b[0] < 0xf0 ? 3
-		   : b[0] < 0xf8 ? 4
-				 : 0;
-	uint32_t c = n > 1 ? b[0] & (0x7fU >> n) : b[0];
-
-	for (size_t i = 1; i < n; i++) {
-		if ((b[i] & 0xc0) != 0x80) /* also the end of the string */
-			return 0;
-		c = c << 6 | (b[i] & 0x3f);
-	}
-	if (n == 0 || c < least[n] || c > 0x10ffff ||
-		(c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*ret = c;
-	return n;
+	return text_character(s, strnlen(s, 4), ret);
 }
 
-/* YAML's own line ends and what it forbids, and what would let a text look like
- * another: no break, no mark of direction, nothing without width. */
+/* Not what must not be seen, nor YAML's own line ends and what it forbids. */
 static bool prints(uint32_t c)
 {
-	return c >= 0x20 && c != 0x7f && !(c >= 0x80 && c <= 0xa0) &&
-	       c != 0xad && c != 0x61c && !(c >= 0x200b && c <= 0x200f) &&
-	       !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) &&
-	       c != 0xfeff && !(c >= 0xfff0 && c <= 0xfffb) &&
-	       (c & 0xfffe) != 0xfffe && !(c >= 0xe0000 && c <= 0xe0fff);
+	return !text_is_hidden(c) && c != 0xa0 &&
+	       !(c >= 0xfff0 && c <= 0xfffb) && (c & 0xfffe) != 0xfffe;
 }
 
 bool plan_text_is_utf8(const char *s)

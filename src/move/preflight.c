@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define TEXT_MAX 1024
 /* Longest text that can be a name. */
 #define NAME_LENGTH 256
@@ -68,50 +70,26 @@ const char *preflight_name(unsigned i)
 
 /* ---- findings ---- */
 
-/* Control characters, and those that turn the direction of text around. */
-static bool is_hidden(const unsigned char *s)
-{
-	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0) ||
-	       (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0x8b &&
-		       (s[2] <= 0x8f || s[2] >= 0xa8) && s[2] <= 0xae) ||
-	       (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa0 && s[2] <= 0xaf) ||
-	       (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf);
-}
-
 /* Formatting may have cut a character, in the middle too: what is left of it is
- * left out. What was read as JSON is UTF-8 else. */
+ * left out. */
 static json_t *clean(struct preflight *p, const char *text)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	char out[TEXT_MAX];
-	size_t k = 0;
+	size_t k = 0, n;
 	json_t *j;
 
-	while (*s && k + 4 < sizeof(out)) {
-		size_t n = *s < 0x80   ? 1
-			   : *s < 0xc2 ? 0
-			   : *s < 0xe0 ? 2
-			   : *s < 0xf0 ? 3
-				       : 4;
-		size_t have = n > 0 ? 1 : 0;
+	for (; *text && k + 4 < sizeof(out); text += n > 0 ? n : 1) {
+		uint32_t c;
 
-		while (have > 0 && have < n && (s[have] & 0xc0) == 0x80)
-			have++;
-		if (have == 0 || have < n) {
-			s += have > 0 ? have : 1;
-			continue;
-		}
-		if (is_hidden(s))
+		n = text_character(text, strnlen(text, 4), &c);
+		if (n > 0 && text_is_hidden(c)) {
 			out[k++] = '?';
-		else
-			memcpy(out + k, s, n);
-		k += is_hidden(s) ? 0 : n;
-		s += n;
+		} else {
+			memcpy(out + k, text, n);
+			k += n;
+		}
 	}
 	j = json_stringn(out, k);
-	/* Too long forms and the like, which no JSON reader lets pass. */
-	if (!j)
-		j = json_string("?");
 	if (!j)
 		p->oom = true;
 	return j;
@@ -177,46 +155,21 @@ const char *preflight_host_name(enum preflight_host host)
 	return host == SOURCE ? "source" : "target";
 }
 
-const json_t *preflight_at(const json_t *j, const char *path)
-{
-	char key[64];
-
-	while (j && *path) {
-		size_t n = strcspn(path, ".");
-
-		if (n >= sizeof(key))
-			return NULL;
-		memcpy(key, path, n);
-		key[n] = '\0';
-		j = json_object_get(j, key);
-		path += n;
-		path += *path == '.' ? 1 : 0;
-	}
-	return json_is_null(j) ? NULL : j;
-}
-
-const char *preflight_long(const json_t *j, const char *path)
-{
-	const char *s = json_string_value(preflight_at(j, path));
-
-	return s ? s : "";
-}
-
 const char *preflight_text(const json_t *j, const char *path)
 {
-	const char *s = preflight_long(j, path);
+	const char *s = facts_text(j, path);
 
 	return strnlen(s, NAME_LENGTH + 1) > NAME_LENGTH ? "" : s;
 }
 
 bool preflight_is(const json_t *j, const char *path, const char *text)
 {
-	return strcmp(preflight_long(j, path), text) == 0;
+	return strcmp(facts_text(j, path), text) == 0;
 }
 
 bool preflight_number(const json_t *j, const char *path, uint64_t *ret)
 {
-	const json_t *n = preflight_at(j, path);
+	const json_t *n = facts_at(j, path);
 
 	if (!json_is_integer(n) || json_integer_value(n) < 0)
 		return false;
@@ -226,12 +179,12 @@ bool preflight_number(const json_t *j, const char *path, uint64_t *ret)
 
 bool preflight_true(const json_t *j, const char *path)
 {
-	return json_is_true(preflight_at(j, path));
+	return json_is_true(facts_at(j, path));
 }
 
 bool preflight_false(const json_t *j, const char *path)
 {
-	return json_is_false(preflight_at(j, path));
+	return json_is_false(facts_at(j, path));
 }
 
 bool preflight_has(const json_t *list, const char *text, size_t max)
@@ -266,7 +219,7 @@ const json_t *preflight_with(
 
 const json_t *preflight_kernel(const json_t *facts)
 {
-	const json_t *list = preflight_at(facts, "kernels"), *k;
+	const json_t *list = facts_at(facts, "kernels"), *k;
 	const json_t *running = NULL;
 	size_t i;
 

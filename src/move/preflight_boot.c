@@ -15,9 +15,8 @@ static bool carries(const json_t *source, const char *mode)
 	size_t i;
 
 	if (strcmp(mode, "uefi") == 0)
-		return json_array_size(preflight_at(source, "boot.esp.files")) >
-		       0;
-	list = preflight_at(source, "boot.mbr");
+		return json_array_size(facts_at(source, "boot.esp.files")) > 0;
+	list = facts_at(source, "boot.mbr");
 	preflight_each(list, i, o) if (preflight_is(o, "boot_code", "grub") ||
 				       preflight_is(o, "boot_code",
 					       "other")) return strcmp(mode,
@@ -64,7 +63,7 @@ void preflight_boot_loader(struct preflight *p)
  * looks for one file only (UEFI specification, 3.5.1.1). */
 void preflight_efi_fallback(struct preflight *p)
 {
-	const json_t *files = preflight_at(p->source, "boot.esp.files"), *f;
+	const json_t *files = facts_at(p->source, "boot.esp.files"), *f;
 	const char *to = preflight_text(p->target, "system.firmware.mode");
 	size_t i;
 
@@ -107,7 +106,7 @@ static bool has_shim(const json_t *files)
 
 void preflight_secure_boot(struct preflight *p)
 {
-	const json_t *files = preflight_at(p->source, "boot.esp.files");
+	const json_t *files = facts_at(p->source, "boot.esp.files");
 
 	if (!preflight_true(p->target, "system.firmware.secure_boot"))
 		return;
@@ -198,8 +197,7 @@ static bool word(const char *line, const char *key, char *buf, size_t size)
 void preflight_root_name(struct preflight *p)
 {
 	char root[512];
-	const char *line =
-		preflight_long(p->source, "boot.default.command_line");
+	const char *line = facts_text(p->source, "boot.default.command_line");
 
 	(void)snprintf(root, sizeof(root), "%s",
 		preflight_text(p->source, "boot.default.root"));
@@ -228,7 +226,7 @@ static void unstable_line(struct preflight *p, const json_t *e,
 	const char *file, const char *spec)
 {
 	const char *names = preflight_text(e, "names");
-	const char *options = preflight_long(e, "options");
+	const char *options = facts_text(e, "options");
 	bool path = strcmp(names, "path") == 0;
 	uint64_t line = 0;
 
@@ -247,12 +245,12 @@ static void unstable_line(struct preflight *p, const json_t *e,
 
 void preflight_unstable_names(struct preflight *p)
 {
-	const json_t *fstab = preflight_at(p->source, "fstab"), *e;
-	const json_t *crypttab = preflight_at(p->source, "crypttab");
+	const json_t *fstab = facts_at(p->source, "fstab"), *e;
+	const json_t *crypttab = facts_at(p->source, "crypttab");
 	size_t i;
 
 	preflight_each(fstab, i, e)
-		unstable_line(p, e, "/etc/fstab", preflight_long(e, "spec"));
-	preflight_each(crypttab, i, e) unstable_line(
-		p, e, "/etc/crypttab", preflight_long(e, "device"));
+		unstable_line(p, e, "/etc/fstab", facts_text(e, "spec"));
+	preflight_each(crypttab, i, e)
+		unstable_line(p, e, "/etc/crypttab", facts_text(e, "device"));
 }

@@ -7,6 +7,7 @@
 #ifndef REHOST_MOVE_PREFLIGHT_CHECKS_H
 #define REHOST_MOVE_PREFLIGHT_CHECKS_H
 
+#include "facts/facts.h"
 #include "move/preflight.h"
 
 /* Elements of a list that are looked at: what a hostile machine may cost. */
@@ -71,14 +72,8 @@ const json_t *preflight_facts(
 	const struct preflight *p, enum preflight_host host);
 const char *preflight_host_name(enum preflight_host host);
 
-/* What stands at a path of keys ("system.kernel.release"), or NULL. */
-const json_t *preflight_at(const json_t *j, const char *path);
-
-/* A text; "" when it is absent, none, or longer than any name is. */
+/* As facts_text, and "" when it is longer than any name is. */
 const char *preflight_text(const json_t *j, const char *path);
-
-/* A text of any length. */
-const char *preflight_long(const json_t *j, const char *path);
 
 /* Whether it is this text. */
 bool preflight_is(const json_t *j, const char *path, const char *text);

@@ -7,7 +7,7 @@
 
 void preflight_source_disk(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "disks"), *o;
+	const json_t *list = facts_at(p->source, "disks"), *o;
 	size_t i;
 
 	for (unsigned k = 0; k < p->wish->n_disks; k++) {
@@ -99,7 +99,7 @@ void preflight_disk_unfit(struct preflight *p)
 
 static unsigned count_candidates(const struct preflight *p)
 {
-	const json_t *list = preflight_at(p->target, "disks"), *o;
+	const json_t *list = facts_at(p->target, "disks"), *o;
 	unsigned n = 0;
 	size_t i;
 
@@ -145,13 +145,13 @@ void preflight_disk_ambiguous(struct preflight *p)
 /* Where one of the target's disks is used: a mount, or swap; or NULL. */
 static const char *use_of(const struct preflight *p, const json_t *disk)
 {
-	const json_t *list = preflight_at(p->target, "filesystems"), *o;
+	const json_t *list = facts_at(p->target, "filesystems"), *o;
 	size_t i;
 
 	preflight_each(list, i,
 		o) if (preflight_stands_on(p, TARGET, preflight_text(o, "disk"),
-			       disk)) return preflight_long(o, "mount");
-	list = preflight_at(p->target, "swap");
+			       disk)) return facts_text(o, "mount");
+	list = facts_at(p->target, "swap");
 	preflight_each(list, i,
 		o) if (preflight_stands_on(p, TARGET, preflight_text(o, "disk"),
 			       disk)) return "swap";
@@ -191,7 +191,7 @@ static bool may_overwrite(const struct preflight *p, const json_t *disk)
 static const char *content(
 	const struct preflight *p, const json_t *disk, char *buf, size_t size)
 {
-	const json_t *list = preflight_at(p->target, "disks"), *o;
+	const json_t *list = facts_at(p->target, "disks"), *o;
 	const char *table = preflight_text(disk, "table.kind");
 	const char *type = preflight_text(disk, "content.type");
 	unsigned parts = 0;
@@ -209,9 +209,8 @@ static const char *content(
 			parts);
 	else
 		(void)snprintf(buf, size, "%s",
-			preflight_at(disk, "table")
-				? "a table that makes no sense"
-			: preflight_at(disk, "unreadable")
+			facts_at(disk, "table") ? "a table that makes no sense"
+			: facts_at(disk, "unreadable")
 				? "something that could not be read"
 				: "");
 	return buf;

@@ -21,16 +21,16 @@ static enum preflight_driven driven(const struct preflight *p,
 	const json_t *kernel = preflight_kernel(p->source), *d;
 	const char *module = preflight_text(device, "module");
 
-	d = preflight_with(preflight_at(p->source, "drivers"), "modalias",
-		preflight_long(device, "modalias"));
+	d = preflight_with(facts_at(p->source, "drivers"), "modalias",
+		facts_text(device, "modalias"));
 	*ret_module = d ? preflight_text(d, "module") : module;
 	if (d)
 		return place(preflight_text(d, "in"));
 	/* The source was not asked. What the target itself uses for it may be
 	 * seen on the source; that it is not seen says nothing. */
-	return module[0] && (preflight_has(preflight_at(kernel, "builtin"),
-				     module, PREFLIGHT_MODULES_MAX) ||
-				    preflight_has(preflight_at(kernel,
+	return module[0] && (preflight_has(facts_at(kernel, "builtin"), module,
+				     PREFLIGHT_MODULES_MAX) ||
+				    preflight_has(facts_at(kernel,
 							  "initramfs_modules"),
 					    module, PREFLIGHT_MODULES_MAX))
 		       ? AT_BOOT
@@ -40,8 +40,8 @@ static enum preflight_driven driven(const struct preflight *p,
 static bool knows_disk_path(const struct preflight *p)
 {
 	for (unsigned k = 0; k < p->n_pairs; k++)
-		if (json_array_size(preflight_at(
-			    p->pairs[k].target, "driver_path")) > 0)
+		if (json_array_size(
+			    facts_at(p->pairs[k].target, "driver_path")) > 0)
 			return true;
 	return false;
 }
@@ -51,8 +51,7 @@ static bool knows_disk_path(const struct preflight *p)
 static bool serves_disk(const struct preflight *p, const char *address)
 {
 	for (unsigned k = 0; k < p->n_pairs; k++)
-		if (preflight_has(
-			    preflight_at(p->pairs[k].target, "driver_path"),
+		if (preflight_has(facts_at(p->pairs[k].target, "driver_path"),
 			    address, PREFLIGHT_PATH_MAX))
 			return true;
 	return !knows_disk_path(p);
@@ -61,13 +60,13 @@ static bool serves_disk(const struct preflight *p, const char *address)
 /* The same for an interface; one without a cable decides nothing. */
 static bool serves_network(const struct preflight *p, const char *address)
 {
-	const json_t *list = preflight_at(p->target, "network.interfaces"), *o;
+	const json_t *list = facts_at(p->target, "network.interfaces"), *o;
 	bool known = false;
 	size_t i;
 
 	preflight_each(list, i, o)
 	{
-		const json_t *path = preflight_at(o, "driver_path");
+		const json_t *path = facts_at(o, "driver_path");
 
 		known = known || json_array_size(path) > 0;
 		if (preflight_has(path, address, PREFLIGHT_PATH_MAX))
@@ -78,7 +77,7 @@ static bool serves_network(const struct preflight *p, const char *address)
 
 void preflight_drive(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->target, "devices"), *d;
+	const json_t *list = facts_at(p->target, "devices"), *d;
 	size_t i;
 
 	preflight_each(list, i, d)
@@ -131,7 +130,7 @@ static void say_rebuild(
 	struct preflight *p, const json_t *d, const char *module)
 {
 	const json_t *kernel = preflight_kernel(p->source);
-	bool read = json_is_array(preflight_at(kernel, "initramfs_modules"));
+	bool read = json_is_array(facts_at(kernel, "initramfs_modules"));
 	bool none = !preflight_text(kernel, "initramfs")[0];
 
 	preflight_find(p, WARNS, TARGET,
@@ -187,7 +186,7 @@ void preflight_drivers_unknown(struct preflight *p)
 			"whether its kernel drives %u of the target's "
 			"controllers is not known",
 			n);
-	else if (json_array_size(preflight_at(p->target, "devices")) == 0)
+	else if (json_array_size(facts_at(p->target, "devices")) == 0)
 		preflight_find(
 			p, NOTES, TARGET, "its controllers are not known");
 	preflight_remedy(p, "see \"missing\" in the facts of both; try a boot "
@@ -196,7 +195,7 @@ void preflight_drivers_unknown(struct preflight *p)
 
 int preflight_modaliases(const json_t *target, const char ***ret)
 {
-	const json_t *list = preflight_at(target, "devices"), *d;
+	const json_t *list = facts_at(target, "devices"), *d;
 	const char **v = calloc(PREFLIGHT_DEVICES_MAX + 1, sizeof(*v));
 	size_t i, n = 0;
 

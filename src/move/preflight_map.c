@@ -53,7 +53,7 @@ bool preflight_is_candidate(const json_t *disk)
 
 static json_t *by_names(struct preflight *p, const json_t *facts)
 {
-	const json_t *list = preflight_at(facts, "disks");
+	const json_t *list = facts_at(facts, "disks");
 	json_t *map = json_object(), *o;
 	size_t i;
 
@@ -77,7 +77,7 @@ const json_t *preflight_disk_named(
 static bool stands_on(const struct preflight *p, enum preflight_host host,
 	const json_t *from, const json_t *disk, unsigned depth, unsigned *steps)
 {
-	const json_t *parents = preflight_at(from, "parents"), *o;
+	const json_t *parents = facts_at(from, "parents"), *o;
 	size_t i;
 
 	if (from == disk)
@@ -123,8 +123,7 @@ static bool is_taken(const struct preflight *p, const json_t *disk)
  * largest. Of several larger ones none is the obvious one. */
 static const json_t *best(struct preflight *p, uint64_t size, unsigned *alike)
 {
-	const json_t *list = preflight_at(p->target, "disks"), *o,
-		     *found = NULL;
+	const json_t *list = facts_at(p->target, "disks"), *o, *found = NULL;
 	unsigned rank = 0, n = 0;
 	size_t i;
 
@@ -156,7 +155,7 @@ static const struct preflight_disk *by_hand(
 
 static const json_t *find_target(const struct preflight *p, const char *key)
 {
-	const json_t *list = preflight_at(p->target, "disks"), *o;
+	const json_t *list = facts_at(p->target, "disks"), *o;
 	size_t i;
 
 	preflight_each(list, i, o) if (preflight_is_called(o, key)) return o;
@@ -191,7 +190,7 @@ static struct preflight_pair *largest(struct preflight *p, const bool *done)
 
 void preflight_map(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "disks"), *o;
+	const json_t *list = facts_at(p->source, "disks"), *o;
 	bool done[PREFLIGHT_PAIRS_MAX] = {false};
 	struct preflight_pair *pair;
 	size_t i;

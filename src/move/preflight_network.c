@@ -71,13 +71,13 @@ static bool is_outer(const json_t *interface)
 /* All addresses of a machine by which others reach it. */
 static unsigned collect(const json_t *facts, struct address v[ADDRESSES_MAX])
 {
-	const json_t *list = preflight_at(facts, "network.interfaces"), *o;
+	const json_t *list = facts_at(facts, "network.interfaces"), *o;
 	unsigned n = 0;
 	size_t i;
 
 	preflight_each(list, i, o)
 	{
-		const json_t *addresses = preflight_at(o, "addresses"), *a;
+		const json_t *addresses = facts_at(o, "addresses"), *a;
 		size_t k;
 
 		if (!is_outer(o))
@@ -97,15 +97,15 @@ void preflight_address(struct preflight *p)
 {
 	struct address there[ADDRESSES_MAX], one;
 	unsigned n = collect(p->target, there);
-	const json_t *list = preflight_at(p->source, "network.interfaces"), *o;
+	const json_t *list = facts_at(p->source, "network.interfaces"), *o;
 	size_t i;
 
 	if (p->wish->new_addresses || n == 0)
 		return;
 	preflight_each(list, i, o)
 	{
-		const json_t *addresses = preflight_at(o, "addresses"), *a;
-		const json_t *dynamic = preflight_at(o, "dynamic_addresses");
+		const json_t *addresses = facts_at(o, "addresses"), *a;
+		const json_t *dynamic = facts_at(o, "dynamic_addresses");
 		size_t k;
 
 		if (!is_outer(o))
@@ -136,7 +136,7 @@ void preflight_address(struct preflight *p)
 
 void preflight_dynamic_address(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "network.interfaces"), *o;
+	const json_t *list = facts_at(p->source, "network.interfaces"), *o;
 	struct address a;
 	size_t i;
 
@@ -145,7 +145,7 @@ void preflight_dynamic_address(struct preflight *p)
 	preflight_each(list, i, o)
 	{
 		const char *text = preflight_text(
-			json_array_get(preflight_at(o, "dynamic_addresses"), 0),
+			json_array_get(facts_at(o, "dynamic_addresses"), 0),
 			"");
 
 		/* What an interface gives itself is no loss. */
@@ -163,14 +163,13 @@ void preflight_dynamic_address(struct preflight *p)
 
 static unsigned count_ethernet(const json_t *facts, bool with_address)
 {
-	const json_t *list = preflight_at(facts, "network.interfaces"), *o;
+	const json_t *list = facts_at(facts, "network.interfaces"), *o;
 	unsigned n = 0;
 	size_t i;
 
 	/* What software made has no address of a device. */
 	preflight_each(list, i, o) n +=
-		preflight_is(o, "kind", "ethernet") &&
-				preflight_at(o, "address") &&
+		preflight_is(o, "kind", "ethernet") && facts_at(o, "address") &&
 				(!with_address || preflight_true(o, "up"))
 			? 1
 			: 0;
@@ -182,7 +181,7 @@ void preflight_fewer_interfaces(struct preflight *p)
 	unsigned used = count_ethernet(p->source, true);
 	unsigned have = count_ethernet(p->target, false);
 
-	if (!preflight_at(p->target, "network.interfaces") || have >= used)
+	if (!facts_at(p->target, "network.interfaces") || have >= used)
 		return;
 	preflight_find(p, WARNS, TARGET,
 		"it has %u network interfaces, and the source uses %u", have,
@@ -203,7 +202,7 @@ static bool is_mac(const char *s)
 static bool has_mac(const json_t *facts, const char *name)
 {
 	const json_t *o = preflight_with(
-		preflight_at(facts, "network.interfaces"), "name", name);
+		facts_at(facts, "network.interfaces"), "name", name);
 
 	return preflight_text(o, "mac")[0] != '\0';
 }
@@ -211,9 +210,9 @@ static bool has_mac(const json_t *facts, const char *name)
 static void check_configured(
 	struct preflight *p, const char *by, const char *name)
 {
-	const json_t *list = preflight_at(p->target, "network.interfaces");
+	const json_t *list = facts_at(p->target, "network.interfaces");
 	const json_t *ours = preflight_with(
-		preflight_at(p->source, "network.interfaces"), "name", name);
+		facts_at(p->source, "network.interfaces"), "name", name);
 
 	if (is_mac(name)) {
 		if (preflight_with(list, "mac", name))
@@ -227,7 +226,7 @@ static void check_configured(
 		return;
 	}
 	/* What software makes gets its name there too; patterns fit. */
-	if (strpbrk(name, "*?[") || !ours || !preflight_at(ours, "address") ||
+	if (strpbrk(name, "*?[") || !ours || !facts_at(ours, "address") ||
 		!has_mac(p->source, name) || preflight_with(list, "name", name))
 		return;
 	preflight_find(p, WARNS, SOURCE,
@@ -242,11 +241,11 @@ static void check_configured(
 
 void preflight_interface_name(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "network.configured_by");
+	const json_t *list = facts_at(p->source, "network.configured_by");
 	const json_t *o;
 	size_t i;
 
-	if (!preflight_at(p->target, "network.interfaces"))
+	if (!facts_at(p->target, "network.interfaces"))
 		return;
 	preflight_each(list, i, o)
 	{
@@ -270,7 +269,7 @@ void preflight_interface_name(struct preflight *p)
 void preflight_cloud_init(struct preflight *p)
 {
 	const json_t *o =
-		preflight_with(preflight_at(p->source, "network.configured_by"),
+		preflight_with(facts_at(p->source, "network.configured_by"),
 			"kind", "cloud-init");
 
 	if (!o || preflight_false(o, "active"))
@@ -288,7 +287,7 @@ void preflight_cloud_init(struct preflight *p)
 
 static uint64_t write_rate(const struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "load.disks"), *o;
+	const json_t *list = facts_at(p->source, "load.disks"), *o;
 	uint64_t sum = 0, n;
 	size_t i;
 

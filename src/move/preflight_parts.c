@@ -95,12 +95,12 @@ static void check_filesystem(struct preflight *p, const json_t *f)
 	static const char *const outside[] = {
 		"journal_dev=", "journal_path=", "logdev=", "rtdev="};
 	const char *type = preflight_text(f, "type");
-	const char *mount = preflight_long(f, "mount");
-	const char *options = preflight_long(f, "options");
-	size_t devices = json_array_size(preflight_at(f, "devices"));
+	const char *mount = facts_text(f, "mount");
+	const char *options = facts_text(f, "options");
+	size_t devices = json_array_size(facts_at(f, "devices"));
 
 	/* One of many mounts of the same filesystem tells as much. */
-	if (preflight_long(f, "folder")[0])
+	if (facts_text(f, "folder")[0])
 		return;
 	if (strcmp(type, "btrfs") == 0 && devices > 1) {
 		preflight_find(p, BLOCKS, SOURCE,
@@ -141,14 +141,14 @@ static void check_fstab(struct preflight *p, const json_t *e)
 	preflight_find(p, WARNS, SOURCE,
 		"/etc/fstab mounts %.200s from %.200s "
 		"(%s), which does not move",
-		preflight_long(e, "mount"), preflight_long(e, "spec"), type);
+		facts_text(e, "mount"), facts_text(e, "spec"), type);
 	preflight_remedy(p, "make sure that the target reaches that server, "
 			    "and is let in with its address");
 }
 
 void preflight_unsupported(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "disks"), *o;
+	const json_t *list = facts_at(p->source, "disks"), *o;
 	size_t i;
 
 	preflight_each(list, i, o)
@@ -160,11 +160,11 @@ void preflight_unsupported(struct preflight *p)
 		check_content(p, o, name);
 		check_stack(p, o, name);
 	}
-	list = preflight_at(p->source, "filesystems");
+	list = facts_at(p->source, "filesystems");
 	preflight_each(list, i, o) check_filesystem(p, o);
-	list = preflight_at(p->source, "fstab");
+	list = facts_at(p->source, "fstab");
 	preflight_each(list, i, o) check_fstab(p, o);
-	list = preflight_at(p->source, "swap");
+	list = facts_at(p->source, "swap");
 	preflight_each(list, i, o)
 	{
 		if (!preflight_is(o, "kind", "file"))
@@ -172,7 +172,7 @@ void preflight_unsupported(struct preflight *p)
 		preflight_find(p, NOTES, SOURCE,
 			"it swaps to the file %.200s: what is written there is "
 			"sent again and again",
-			preflight_long(o, "path"));
+			facts_text(o, "path"));
 		preflight_remedy(p, "swapoff before the move, if memory "
 				    "allows it");
 	}
@@ -180,7 +180,7 @@ void preflight_unsupported(struct preflight *p)
 
 void preflight_degraded(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "disks"), *o;
+	const json_t *list = facts_at(p->source, "disks"), *o;
 	size_t i;
 
 	preflight_each(list, i, o)

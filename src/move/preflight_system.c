@@ -51,8 +51,7 @@ void preflight_not_known(struct preflight *p)
 		for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
 			if (!(h == SOURCE ? needed[i].source
 					  : needed[i].target) ||
-				preflight_at(
-					preflight_facts(p, h), needed[i].path))
+				facts_at(preflight_facts(p, h), needed[i].path))
 				continue;
 			preflight_find(
 				p, NOTES, h, "%s: not known", needed[i].text);
@@ -212,7 +211,7 @@ void preflight_clock(struct preflight *p)
 
 void preflight_databases(struct preflight *p)
 {
-	const json_t *list = preflight_at(p->source, "databases"), *d;
+	const json_t *list = facts_at(p->source, "databases"), *d;
 	size_t i;
 
 	preflight_each(list, i, d)
@@ -223,8 +222,8 @@ void preflight_databases(struct preflight *p)
 			strcmp(kind, "memcached") == 0)
 			continue;
 		preflight_find(p, NOTES, SOURCE, "%s runs%s%.200s", kind,
-			preflight_long(d, "data")[0] ? ", its data in " : "",
-			preflight_long(d, "data"));
+			facts_text(d, "data")[0] ? ", its data in " : "",
+			facts_text(d, "data"));
 		preflight_remedy(p,
 			"without --quiesce it comes up as after a power cut; "
 			"stop it with --quiesce to have it come up clean");

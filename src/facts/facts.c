@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "facts/facts.h"
+
+#include <string.h>
+
+const json_t *facts_at(const json_t *j, const char *path)
+{
+	char key[64];
+
+	while (j && *path) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(key))
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = '\0';
+		j = json_object_get(j, key);
+		path += n + (path[n] == '.');
+	}
+	return json_is_null(j) ? NULL : j;
+}
+
+const char *facts_text(const json_t *j, const char *path)
+{
+	const char *s = json_string_value(facts_at(j, path));
+
+	return s ? s : "";
+}
