@@ -105,7 +105,7 @@ static unsigned compare(FILE *f, const struct plan_list *then,
 	const struct plan_list *now, const char *old_line, const char *new_line)
 {
 	static const char *const keys[] = {"mode", "size", "serial", "wwn",
-		"table", "start", "type", "uuid", "content"};
+		"table", "path", "start", "type", "uuid", "content"};
 	CLEANUP_FREE char *a = strdup(old_line), *b = strdup(new_line);
 	char *which, *rest_a, *rest_b;
 
@@ -239,6 +239,29 @@ static int find_disk(const struct plan_side *s, const json_t *facts,
 	return error_host(err, s->place);
 }
 
+/* What is on the disk that is to be written. */
+static int check_content(const struct plan *p, const struct plan_disk *d,
+	const json_t *facts, const json_t *disk, struct error *err)
+{
+	CLEANUP_FREE char *key = plan_disk_overwrite(facts, disk);
+
+	if (!key)
+		return error_set(err, -ENOMEM, "use the plan");
+	if (plan_disk_is_empty(disk) ||
+		(d->overwrite && strcmp(d->overwrite, key) == 0))
+		return 0;
+	(void)error_set(err, -EEXIST, "use the plan");
+	(void)error_why(err, "disk %s is not empty%s", d->target_name,
+		strcmp(key, d->target_id) != 0
+			? ", and another disk has the same id"
+			: "");
+	(void)error_todo(err,
+		"if all on it may be destroyed, write overwrite: \"%s\" into "
+		"the plan",
+		key);
+	return error_host(err, p->target.place);
+}
+
 static int check_disk(const struct plan *p, const struct plan_disk *d,
 	const json_t *source, const json_t *target, struct error *err)
 {
@@ -281,17 +304,7 @@ static int check_disk(const struct plan *p, const struct plan_disk *d,
 			d->name, d->size, d->target_name, d->target_size);
 		return error_todo(err, "choose a target that is as large");
 	}
-	if (!plan_disk_is_empty(to) &&
-		(!d->overwrite || strcmp(d->overwrite, d->target_id) != 0)) {
-		(void)error_set(err, -EEXIST, "use the plan");
-		(void)error_why(err, "disk %s is not empty", d->target_name);
-		(void)error_todo(err,
-			"if all on it may be destroyed, write overwrite: "
-			"\"%s\" into the plan",
-			d->target_id);
-		return error_host(err, p->target.place);
-	}
-	return 0;
+	return check_content(p, d, target, to, err);
 }
 
 int plan_check(const struct plan *p, const json_t *source_facts,

@@ -44,6 +44,7 @@ bool plan_disk_can_count(const json_t *facts)
 		size_t max, max_within;
 	} lists[] = {{"disks", "parents", 4096, 16384},
 		{"filesystems", "devices", 16384, 65536},
+		{"disks", "driver_path", 4096, 65536},
 		{"swap", "devices", 256, 256}};
 	const json_t *v;
 	size_t i, sum;
@@ -124,6 +125,26 @@ const json_t *plan_find_disk(
 			return d;
 	}
 	return NULL;
+}
+
+char *plan_disk_overwrite(const json_t *facts, const json_t *disk)
+{
+	const char *id = facts_text(disk, "id");
+	const json_t *d;
+	bool alone = true;
+	char *text;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "disks"), i, d)
+	{
+		if (d != disk && strcmp(facts_text(d, "id"), id) == 0 &&
+			!is_kind(d, "part"))
+			alone = false;
+	}
+	if (asprintf(&text, "%s%s%s", alone ? "" : facts_text(disk, "name"),
+		    alone ? "" : "/", id) < 0)
+		return NULL;
+	return text;
 }
 
 bool plan_disk_is_empty(const json_t *disk)

@@ -25,6 +25,11 @@ bool plan_disk_is_whole(const json_t *facts, const json_t *disk);
  */
 const char *plan_disk_key(const json_t *facts, const json_t *disk);
 
+/* What is written to have what is on it destroyed: its id; "NAME/ID" where
+ * another disk has the same one, as copies of a disk have. The caller frees it;
+ * NULL when out of memory. */
+char *plan_disk_overwrite(const json_t *facts, const json_t *disk);
+
 /* Whether a partition table or anything that blkid knows is on it. */
 bool plan_disk_is_empty(const json_t *disk);
 

@@ -57,6 +57,20 @@ static void put_pair(FILE *f, const char *key, const json_t *from,
 	}
 }
 
+/* Where a disk is plugged in: of two that are alike, its name may be the
+ * other's after a boot. */
+static void put_path(FILE *f, const json_t *path)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(path, i, v)
+	{
+		(void)fputs(i == 0 ? " path=" : "/", f);
+		put_value(f, json_string_value(v) ? json_string_value(v) : "");
+	}
+}
+
 struct line {
 	FILE *f;
 	char *text;
@@ -140,6 +154,8 @@ static int add_disk(
 	put(l.f, "size", disk, "size");
 	put(l.f, "serial", disk, "serial");
 	put(l.f, "wwn", disk, "wwn");
+	if (strcmp(key, facts_text(disk, "name")) == 0)
+		put_path(l.f, json_object_get(disk, "driver_path"));
 	put_pair(l.f, "table", table, "kind", "id");
 	put_pair(l.f, "content", json_object_get(disk, "content"), "type",
 		"uuid");

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "move/plan_disk.h"
 #include "move/plan_make.h"
 #include "move/plan_text.h"
@@ -160,13 +161,13 @@ static void put_others(
 static int take(
 	struct disks *k, struct plan_disk *d, struct candidate *c, FILE *f)
 {
-	const char *id = facts_text(c->disk, "id");
+	CLEANUP_FREE char *key = plan_disk_overwrite(k->target, c->disk);
 
 	c->taken = true;
 	d->target_name = strdup(facts_text(c->disk, "name"));
-	d->target_id = strdup(id);
+	d->target_id = strdup(facts_text(c->disk, "id"));
 	d->target_size = c->size;
-	if (!d->target_name || !d->target_id)
+	if (!d->target_name || !d->target_id || !key)
 		return -ENOMEM;
 	(void)fputs("\n-> ", f);
 	plan_disk_describe(k->target, c->disk, f);
@@ -179,14 +180,21 @@ static int take(
 	}
 	if (c->empty)
 		return 0;
-	if (strcmp(k->overwrite, id) == 0) {
-		d->overwrite = strdup(id);
+	if (strcmp(k->overwrite, key) == 0) {
+		d->overwrite = STEAL_PTR(key);
 		(void)fputs("\nWhat is on it is destroyed.", f);
-		return d->overwrite ? 0 : -ENOMEM;
+		return 0;
 	}
-	(void)fputs("\nIt is NOT EMPTY. If all on it may be destroyed, write "
-		    "its id\nbehind overwrite; rehost refuses until then.",
-		f);
+	(void)fputs(
+		"\nIt is NOT EMPTY. If all on it may be destroyed, write ", f);
+	if (strcmp(key, d->target_id) == 0)
+		(void)fputs("its id\n", f);
+	else
+		plan_text_scalar(f, key);
+	(void)fprintf(f, "%sbehind overwrite; rehost refuses until then.",
+		strcmp(key, d->target_id) == 0
+			? ""
+			: "\n(another disk has the same id) ");
 	return 0;
 }
 

@@ -25,6 +25,7 @@ int plan_rules_disk(
 {
 	const struct plan_disk *d = base;
 	int got = check_target(r, y, d->exclude, d->target_id != NULL);
+	size_t n;
 
 	if (got < 0 || !d->overwrite)
 		return got;
@@ -32,7 +33,12 @@ int plan_rules_disk(
 		return plan_yaml_refuse(r->err, r->file,
 			plan_yaml_get(y, "overwrite"),
 			"overwrite, but there is no target; take it away");
-	if (strcmp(d->overwrite, d->target_id) != 0)
+	/* "NAME/ID" is for disks with the same id. */
+	n = strlen(d->target_name);
+	if (strcmp(d->overwrite, d->target_id) != 0 &&
+		(strncmp(d->overwrite, d->target_name, n) != 0 ||
+			d->overwrite[n] != '/' ||
+			strcmp(d->overwrite + n + 1, d->target_id) != 0))
 		return plan_yaml_refuse(r->err, r->file,
 			plan_yaml_get(y, "overwrite"),
 			"overwrite names %.100s, but the target is %.100s",

@@ -28,10 +28,12 @@ struct preflight_disk {
 struct preflight_wish {
 	const struct preflight_disk *disks; /* others are mapped by size */
 	unsigned n_disks;
-	const char *const *overwrite; /* IDs, NULL behind them; NULL: none */
-	bool takeover;		      /* the target becomes one by kexec */
-	bool new_addresses;	      /* the source's addresses are not kept */
-	uint64_t link_bytes_s;	      /* measured between both; 0: not known */
+	/* What may be destroyed, as plan_disk_overwrite has it, NULL behind;
+	 * NULL: nothing. */
+	const char *const *overwrite;
+	bool takeover;	       /* the target becomes one by kexec */
+	bool new_addresses;    /* the source's addresses are not kept */
+	uint64_t link_bytes_s; /* measured between both; 0: not known */
 	/* The controller's clock when each machine told its own, milliseconds
 	 * since 1970; 0: not known. */
 	int64_t source_asked_ms, target_asked_ms;

@@ -27,6 +27,7 @@ struct preflight_pair {
 	const json_t *source;
 	const json_t *target; /* NULL: none was found */
 	const char *named;    /* as the user named the target, or NULL */
+	unsigned called;      /* disks of the target that are called so */
 	unsigned alike;	      /* disks that would do as well */
 };
 

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "move/plan_disk.h"
+
 void preflight_source_disk(struct preflight *p)
 {
 	const json_t *list = facts_at(p->source, "disks"), *o;
@@ -69,7 +72,8 @@ void preflight_disk_small(struct preflight *p)
 static const char *unfit(const struct preflight_pair *pair)
 {
 	if (!pair->target)
-		return "there is no such disk";
+		return pair->called > 1 ? "several disks are called so"
+					: "there is no such disk";
 	if (!preflight_is(pair->target, "kind", "disk"))
 		return "it is no whole disk";
 	if (preflight_true(pair->target, "readonly"))
@@ -179,10 +183,10 @@ void preflight_disk_in_use(struct preflight *p)
 	}
 }
 
-static bool may_overwrite(const struct preflight *p, const json_t *disk)
+static bool may_overwrite(const struct preflight *p, const char *key)
 {
 	for (const char *const *id = p->wish->overwrite; id && *id; id++)
-		if (preflight_is_called(disk, *id))
+		if (strcmp(key, *id) == 0)
 			return true;
 	return false;
 }
@@ -223,13 +227,18 @@ void preflight_disk_not_empty(struct preflight *p)
 
 	for (unsigned i = 0; i < p->n_pairs; i++) {
 		const json_t *disk = p->pairs[i].target;
-		const char *id = preflight_text(disk, "id");
+		CLEANUP_FREE char *key = NULL;
 
 		if (!disk)
 			continue;
+		key = plan_disk_overwrite(p->target, disk);
+		if (!key) {
+			p->oom = true;
+			return;
+		}
 		(void)preflight_disk_text(disk, text, sizeof(text));
 		(void)content(p, disk, what, sizeof(what));
-		if (what[0] && may_overwrite(p, disk)) {
+		if (what[0] && may_overwrite(p, key)) {
 			preflight_find(p, NOTES, TARGET,
 				"its disk %s has %s on it: all of that will be "
 				"destroyed",
@@ -244,7 +253,7 @@ void preflight_disk_not_empty(struct preflight *p)
 			preflight_remedy(p,
 				"if all on it may be destroyed: --overwrite "
 				"%s",
-				id[0] ? id : "ID, as inspect shows it");
+				key[0] ? key : "ID, as inspect shows it");
 		}
 	}
 }

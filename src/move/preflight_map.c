@@ -153,13 +153,17 @@ static const struct preflight_disk *by_hand(
 	return NULL;
 }
 
-static const json_t *find_target(const struct preflight *p, const char *key)
+/* The only one that is called so: several may have one ID. */
+static void find_target(const struct preflight *p, struct preflight_pair *pair)
 {
 	const json_t *list = facts_at(p->target, "disks"), *o;
 	size_t i;
 
-	preflight_each(list, i, o) if (preflight_is_called(o, key)) return o;
-	return NULL;
+	preflight_each(list, i, o)
+	{
+		if (preflight_is_called(o, pair->named))
+			pair->target = pair->called++ == 0 ? o : NULL;
+	}
 }
 
 static void add_pair(
@@ -171,7 +175,8 @@ static void add_pair(
 		return;
 	pair->source = source;
 	pair->named = named;
-	pair->target = named ? find_target(p, named) : NULL;
+	if (named)
+		find_target(p, pair);
 	p->n_pairs++;
 }
 

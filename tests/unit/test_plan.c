@@ -306,6 +306,61 @@ static void overwrite(void **state)
 	json_decref(t);
 }
 
+#define COPY(name, path)                                                       \
+	"{\"name\":\"" name "\",\"kind\":\"disk\",\"size\":2073741824,"        \
+	"\"id\":\"uuid:U\",\"content\":{\"type\":\"ext4\",\"uuid\":\"U\"},"    \
+	"\"driver_path\":[\"" path "\"]}"
+
+/* Two disks with copies of one filesystem: the id says not which. */
+static void overwrite_a_copy(void **state)
+{
+	json_t *s = machine("old",
+		"[" DISK("vda", "A", "2") "," DISK("vdb", "B", "2") "]", "{}");
+	json_t *t = machine("new",
+		"[" COPY("vda", "0000:00:04.0") "," COPY(
+			"vdb", "0000:00:05.0") "]",
+		"{}");
+	json_t *swapped = machine("new",
+		"[" COPY("vda", "0000:00:05.0") "," COPY(
+			"vdb", "0000:00:04.0") "]",
+		"{}");
+	struct options o = wish();
+	struct error err;
+	struct plan p, q;
+	char *text;
+
+	/* Not by the id alone, neither in making nor in checking. */
+	(void)snprintf(o.overwrite, sizeof(o.overwrite), "uuid:U");
+	assert_int_equal(plan_make(&o, false, s, t, &p, &err), 0);
+	assert_string_equal(mapping(&p), "vda=vda vdb=vdb ");
+	assert_null(p.disks[0].overwrite);
+	assert_null(p.disks[1].overwrite);
+	assert_non_null(strstr(p.disks[0].comment, "vda/uuid:U"));
+	p.disks[0].overwrite = strdup("uuid:U");
+	p.disks[1].overwrite = strdup("vdb/uuid:U");
+	assert_int_equal(plan_check(&p, s, t, &err), -EEXIST);
+	assert_non_null(strstr(err.todo, "\"vda/uuid:U\""));
+	free(p.disks[0].overwrite);
+	p.disks[0].overwrite = strdup("vda/uuid:U");
+	text = written(&p);
+	q = parsed(text);
+	assert_int_equal(plan_check(&q, s, t, &err), 0);
+	/* The same two after a boot that named them the other way round. */
+	assert_int_equal(plan_check(&q, s, swapped, &err), -ESTALE);
+	assert_non_null(strstr(err.why, "0000:00:0"));
+	free(text);
+	plan_done(&p);
+	plan_done(&q);
+	(void)snprintf(o.overwrite, sizeof(o.overwrite), "vdb/uuid:U");
+	assert_int_equal(plan_make(&o, false, s, t, &p, &err), 0);
+	assert_null(p.disks[0].overwrite);
+	assert_string_equal(p.disks[1].overwrite, "vdb/uuid:U");
+	plan_done(&p);
+	json_decref(s);
+	json_decref(t);
+	json_decref(swapped);
+}
+
 /* ---- network ---- */
 
 /* "MAC>MAC:mode;" of each. */
@@ -1101,6 +1156,7 @@ int main(void)
 		cmocka_unit_test(disks_in_use),
 		cmocka_unit_test(paths_of_one_disk),
 		cmocka_unit_test(overwrite),
+		cmocka_unit_test(overwrite_a_copy),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(pairs),
 		cmocka_unit_test(volatile_changes),

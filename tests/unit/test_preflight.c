@@ -25,7 +25,13 @@
 	DISK("vda", "10737418240", ",'serial':'A'")                            \
 	"," DISK("vdb", "10737418240", ",'serial':'B'")
 
+#define COPY(name)                                                             \
+	DISK(name, "10737418240", ",'id':'uuid:U','content':{'type':'ext4'}")
+#define COPIES COPY("vda") "," COPY("vdb")
+
 static const char *const ours[] = {"serial:T1", NULL};
+static const char *const by_id[] = {"uuid:U", NULL};
+static const char *const by_name[] = {"vda/uuid:U", NULL};
 static const struct preflight_wish takeover = {.takeover = true},
 				   overwrite = {.overwrite = ours},
 				   fresh = {.new_addresses = true},
@@ -37,12 +43,17 @@ static const struct preflight_wish takeover = {.takeover = true},
 static const struct preflight_disk to_b[] = {{"vda", "serial:B"}},
 				   to_nothing[] = {{"vda", "vdz"}},
 				   to_part[] = {{"vda", "vda1"}},
+				   to_copy[] = {{"vda", "uuid:U"}},
+				   to_vda[] = {{"vda", "vda"}},
 				   stays[] = {{"serial:S1", NULL}};
-static const struct preflight_wish wish_b = {.disks = to_b, .n_disks = 1},
-				   wish_nothing = {.disks = to_nothing,
-					   .n_disks = 1},
-				   wish_part = {.disks = to_part, .n_disks = 1},
-				   wish_stays = {.disks = stays, .n_disks = 1};
+static const struct preflight_wish
+	wish_b = {.disks = to_b, .n_disks = 1},
+	wish_nothing = {.disks = to_nothing, .n_disks = 1},
+	wish_part = {.disks = to_part, .n_disks = 1},
+	wish_copy = {.disks = to_copy, .n_disks = 1},
+	overwrite_copy = {.disks = to_vda, .n_disks = 1, .overwrite = by_id},
+	overwrite_named = {.disks = to_vda, .n_disks = 1, .overwrite = by_name},
+	wish_stays = {.disks = stays, .n_disks = 1};
 
 /* What is changed in the two machines, and what is then found. */
 static const struct {
@@ -188,6 +199,8 @@ static const struct {
 			",'serial':'B','removable':true") "]}",
 		&wish_b, "removable"},
 	{"target-disk-unfit", NULL, NULL, "{'disks':[" TWO_SMALL "]}", &wish_b},
+	{"target-disk-unfit", "blocks", NULL, "{'disks':[" COPIES "]}",
+		&wish_copy, "several disks are called so"},
 	{"target-disk-ambiguous", "blocks", NULL, "{'disks':[" TWO_SMALL "]}"},
 	{"target-disk-ambiguous", NULL, NULL, "{'disks':[" TWO_SMALL "]}",
 		&wish_b},
@@ -225,6 +238,10 @@ static const struct {
 	{"target-disk-not-empty", "notes", NULL,
 		ONE_DISK(",'content':{'type':'ext4'}"), &overwrite,
 		"destroyed"},
+	{"target-disk-not-empty", "blocks", NULL, "{'disks':[" COPIES "]}",
+		&overwrite_copy, "--overwrite vda/uuid:U"},
+	{"target-disk-not-empty", "notes", NULL, "{'disks':[" COPIES "]}",
+		&overwrite_named, "destroyed"},
 	{"target-disk-not-empty", "blocks", NULL,
 		ONE_DISK(",'table':{'kind':'gpt'}"), NULL, "a table (gpt)"},
 	{"target-disk-not-empty", "blocks", NULL,
