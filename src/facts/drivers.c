@@ -52,6 +52,12 @@ static const struct modalias known[] = {
 	{"pci:v*d*sv*sd*bc01sc06i01*", "ahci"},
 	{"pci:v*d*sv*sd*bc01sc08i02*", "nvme"},
 	{"scsi:t_0x00*", "sd_mod"},
+	/* What disks of USB, cards, and disks behind Hyper-V hang on. */
+	{"pci:v*d*sv*sd*bc0Csc03i30*", "xhci_pci"},
+	{"pci:v*d*sv*sd*bc0Csc03i20*", "ehci_pci"},
+	{"pci:v*d*sv*sd*bc08sc05i*", "sdhci_pci"},
+	{"mmc:block", "mmc_block"},
+	{"vmbus:1df6c444444400449d52802e27ede19f", "pci_hyperv"},
 };
 
 static void spend(struct search *s, size_t n)

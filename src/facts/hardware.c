@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,9 @@ static const struct {
 	{"usb", "bInterfaceClass", "e0", "network"},
 	{"scsi", "modalias", "scsi:t-0x00", "storage"},
 	{"scsi", "modalias", "scsi:t-0x0e", "storage"},
+	{"mmc", "type", "MMC", "storage"},
+	{"mmc", "type", "SDIO", "other"},
+	{"mmc", "type", "SD", "storage"},
 };
 
 static const char *attribute(struct gather *g, const char *folder,
@@ -72,14 +76,22 @@ static void add_device(
 	json_t *d;
 
 	(void)snprintf(folder, sizeof(folder), "%s/%s", path, name);
+	/* Of all that the board has only hosts of cards matter. */
+	(void)snprintf(link, sizeof(link), "%s/mmc_host", folder);
+	if (strcmp(bus, "platform") == 0 && !gather_exists(g, link, O_PATH))
+		return;
 	(void)attribute(g, folder, "modalias", text, sizeof(text));
+	/* Cards tell theirs to udev only: drivers/mmc/core/bus.c. */
+	if (strcmp(bus, "mmc") == 0)
+		(void)snprintf(text, sizeof(text), "mmc:block");
 	/* Hubs, hosts and targets have none. */
 	if (!text[0])
 		return;
 	kind = kind_of(g, bus, folder);
 	/* Keyboards and the like do not decide whether a machine boots. */
 	if (strcmp(kind, "other") == 0 &&
-		(strcmp(bus, "usb") == 0 || strcmp(bus, "scsi") == 0))
+		(strcmp(bus, "usb") == 0 || strcmp(bus, "scsi") == 0 ||
+			strcmp(bus, "mmc") == 0))
 		return;
 	d = gather_object(g);
 	gather_set(g, d, "address", name);
@@ -98,12 +110,12 @@ static void add_device(
 
 void gather_hardware(struct gather *g)
 {
-	static char buses[][8] = {
-		"pci", "virtio", "usb", "vmbus", "xen", "scsi"};
+	static char buses[][16] = {"pci", "virtio", "usb", "vmbus", "xen",
+		"scsi", "mmc", "platform"};
 
 	gather_set_json(g, g->top, "devices", gather_list(g));
 	for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
-		char path[64];
+		char path[160];
 
 		(void)snprintf(
 			path, sizeof(path), "sys/bus/%s/devices", buses[i]);

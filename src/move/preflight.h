@@ -50,9 +50,10 @@ struct preflight_wish {
 int preflight(const json_t *source, const json_t *target,
 	const struct preflight_wish *wish, json_t **ret_findings) MUST_CHECK;
 
-/* The modaliases of a target's storage and network controllers, each once, to
- * have facts_gather look for their drivers on the source. They point into the
- * facts, have NULL behind them, and the caller frees *ret. 0 or -ENOMEM. */
+/* The modaliases of a target's storage and network controllers and of what
+ * those hang on, each once, to have facts_gather look for their drivers on the
+ * source. They point into the facts, have NULL behind them, and the caller
+ * frees *ret. 0 or -ENOMEM. */
 int preflight_modaliases(const json_t *target, const char ***ret) MUST_CHECK;
 
 /* The names of all findings, one after the other; NULL behind the last. */

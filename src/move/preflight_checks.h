@@ -34,10 +34,11 @@ struct preflight_pair {
 /* Where the source has the driver of a device: at boot, or later. */
 enum preflight_driven { DRIVER_UNKNOWN, NO_DRIVER, IN_MODULES, AT_BOOT };
 
-/* A controller of the target, and what the source has for it. */
+/* A controller of the target, or what it hangs on, and what the source has for
+ * it. */
 struct preflight_device {
 	const json_t *device;
-	bool storage; /* else network */
+	bool storage; /* of use for a disk; else for the network */
 	enum preflight_driven driven;
 	const char *module; /* or "" */
 };
@@ -55,7 +56,8 @@ struct preflight {
 	unsigned n_pairs;
 	struct preflight_device devices[PREFLIGHT_DEVICES_MAX];
 	unsigned n_devices;
-	json_t *disks[2]; /* of each host, by their names */
+	unsigned n_unseen; /* more of them than have room */
+	json_t *disks[2];  /* of each host, by their names */
 };
 
 /* Adds a finding; what it rests on is formatted. A check that finds very much

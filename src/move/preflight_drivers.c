@@ -46,19 +46,21 @@ static bool knows_disk_path(const struct preflight *p)
 	return false;
 }
 
-/* Whether a controller stands on the way to a disk that is written; each may
- * where the ways are not known. */
-static bool serves_disk(const struct preflight *p, const char *address)
+enum way { NOT_ON, UNSURE, ON };
+
+/* Whether a device stands on the way to a disk that is written; it may where
+ * the ways are not known. */
+static enum way way_to_disk(const struct preflight *p, const char *address)
 {
 	for (unsigned k = 0; k < p->n_pairs; k++)
 		if (preflight_has(facts_at(p->pairs[k].target, "driver_path"),
 			    address, PREFLIGHT_PATH_MAX))
-			return true;
-	return !knows_disk_path(p);
+			return ON;
+	return knows_disk_path(p) ? NOT_ON : UNSURE;
 }
 
 /* The same for an interface; one without a cable decides nothing. */
-static bool serves_network(const struct preflight *p, const char *address)
+static enum way way_to_network(const struct preflight *p, const char *address)
 {
 	const json_t *list = facts_at(p->target, "network.interfaces"), *o;
 	bool known = false;
@@ -70,9 +72,38 @@ static bool serves_network(const struct preflight *p, const char *address)
 
 		known = known || json_array_size(path) > 0;
 		if (preflight_has(path, address, PREFLIGHT_PATH_MAX))
-			return !preflight_false(o, "carrier");
+			return preflight_false(o, "carrier") ? NOT_ON : ON;
 	}
-	return !known;
+	return known ? NOT_ON : UNSURE;
+}
+
+/* What others hang on, as USB's and SD cards' hosts: with a driver, and no
+ * bridge, which does without. */
+static bool carries_others(const json_t *d)
+{
+	return preflight_is(d, "kind", "other") &&
+	       preflight_text(d, "driver")[0] &&
+	       strncmp(preflight_text(d, "class"), "0x06", 4) != 0;
+}
+
+/* Whether the moved system needs it, and what for. */
+static bool is_needed(
+	const struct preflight *p, const json_t *d, bool *ret_storage)
+{
+	const char *address = preflight_text(d, "address");
+
+	if (preflight_is(d, "kind", "storage")) {
+		*ret_storage = true;
+		return way_to_disk(p, address) != NOT_ON;
+	}
+	if (preflight_is(d, "kind", "network")) {
+		*ret_storage = false;
+		return way_to_network(p, address) != NOT_ON;
+	}
+	if (!carries_others(d))
+		return false;
+	*ret_storage = way_to_disk(p, address) == ON;
+	return *ret_storage || way_to_network(p, address) == ON;
 }
 
 void preflight_drive(struct preflight *p)
@@ -83,15 +114,14 @@ void preflight_drive(struct preflight *p)
 	preflight_each(list, i, d)
 	{
 		struct preflight_device *to = &p->devices[p->n_devices];
-		const char *address = preflight_text(d, "address");
-		bool storage = preflight_is(d, "kind", "storage");
+		bool storage;
 
-		if (p->n_devices == PREFLIGHT_DEVICES_MAX)
-			break;
-		if (storage ? !serves_disk(p, address)
-			    : !preflight_is(d, "kind", "network") ||
-					!serves_network(p, address))
+		if (!is_needed(p, d, &storage))
 			continue;
+		if (p->n_devices == PREFLIGHT_DEVICES_MAX) {
+			p->n_unseen++;
+			continue;
+		}
 		to->device = d;
 		to->storage = storage;
 		to->driven = driven(p, d, &to->module);
@@ -104,10 +134,19 @@ void preflight_drive(struct preflight *p)
 static bool any_driven(const struct preflight *p, bool storage)
 {
 	for (unsigned i = 0; i < p->n_devices; i++)
-		if (p->devices[i].storage == storage &&
+		if (preflight_is(p->devices[i].device, "kind",
+			    storage ? "storage" : "network") &&
 			p->devices[i].driven >= IN_MODULES)
 			return true;
 	return false;
+}
+
+/* "storage controller", or what such hang on. */
+static const char *what(const json_t *d)
+{
+	return preflight_is(d, "kind", "storage")   ? "storage controller"
+	       : preflight_is(d, "kind", "network") ? "network controller"
+						    : "controller";
 }
 
 static void say_undriven(struct preflight *p, const json_t *d, bool blocks)
@@ -116,9 +155,8 @@ static void say_undriven(struct preflight *p, const json_t *d, bool blocks)
 	const json_t *kernel = preflight_kernel(p->source);
 
 	preflight_find(p, blocks ? BLOCKS : WARNS, TARGET,
-		"nothing in the source's kernel %s drives its %s controller "
-		"%s (%s%s%s)",
-		preflight_text(kernel, "release"), preflight_text(d, "kind"),
+		"nothing in the source's kernel %s drives its %s %s (%s%s%s)",
+		preflight_text(kernel, "release"), what(d),
 		preflight_text(d, "address"), preflight_text(d, "modalias"),
 		driver[0] ? "; there it is " : "", driver);
 	preflight_remedy(p, "install a kernel with that driver on the source, "
@@ -134,10 +172,9 @@ static void say_rebuild(
 	bool none = !preflight_text(kernel, "initramfs")[0];
 
 	preflight_find(p, WARNS, TARGET,
-		"its storage controller %s (%s) takes the module %s, which the "
-		"source has, %s",
-		preflight_text(d, "address"), preflight_text(d, "modalias"),
-		module,
+		"its %s %s (%s) takes the module %s, which the source has, %s",
+		what(d), preflight_text(d, "address"),
+		preflight_text(d, "modalias"), module,
 		read   ? "but not in its initramfs"
 		: none ? "but it boots without an initramfs"
 		       : "but nobody could see whether it is in its "
@@ -176,7 +213,7 @@ void preflight_network_driver(struct preflight *p)
 
 void preflight_drivers_unknown(struct preflight *p)
 {
-	unsigned n = 0;
+	unsigned n = p->n_unseen;
 
 	for (unsigned i = 0; i < p->n_devices; i++)
 		n += p->devices[i].driven == DRIVER_UNKNOWN ? 1 : 0;
@@ -193,14 +230,39 @@ void preflight_drivers_unknown(struct preflight *p)
 			    "of the target before the cutover");
 }
 
+/* Adds the addresses on the ways to these disks or interfaces. */
+static int add_ways(const json_t *list, json_t *to)
+{
+	const json_t *o, *a;
+	size_t i, k;
+
+	preflight_each(list, i, o)
+	{
+		const json_t *path = facts_at(o, "driver_path");
+
+		for (k = 0;
+			k < PREFLIGHT_PATH_MAX && (a = json_array_get(path, k));
+			k++)
+			if (json_object_set_new(
+				    to, preflight_text(a, ""), json_true()) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
 int preflight_modaliases(const json_t *target, const char ***ret)
 {
 	const json_t *list = facts_at(target, "devices"), *d;
 	const char **v = calloc(PREFLIGHT_DEVICES_MAX + 1, sizeof(*v));
+	json_t *ways = json_object();
 	size_t i, n = 0;
 
-	if (!v)
+	if (!v || add_ways(facts_at(target, "disks"), ways) < 0 ||
+		add_ways(facts_at(target, "network.interfaces"), ways) < 0) {
+		json_decref(ways);
+		free(v);
 		return -ENOMEM;
+	}
 	preflight_each(list, i, d)
 	{
 		const char *modalias = preflight_text(d, "modalias");
@@ -208,13 +270,17 @@ int preflight_modaliases(const json_t *target, const char ***ret)
 
 		if (!modalias[0] ||
 			(!preflight_is(d, "kind", "storage") &&
-				!preflight_is(d, "kind", "network")))
+				!preflight_is(d, "kind", "network") &&
+				!(carries_others(d) &&
+					json_object_get(ways,
+						preflight_text(d, "address")))))
 			continue;
 		for (size_t k = 0; k < n && once; k++)
 			once = strcmp(v[k], modalias) != 0;
 		if (once && n < PREFLIGHT_DEVICES_MAX)
 			v[n++] = modalias;
 	}
+	json_decref(ways);
 	*ret = v;
 	return 0;
 }

@@ -135,6 +135,32 @@ static void hostile(void **state)
 	free(text);
 }
 
+/* Hosts and cards of SD, and nothing else of the board or of these buses. */
+static void cards(void **state)
+{
+	json_t *j, *list;
+
+	tree_put("/sys/bus/platform/devices/80860F14:00/modalias",
+		"acpi:80860F14:INT33BB:\n");
+	tree_folder("/sys/bus/platform/devices/80860F14:00/mmc_host");
+	tree_link("/sys/bus/platform/devices/80860F14:00/driver",
+		"../../../../bus/platform/drivers/sdhci-acpi");
+	tree_put("/sys/bus/platform/devices/pcspkr/modalias",
+		"platform:pcspkr\n");
+	tree_put("/sys/bus/mmc/devices/mmc0:0001/type", "MMC\n");
+	tree_put("/sys/bus/mmc/devices/mmc1:aaaa/type", "SDIO\n");
+	j = tree_gather_with(tree, gather_hardware);
+	list = json_object_get(j, "devices");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(
+		tree_text(tree_find(list, "address", "mmc0:0001"), "modalias"),
+		"mmc:block");
+	assert_string_equal(
+		tree_text(tree_find(list, "address", "80860F14:00"), "driver"),
+		"sdhci-acpi");
+	json_decref(j);
+}
+
 #define tree_test(fn)                                                          \
 	cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
 
@@ -144,6 +170,7 @@ int main(void)
 		tree_test(best_place),
 		tree_test(without_modinfo),
 		tree_test(unknown),
+		tree_test(cards),
 		tree_test(hostile),
 	};
 

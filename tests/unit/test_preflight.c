@@ -20,6 +20,81 @@
 	"','module':'virtio_net','in':'builtin'}]}"
 #define FIRMWARE(mode) "{'system':{'firmware':{'mode':'" mode "'"
 #define FSTAB(line) "{'fstab':[{'line':3," line "}]}"
+#define UNDRIVEN(modalias)                                                     \
+	"{'drivers':[{'modalias':'" modalias "','in':'none'}]}"
+#define ON_WAY(modalias, more)                                                          \
+	"{'disks':[" DISK("sda", "10737418240",                                         \
+		",'serial':'T1','driver_path':['0000:00:14.0','2-1:1.0']") "]"          \
+									   ","          \
+									   "'"          \
+									   "d"          \
+									   "e"          \
+									   "v"          \
+									   "i"          \
+									   "c"          \
+									   "e"          \
+									   "s"          \
+									   "'"          \
+									   ":"          \
+									   "["          \
+									   "{"          \
+									   "'"          \
+									   "a"          \
+									   "d"          \
+									   "d"          \
+									   "r"          \
+									   "e"          \
+									   "s"          \
+									   "s"          \
+									   "'"          \
+									   ":"          \
+									   "'"          \
+									   "0"          \
+									   "0"          \
+									   "0"          \
+									   "0"          \
+									   ":"          \
+									   "0"          \
+									   "0"          \
+									   ":"          \
+									   "1"          \
+									   "4"          \
+									   "."          \
+									   "0"          \
+									   "'"          \
+									   ","          \
+									   "'"          \
+									   "k"          \
+									   "i"          \
+									   "n"          \
+									   "d"          \
+									   "'"          \
+									   ":"          \
+									   "'"          \
+									   "o"          \
+									   "t"          \
+									   "h"          \
+									   "e"          \
+									   "r"          \
+									   "'"          \
+									   ","          \
+									   "'"          \
+									   "m"          \
+									   "o"          \
+									   "d"          \
+									   "a"          \
+									   "l"          \
+									   "i"          \
+									   "a"          \
+									   "s"          \
+									   "'"          \
+									   ":"          \
+									   "'" modalias \
+									   "'"          \
+									   "," more     \
+									   "}"          \
+									   "]"          \
+									   "}"
 #define CLOUD "'kernels':[{'release':'6.1.0-9-cloud-amd64','default':true}]"
 #define TWO_SMALL                                                              \
 	DISK("vda", "10737418240", ",'serial':'A'")                            \
@@ -156,6 +231,29 @@ static const struct {
 		"not in its initramfs"},
 	{"no-storage-driver", NULL, DRIVER("builtin")},
 	{"no-storage-driver", NULL, "{'drivers':null}"},
+	/* A disk of USB, a card, a bridge before them, and what is elsewhere.
+	 */
+	{"no-storage-driver", "blocks", UNDRIVEN("pci:usb"),
+		ON_WAY("pci:usb", "'driver':'xhci_hcd','class':'0x0c0330'"),
+		NULL, "drives its controller 0000:00:14.0 (pci:usb; there"},
+	{"no-storage-driver", "warns",
+		"{'drivers':[{'modalias':'pci:usb','module':'xhci_pci',"
+		"'in':'modules'}]}",
+		ON_WAY("pci:usb", "'driver':'xhci_hcd','class':'0x0c0330'"),
+		NULL, "add xhci_pci"},
+	{"no-storage-driver", NULL, UNDRIVEN("pci:usb"),
+		ON_WAY("pci:usb", "'driver':'pcieport','class':'0x060400'")},
+	{"no-storage-driver", NULL, UNDRIVEN("pci:usb"),
+		ON_WAY("pci:usb", "'class':'0x088000'")},
+	{"no-storage-driver", NULL, UNDRIVEN("pci:usb"),
+		"{'devices':[{'address':'0000:00:15.0','kind':'other',"
+		"'modalias':'pci:usb','driver':'xhci_hcd'}]}"},
+	{"no-network-driver", "blocks", UNDRIVEN("pci:usb"),
+		"{'devices':[{'address':'0000:00:14.0','kind':'other',"
+		"'modalias':'pci:usb','driver':'xhci_hcd'}],'network':"
+		"{'interfaces':[{'name':'eth0','carrier':true,'driver_path':"
+		"['0000:00:14.0','1-1:1.0']}]}}",
+		NULL, "drives its controller 0000:00:14.0"},
 	{"no-network-driver", "blocks",
 		"{'drivers':[{'modalias':'" NET "','in':'none'}]}", NULL, NULL,
 		"network controller virtio2"},
@@ -477,6 +575,15 @@ static void modaliases(void **state)
 	assert_string_equal(v[3], NET);
 	assert_null(v[4]);
 	free(v);
+	json_decref(target);
+	target = machine(target_text,
+		ON_WAY("pci:usb", "'driver':'xhci_hcd','class':'0x0c0330'"));
+	assert_int_equal(preflight_modaliases(target, &v), 0);
+	assert_string_equal(v[0], "pci:usb");
+	assert_null(v[1]);
+	free(v);
+	json_decref(target);
+	target = machine(target_text, NULL);
 	json_array_extend(json_object_get(target, "devices"),
 		json_object_get(target, "devices"));
 	assert_int_equal(preflight_modaliases(target, &v), 0);
