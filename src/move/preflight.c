@@ -44,6 +44,7 @@ static const struct {
 	{"modules-gone", preflight_modules_gone, false},
 
 	{"no-source-disk", preflight_source_disk, false},
+	{"too-many-disks", preflight_many_disks, false},
 	{"no-target-disk", preflight_disk_missing, true},
 	{"target-disk-too-small", preflight_disk_small, true},
 	{"target-disk-unfit", preflight_disk_unfit, true},

@@ -54,6 +54,7 @@ struct preflight {
 	bool oom;
 	struct preflight_pair pairs[PREFLIGHT_PAIRS_MAX];
 	unsigned n_pairs;
+	unsigned n_unpaired; /* more disks than may move */
 	struct preflight_device devices[PREFLIGHT_DEVICES_MAX];
 	unsigned n_devices;
 	unsigned n_unseen; /* more of them than have room */
@@ -145,9 +146,10 @@ preflight_check preflight_boot_mode, preflight_boot_loader,
 preflight_check preflight_storage_driver, preflight_network_driver,
 	preflight_drivers_unknown, preflight_cloud_kernel,
 	preflight_modules_gone;
-preflight_check preflight_source_disk, preflight_disk_missing,
-	preflight_disk_small, preflight_disk_unfit, preflight_disk_ambiguous,
-	preflight_disk_in_use, preflight_disk_not_empty, preflight_sector_size;
+preflight_check preflight_source_disk, preflight_many_disks,
+	preflight_disk_missing, preflight_disk_small, preflight_disk_unfit,
+	preflight_disk_ambiguous, preflight_disk_in_use,
+	preflight_disk_not_empty, preflight_sector_size;
 preflight_check preflight_unsupported, preflight_degraded;
 preflight_check preflight_address, preflight_dynamic_address,
 	preflight_fewer_interfaces, preflight_interface_name,

@@ -26,6 +26,32 @@ void preflight_source_disk(struct preflight *p)
 		preflight_remedy(p, "look at what inspect shows, and name the "
 				    "disk anew");
 	}
+	if (p->n_pairs > 0)
+		return;
+	preflight_find(p, BLOCKS, SOURCE, "no disk of it %s",
+		p->wish->n_disks > 0 ? "is to be moved" : "is known");
+	preflight_remedy(p, "see \"missing\" in its facts, and leave at least "
+			    "one of its disks in the move");
+}
+
+void preflight_many_disks(struct preflight *p)
+{
+	if (p->n_unpaired == 0)
+		return;
+	preflight_find(p, BLOCKS, SOURCE,
+		"it has %u disks that would move, and %d are the most",
+		p->n_pairs + p->n_unpaired, PREFLIGHT_PAIRS_MAX);
+	preflight_remedy(p, "leave some out, and move them as volumes");
+}
+
+static unsigned count_candidates(const struct preflight *p)
+{
+	const json_t *list = facts_at(p->target, "disks"), *o;
+	unsigned n = 0;
+	size_t i;
+
+	preflight_each(list, i, o) n += preflight_is_candidate(o) ? 1 : 0;
+	return n;
 }
 
 void preflight_disk_missing(struct preflight *p)
@@ -44,6 +70,12 @@ void preflight_disk_missing(struct preflight *p)
 		preflight_remedy(p, "give the target another disk, or leave "
 				    "this one out of the move");
 	}
+	if (p->n_pairs > 0 || count_candidates(p) > 0)
+		return;
+	preflight_find(p, BLOCKS, TARGET,
+		"no disk of it is known that could "
+		"be written");
+	preflight_remedy(p, "see \"missing\" in its facts, or give it a disk");
 }
 
 void preflight_disk_small(struct preflight *p)
@@ -99,16 +131,6 @@ void preflight_disk_unfit(struct preflight *p)
 		preflight_remedy(p, "name a whole disk by its ID, as inspect "
 				    "shows it");
 	}
-}
-
-static unsigned count_candidates(const struct preflight *p)
-{
-	const json_t *list = facts_at(p->target, "disks"), *o;
-	unsigned n = 0;
-	size_t i;
-
-	preflight_each(list, i, o) n += preflight_is_candidate(o) ? 1 : 0;
-	return n;
 }
 
 void preflight_disk_ambiguous(struct preflight *p)

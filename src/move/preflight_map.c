@@ -171,8 +171,10 @@ static void add_pair(
 {
 	struct preflight_pair *pair = &p->pairs[p->n_pairs];
 
-	if (p->n_pairs == PREFLIGHT_PAIRS_MAX)
+	if (p->n_pairs == PREFLIGHT_PAIRS_MAX) {
+		p->n_unpaired++;
 		return;
+	}
 	pair->source = source;
 	pair->named = named;
 	if (named)

@@ -104,6 +104,13 @@
 	DISK(name, "10737418240", ",'id':'uuid:U','content':{'type':'ext4'}")
 #define COPIES COPY("vda") "," COPY("vdb")
 
+#define FOUR                                                                   \
+	DISK("a", "1", "")                                                     \
+	"," DISK("b", "1", "") "," DISK("c", "1", "") "," DISK("d", "1", "")
+#define SIXTEEN FOUR "," FOUR "," FOUR "," FOUR
+#define SIXTY_FOUR SIXTEEN "," SIXTEEN "," SIXTEEN "," SIXTEEN
+#define SIXTY_FIVE SIXTY_FOUR "," DISK("e", "1", "")
+
 static const char *const ours[] = {"serial:T1", NULL};
 static const char *const by_id[] = {"uuid:U", NULL};
 static const char *const by_name[] = {"vda/uuid:U", NULL};
@@ -277,10 +284,18 @@ static const struct {
 	{"no-source-disk", "blocks", "{'disks':[]}", "", &wish_b,
 		"no disk vda"},
 	{"no-source-disk", NULL, NULL, "", &wish_b},
+	{"no-source-disk", "blocks", "{'disks':null}", NULL, NULL, "is known"},
+	{"no-source-disk", "blocks", "{'disks':[]}", "", NULL, "is known"},
+	{"no-source-disk", "blocks", NULL, NULL, &wish_stays, "to be moved"},
+	{"too-many-disks", "blocks", "{'disks':[" SIXTY_FIVE "]}", "", NULL,
+		"65 disks"},
+	{"too-many-disks", NULL, "{'disks':[" SIXTY_FOUR "]}", ""},
 	{"no-target-disk", "blocks", NULL, "{'disks':[]}"},
 	{"no-target-disk", "blocks", "{'disks':[" TWO_SMALL "]}", NULL, NULL,
 		"/dev/vdb"},
-	{"no-target-disk", NULL, NULL, "{'disks':[]}", &wish_stays},
+	{"no-target-disk", "blocks", NULL, "{'disks':[]}", &wish_stays,
+		"no disk of it"},
+	{"no-target-disk", NULL, NULL, NULL, &wish_stays},
 	{"target-disk-too-small", "blocks", NULL,
 		"{'disks':[" DISK("vda", "10737417728", "") "]}", NULL,
 		"512 bytes too few"},
