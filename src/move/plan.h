@@ -22,8 +22,9 @@
 #define PLAN_FILE_MAX (1024U * 1024)
 #define PLAN_DISKS_MAX 256
 #define PLAN_NICS_MAX 256
-#define PLAN_LIST_MAX 16    /* addresses, gateways, nameservers, probes */
-#define PLAN_FACTS_MAX 4096 /* lines of facts of one machine */
+#define PLAN_LIST_MAX 16       /* gateways, nameservers, probes */
+#define PLAN_ADDRESSES_MAX 256 /* of one interface */
+#define PLAN_FACTS_MAX 4096    /* lines of facts of one machine */
 #define PLAN_TEXT_MAX 4095
 
 enum plan_mode { PLAN_KEEP, PLAN_MAP, PLAN_DHCP };
@@ -142,8 +143,10 @@ const json_t *plan_find_disk(
 	const json_t *facts, const char *id, const char *name);
 
 /* Refuses a plan that the facts no longer fit (-ESTALE; up to three changes are
- * named), in which something is left to choose, or whose target disk is too
- * small or not empty without having been named for overwriting (-EINVAL). */
+ * named), in which something is left to choose or whose target disk is too
+ * small
+ * (-EINVAL, -ENOSPC), in use (-EBUSY), or not empty without having been named
+ * for overwriting (-EEXIST). */
 int plan_check(const struct plan *p, const json_t *source_facts,
 	const json_t *target_facts, struct error *err) MUST_CHECK;
 

@@ -262,6 +262,26 @@ static int check_content(const struct plan *p, const struct plan_disk *d,
 	return error_host(err, p->target.place);
 }
 
+/* How the disk that is to be written is used now. */
+static int check_use(const struct plan *p, const struct plan_disk *d,
+	const json_t *facts, const json_t *disk, struct error *err)
+{
+	CLEANUP_FREE char *why = NULL;
+	size_t n;
+	FILE *f = open_memstream(&why, &n);
+	bool unfit = f && plan_disk_unfit(facts, disk, f);
+
+	if (!f || fclose(f) != 0)
+		return error_set(err, -ENOMEM, "use the plan");
+	if (!unfit)
+		return 0;
+	(void)error_set(err, -EBUSY, "use the plan");
+	(void)error_why(err, "disk %s %s", d->target_name, why);
+	(void)error_todo(err, "boot the rescue system there (rehost rescue "
+			      "build), or choose another disk");
+	return error_host(err, p->target.place);
+}
+
 static int check_disk(const struct plan *p, const struct plan_disk *d,
 	const json_t *source, const json_t *target, struct error *err)
 {
@@ -304,7 +324,8 @@ static int check_disk(const struct plan *p, const struct plan_disk *d,
 			d->name, d->size, d->target_name, d->target_size);
 		return error_todo(err, "choose a target that is as large");
 	}
-	return check_content(p, d, target, to, err);
+	r = check_use(p, d, target, to, err);
+	return r < 0 ? r : check_content(p, d, target, to, err);
 }
 
 int plan_check(const struct plan *p, const json_t *source_facts,

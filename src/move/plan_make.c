@@ -154,7 +154,8 @@ int plan_make(const struct options *o, bool clone, const json_t *source_facts,
 		r = plan_make_disks(
 			&p, source_facts, target_facts, o->overwrite);
 	if (r == 0)
-		r = plan_make_network(&p, source_facts, target_facts, clone);
+		r = plan_make_network(
+			&p, source_facts, target_facts, clone, err);
 	if (r == 0)
 		r = make_probes(&p, source_facts);
 	if (r == 0)
@@ -169,6 +170,8 @@ int plan_make(const struct options *o, bool clone, const json_t *source_facts,
 		r = note_hooks(&p, source_facts);
 	if (r < 0) {
 		plan_done(&p);
+		if (r == -EOVERFLOW)
+			return r;
 		(void)error_set(err, r, "make a plan");
 		if (r == -E2BIG)
 			(void)error_why(err,

@@ -9,9 +9,10 @@
 int plan_make_disks(struct plan *p, const json_t *source, const json_t *target,
 	const char *overwrite) MUST_CHECK;
 
-/* Fills the plan's interfaces. */
+/* Fills the plan's interfaces. err is set only for -EOVERFLOW: more addresses
+ * than a plan can hold. */
 int plan_make_network(struct plan *p, const json_t *source,
-	const json_t *target, bool clone) MUST_CHECK;
+	const json_t *target, bool clone, struct error *err) MUST_CHECK;
 
 /* A comment that is written line by line, each but the last ended by \n. */
 struct plan_note {

@@ -14,7 +14,7 @@
 #include "move/plan_text.h"
 
 #define INTERFACES 16384
-#define ADDRESSES 32   /* of one interface that count */
+#define ADDRESSES 32   /* of one interface that are compared */
 #define CONFIGURED 256 /* ways of configuring that are looked at */
 
 struct nic {
@@ -260,9 +260,27 @@ static void put_nic(FILE *f, const struct network *w, const struct nic *nic)
 		(void)fputs(" (DHCP)", f);
 }
 
-/* The target's addresses and gateways become the moved machine's. */
-static int map(struct plan_nic *n, const struct network *w, const json_t *at)
+struct pairing {
+	struct network *source, *target;
+	const char *place; /* of the target */
+	bool clone;
+	struct error *err;
+};
+
+static int say_too_many(const struct pairing *k, const char *name)
 {
+	(void)error_set(k->err, -EOVERFLOW, "make a plan");
+	(void)error_why(k->err,
+		"its interface %.40s has more than %d addresses", name,
+		PLAN_ADDRESSES_MAX);
+	(void)error_todo(k->err, "take some away for the time of the plan");
+	return error_host(k->err, k->place);
+}
+
+/* The target's addresses and gateways become the moved machine's. */
+static int map(const struct pairing *k, struct plan_nic *n, const json_t *at)
+{
+	const struct network *w = k->target;
 	const char *name = facts_text(at, "name");
 	const json_t *v;
 	bool have[2] = {false};
@@ -270,13 +288,16 @@ static int map(struct plan_nic *n, const struct network *w, const json_t *at)
 	size_t i;
 	int r = 0;
 
+	if (json_array_size(json_object_get(at, "addresses")) >
+		PLAN_ADDRESSES_MAX)
+		return say_too_many(k, name);
 	n->mode = PLAN_MAP;
 	json_array_foreach(json_object_get(at, "addresses"), i, v)
 	{
 		if (r == 0 && json_is_string(v) &&
 			parse_subnet(json_string_value(v), &s))
 			r = plan_list_add(&n->addresses, json_string_value(v),
-				PLAN_LIST_MAX);
+				PLAN_ADDRESSES_MAX);
 	}
 	json_array_foreach(json_object_get(w->facts, "routes"), i, v)
 	{
@@ -292,11 +313,6 @@ static int map(struct plan_nic *n, const struct network *w, const json_t *at)
 	}
 	return r;
 }
-
-struct pairing {
-	struct network *source, *target;
-	bool clone;
-};
 
 static bool target_has_subnet(const struct network *t, const json_t *from)
 {
@@ -345,7 +361,7 @@ static int choose_mode(const struct pairing *k, struct plan_nic *n,
 			"ones are out of reach.",
 			k->clone ? "a clone needs other addresses"
 				 : "the subnet of the source is not there");
-		return map(n, k->target, t);
+		return map(k, n, t);
 	}
 	return 0;
 }
@@ -401,13 +417,17 @@ static int add(struct pairing *k, struct plan *p, const struct nic *from,
 	return r < 0 ? r : end;
 }
 
-int plan_make_network(
-	struct plan *p, const json_t *source, const json_t *target, bool clone)
+int plan_make_network(struct plan *p, const json_t *source,
+	const json_t *target, bool clone, struct error *err)
 {
 	CLEANUP_FREE struct network *s = malloc(sizeof(*s));
 	CLEANUP_FREE struct network *t = malloc(sizeof(*t));
 	struct nic *pair[PLAN_NICS_MAX] = {NULL};
-	struct pairing k = {.source = s, .target = t, .clone = clone};
+	struct pairing k = {.source = s,
+		.target = t,
+		.place = p->target.place,
+		.clone = clone,
+		.err = err};
 	int r;
 
 	if (!s || !t)

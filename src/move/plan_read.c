@@ -117,7 +117,7 @@ static const struct key nic_keys[] = {
 	{"target", TEXT, N(target), EMPTY, plan_is_mac, MAC_WANT},
 	{"mode", CHOICE, N(mode), .names = plan_mode_names},
 	{"addresses", LIST, N(addresses), 0, ok_network,
-		"an address like 192.0.2.5/24", .max = PLAN_LIST_MAX},
+		"an address like 192.0.2.5/24", .max = PLAN_ADDRESSES_MAX},
 	{"gateways", LIST, N(gateways), 0, ok_address,
 		"an address like 192.0.2.1", .max = PLAN_LIST_MAX},
 	{"nameservers", LIST, N(nameservers), 0, ok_address,

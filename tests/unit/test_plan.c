@@ -301,6 +301,12 @@ static void overwrite(void **state)
 	assert_int_equal(plan_make(&o, false, s, t, &p, &err), 0);
 	assert_string_equal(p.disks[0].overwrite, "serial:X");
 	assert_int_equal(plan_check(&p, s, t, &err), 0);
+	/* It was mounted since. */
+	json_object_set_new(t, "filesystems",
+		json("[{\"mount\":\"/x\",\"disk\":\"vda\"}]"));
+	assert_int_equal(plan_check(&p, s, t, &err), -EBUSY);
+	assert_string_equal(err.why, "disk vda is mounted on /x");
+	assert_string_equal(err.host, "root@new");
 	plan_done(&p);
 	json_decref(s);
 	json_decref(t);
@@ -455,6 +461,47 @@ static void pairs(void **state)
 	expect_network(NETWORK(STATIC_A "," NIC("eth1", MAC_A, "true",
 			       "") "," NIC("eth2", "x", "true", "")),
 		NETWORK(NIC("a", MAC_C, "true", "")), false, "a>c:keep;");
+}
+
+/* A machine with n addresses on its interface. */
+static json_t *with_addresses(unsigned n)
+{
+	json_t *j = machine("new", "[]", NETWORK(NIC("e", MAC_C, "true", "")));
+	json_t *nics =
+		json_object_get(json_object_get(j, "network"), "interfaces");
+	json_t *list = json_object_get(json_array_get(nics, 0), "addresses");
+
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(json_array_append_new(
+					 list, json_sprintf("198.51.%u.%u/16",
+						       i / 250, i % 250 + 1)),
+			0);
+	return j;
+}
+
+static void many_addresses(void **state)
+{
+	json_t *s = machine("old", "[]", NETWORK(STATIC_A));
+	json_t *t = with_addresses(256);
+	struct options o = wish();
+	struct error err;
+	struct plan p = make(s, t), q;
+	char *text = written(&p);
+
+	q = parsed(text);
+	assert_int_equal(q.nics[0].addresses.n, 256);
+	assert_string_equal(q.nics[0].addresses.v[255], "198.51.1.6/16");
+	free(text);
+	plan_done(&p);
+	plan_done(&q);
+	json_decref(t);
+	t = with_addresses(257);
+	assert_int_equal(plan_make(&o, false, s, t, &p, &err), -EOVERFLOW);
+	assert_string_equal(err.host, "root@new");
+	assert_string_equal(
+		err.why, "its interface e has more than 256 addresses");
+	json_decref(s);
+	json_decref(t);
 }
 
 /* ---- fingerprints ---- */
@@ -1159,6 +1206,7 @@ int main(void)
 		cmocka_unit_test(overwrite_a_copy),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(pairs),
+		cmocka_unit_test(many_addresses),
 		cmocka_unit_test(volatile_changes),
 		cmocka_unit_test(real_changes),
 		cmocka_unit_test(check_choices),
