@@ -127,23 +127,6 @@ static bool search_file(struct search *s, const char *release, const char *file)
 	return true;
 }
 
-/* The one that boots next, as gather_initramfs has chosen it. */
-static const json_t *choose(const json_t *kernels)
-{
-	const json_t *k, *running = NULL;
-	size_t i;
-
-	json_array_foreach(kernels, i, k)
-	{
-		if (json_is_true(json_object_get(k, "default")))
-			return k;
-		if (json_is_true(json_object_get(k, "running")))
-			running = k;
-	}
-	return running ? running
-		       : json_array_get(kernels, json_array_size(kernels) - 1);
-}
-
 static void show(struct search *s)
 {
 	json_t *list = gather_list(s->g);
@@ -216,7 +199,7 @@ void gather_drivers(struct gather *g, const char *const *modaliases)
 		modalias_normalize(w->key);
 		s.n++;
 	}
-	s.kernel = choose(json_object_get(g->top, "kernels"));
+	s.kernel = facts_kernel(g->top);
 	release = facts_text(s.kernel, "release");
 	if (!release[0] || strchr(release, '/'))
 		gather_missing(g, "drivers", "no kernel is known");

@@ -26,3 +26,20 @@ const char *facts_text(const json_t *j, const char *path)
 
 	return s ? s : "";
 }
+
+json_t *facts_kernel(const json_t *facts)
+{
+	const json_t *list = facts_at(facts, "kernels");
+	json_t *k, *running = NULL;
+	size_t i;
+
+	json_array_foreach(list, i, k)
+	{
+		if (json_is_true(json_object_get(k, "default")))
+			return k;
+		if (!running && json_is_true(json_object_get(k, "running")))
+			running = k;
+	}
+	return running ? running
+		       : json_array_get(list, json_array_size(list) - 1);
+}

@@ -43,4 +43,9 @@ const json_t *facts_at(const json_t *j, const char *path);
 /* A text, or "". */
 const char *facts_text(const json_t *j, const char *path);
 
+/* The one of "kernels" that boots next: the boot loader's default, else the one
+ * that runs, else the last, which is the newest as far as names tell; NULL when
+ * there is none. */
+json_t *facts_kernel(const json_t *facts);
+
 #endif

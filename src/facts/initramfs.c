@@ -276,30 +276,21 @@ static void in_boot(
 	}
 }
 
-static bool is_true(const json_t *j, const char *key)
-{
-	return json_is_true(json_object_get(j, key));
-}
-
 /* Reading an initramfs costs more than all else: only the one is read that
  * boots next. */
 static void read_kernels(struct gather *g)
 {
-	json_t *list = json_object_get(g->top, "kernels"), *k, *next = NULL;
+	json_t *list = json_object_get(g->top, "kernels"), *k;
+	const json_t *next = facts_kernel(g->top);
 	size_t i;
 
-	json_array_foreach(list, i, k) if (is_true(k, "default") ||
-					   (is_true(k, "running") && !next))
-		next = next && is_true(next, "default") ? next : k;
-	/* The newest one, as far as names tell. */
-	if (!next)
-		next = json_array_get(list, json_array_size(list) - 1);
 	json_array_foreach(list, i, k)
 	{
 		const char *release = facts_text(k, "release");
 
-		if ((k == next || is_true(k, "running")) && release[0] &&
-			!strchr(release, '/'))
+		if ((k == next ||
+			    json_is_true(json_object_get(k, "running"))) &&
+			release[0] && !strchr(release, '/'))
 			read_modules(g, k, release);
 		if (k == next)
 			read_initramfs(g, k);

@@ -218,23 +218,6 @@ const json_t *preflight_with(
 	return NULL;
 }
 
-const json_t *preflight_kernel(const json_t *facts)
-{
-	const json_t *list = facts_at(facts, "kernels"), *k;
-	const json_t *running = NULL;
-	size_t i;
-
-	preflight_each(list, i, k)
-	{
-		if (preflight_true(k, "default"))
-			return k;
-		if (preflight_true(k, "running"))
-			running = k;
-	}
-	return running ? running
-		       : json_array_get(list, json_array_size(list) - 1);
-}
-
 const char *preflight_disk_text(const json_t *disk, char *buf, size_t size)
 {
 	const char *path = preflight_text(disk, "path");

@@ -102,9 +102,6 @@ const json_t *preflight_with(
 		      ((o) = json_array_get((list), (i)));                     \
 		(i)++)
 
-/* The kernel that boots next, as "kernels" has it, or NULL. */
-const json_t *preflight_kernel(const json_t *facts);
-
 /* What a person calls a disk: its path or name, with its ID. Returns buf. */
 const char *preflight_disk_text(const json_t *disk, char *buf, size_t size);
 

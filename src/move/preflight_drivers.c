@@ -18,7 +18,7 @@ static enum preflight_driven place(const char *in)
 static enum preflight_driven driven(const struct preflight *p,
 	const json_t *device, const char **ret_module)
 {
-	const json_t *kernel = preflight_kernel(p->source), *d;
+	const json_t *kernel = facts_kernel(p->source), *d;
 	const char *module = preflight_text(device, "module");
 
 	d = preflight_with(facts_at(p->source, "drivers"), "modalias",
@@ -152,7 +152,7 @@ static const char *what(const json_t *d)
 static void say_undriven(struct preflight *p, const json_t *d, bool blocks)
 {
 	const char *driver = preflight_text(d, "driver");
-	const json_t *kernel = preflight_kernel(p->source);
+	const json_t *kernel = facts_kernel(p->source);
 
 	preflight_find(p, blocks ? BLOCKS : WARNS, TARGET,
 		"nothing in the source's kernel %s drives its %s %s (%s%s%s)",
@@ -167,7 +167,7 @@ static void say_undriven(struct preflight *p, const json_t *d, bool blocks)
 static void say_rebuild(
 	struct preflight *p, const json_t *d, const char *module)
 {
-	const json_t *kernel = preflight_kernel(p->source);
+	const json_t *kernel = facts_kernel(p->source);
 	bool read = json_is_array(facts_at(kernel, "initramfs_modules"));
 	bool none = !preflight_text(kernel, "initramfs")[0];
 
@@ -322,7 +322,7 @@ static const char *missing_package(
 void preflight_cloud_kernel(struct preflight *p)
 {
 	const char *release =
-		preflight_text(preflight_kernel(p->source), "release");
+		preflight_text(facts_kernel(p->source), "release");
 	const char *package = missing_package(
 		preflight_text(p->source, "system.distribution.id"), release);
 

@@ -161,6 +161,33 @@ static void cards(void **state)
 	json_decref(j);
 }
 
+/* All that ask which kernel boots next get the same answer. */
+static void next_kernel(void **state)
+{
+	static const struct {
+		const char *kernels, *release;
+	} known[] = {{"[]", ""}, {"5", ""}, {"[5,{\"release\":\"a\"}]", "a"},
+		{"[{\"release\":\"a\"},{\"release\":\"b\"}]", "b"},
+		{"[{\"release\":\"a\",\"running\":true},"
+		 "{\"release\":\"b\",\"running\":true},"
+		 "{\"release\":\"c\"}]",
+			"a"},
+		{"[{\"release\":\"a\",\"running\":true},"
+		 "{\"release\":\"b\",\"default\":true},"
+		 "{\"release\":\"c\",\"default\":true}]",
+			"b"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		json_t *j = json_pack("{s:o}", "kernels",
+			json_loads(known[i].kernels, JSON_DECODE_ANY, NULL));
+
+		assert_string_equal(facts_text(facts_kernel(j), "release"),
+			known[i].release);
+		json_decref(j);
+	}
+	assert_null(facts_kernel(NULL));
+}
+
 #define tree_test(fn)                                                          \
 	cmocka_unit_test_setup_teardown(fn, tree_setup, tree_teardown)
 
@@ -171,6 +198,7 @@ int main(void)
 		tree_test(without_modinfo),
 		tree_test(unknown),
 		tree_test(cards),
+		cmocka_unit_test(next_kernel),
 		tree_test(hostile),
 	};
 
