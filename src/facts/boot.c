@@ -419,7 +419,6 @@ static json_t *boot_codes(struct gather *g)
 		gather_set(g, m, "disk", facts_text(j, "name"));
 		gather_set(g, m, "boot_code", code);
 		gather_add(g, list, m);
-		(void)json_object_del(j, "boot_code");
 	}
 	return list;
 }

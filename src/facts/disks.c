@@ -350,6 +350,9 @@ static int open_disk(struct gather *g, struct disk *d)
 		gather_missing(g, d->name, "the device does not answer");
 		return -EIO;
 	}
+	/* Whatever is read of it, until the next one. */
+	if (!gather_step(g, d->name, 0))
+		return -ETIMEDOUT;
 	(void)snprintf(path, sizeof(path), "/dev/%s", d->name);
 	for (char *c = path; *c; c++)
 		if (*c == '!')

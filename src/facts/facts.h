@@ -25,8 +25,9 @@
  * if it has them. Rates are taken over sample_ms (0: none). modaliases are the
  * controllers of another machine, with a NULL behind them: "drivers" then tells
  * what of this machine's kernel drives each; NULL for none. The caller owns
- * *ret. What cannot be read is named in "missing"; this fails only with
- * -ENOMEM, or when root cannot be opened. Not for several threads at once. */
+ * *ret. What cannot be read is named in "missing", also what does not answer
+ * (facts/watch.h); this fails only with -ENOMEM, or when root cannot be opened.
+ * Not for several threads at once. */
 int facts_gather(const char *root, unsigned sample_ms,
 	const char *const *modaliases, json_t **ret,
 	struct error *err) MUST_CHECK;

@@ -151,6 +151,8 @@ static void use(struct gather *g, const struct mount *m, json_t *j)
 	struct stat st;
 	char device[32];
 
+	if (!gather_step(g, m->point, 0))
+		return;
 	fd = open(m->point, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		gather_missing(g, m->point, "%s", strerror(errno));
@@ -244,7 +246,8 @@ static const char *swap_disk(struct gather *g, const char *path)
 	char number[32];
 	struct stat st;
 
-	if (name[0] || !g->live || stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
+	if (name[0] || !g->live || !gather_step(g, path, 0) ||
+		stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
 		return name;
 	(void)snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev),
 		minor(st.st_rdev));

@@ -14,11 +14,16 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "facts/watch.h"
 
 /* Enough to see what is wrong; a broken machine could fill pages. */
 #define MISSING_MAX 256
 #define STRING_MAX 4096
 #define WHY_MAX 512
+/* Disks that sleep, and machines that are busy, need some. */
+#define STALL_MS 10000
+/* The controller waits for two minutes. */
+#define ALL_MS 90000
 
 struct names {
 	char **v;
@@ -193,6 +198,11 @@ static int open_below(struct gather *g, const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+bool gather_step(struct gather *g, const char *what, uint64_t may_ms)
+{
+	return watch_step(g->watch, what, may_ms);
+}
+
 int gather_open(struct gather *g, const char *path, int flags)
 {
 	CLEANUP_CLOSE int fd = -1;
@@ -200,6 +210,8 @@ int gather_open(struct gather *g, const char *path, int flags)
 	struct stat st;
 	int r;
 
+	if (!gather_step(g, path, 0))
+		return -ETIMEDOUT;
 	path += strspn(path, "/");
 	if (*path == '\0')
 		path = ".";
@@ -228,8 +240,10 @@ int gather_open(struct gather *g, const char *path, int flags)
 
 static bool is_absent(int r)
 {
-	/* Processes and devices may go while they are looked at. */
-	return r == -ENOENT || r == -ENOTDIR || r == -ESRCH || r == -ENXIO;
+	/* Processes and devices may go while they are looked at, and what hung
+	 * is named. */
+	return r == -ENOENT || r == -ENOTDIR || r == -ESRCH || r == -ENXIO ||
+	       r == -ETIMEDOUT;
 }
 
 bool gather_exists(struct gather *g, const char *path, int flags)
@@ -303,8 +317,11 @@ bool gather_number(struct gather *g, const char *path, uint64_t *ret)
 const char *gather_link(
 	struct gather *g, const char *path, char *buf, size_t size)
 {
-	CLEANUP_CLOSE int fd = open_below(
-		g, path + strspn(path, "/"), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_CLOSE int fd =
+		gather_step(g, path, 0)
+			? open_below(g, path + strspn(path, "/"),
+				  O_PATH | O_NOFOLLOW | O_CLOEXEC)
+			: -ETIMEDOUT;
 	char target[PATH_MAX], *last;
 	ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target));
 
@@ -411,34 +428,56 @@ static bool is_live(int root_fd)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static void gather_all(
-	struct gather *g, unsigned sample_ms, const char *const *modaliases)
+static void gather_load_sampled(struct gather *g)
 {
+	gather_load(g, g->sample_ms);
+}
+
+static void gather_drivers_asked(struct gather *g)
+{
+	gather_drivers(g, g->modaliases);
+}
+
+/* Groups only set keys of their own: what "disks" has for "boot" is taken out
+ * here. */
+static void drop_boot_codes(struct gather *g)
+{
+	json_t *j;
+	size_t i;
+
+	json_array_foreach(json_object_get(g->top, "disks"), i, j)
+	{
+		(void)json_object_del(j, "boot_code");
+	}
+}
+
+static void gather_all(struct gather *g)
+{
+	static const struct watch_group groups[] = {{"system", gather_system},
+		{"devices", gather_hardware}, {"disks", gather_disks},
+		{"filesystems", gather_filesystems}, {"boot", gather_boot},
+		{"kernels", gather_initramfs},
+		{"drivers", gather_drivers_asked}, {"network", gather_network},
+		{"services", gather_services}, {"ports", gather_ports},
+		{"databases", gather_databases}, {"load", gather_load_sampled}};
+
 	gather_set_number(g, g->top, "schema", FACTS_SCHEMA);
 	gather_set_bool(g, g->top, "root", geteuid() == 0);
 	gather_set_json(g, g->top, "missing", json_incref(g->missing));
 	if (geteuid() != 0)
 		gather_missing(g, "what only root may read",
 			"this was done by another user");
-	gather_system(g);
-	gather_hardware(g);
-	gather_disks(g);
-	gather_filesystems(g);
-	gather_boot(g);
-	gather_initramfs(g);
-	gather_drivers(g, modaliases);
-	gather_network(g);
-	gather_services(g);
-	gather_ports(g);
-	gather_databases(g);
-	gather_load(g, sample_ms);
+	watch_run(g, groups, ARRAY_LEN(groups), STALL_MS, ALL_MS);
+	drop_boot_codes(g);
 }
 
 int facts_gather(const char *root, unsigned sample_ms,
 	const char *const *modaliases, json_t **ret, struct error *err)
 {
 	CLEANUP_CLOSE int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct gather g = {.root_fd = fd};
+	struct gather g = {.root_fd = fd,
+		.sample_ms = sample_ms,
+		.modaliases = modaliases};
 
 	if (fd < 0)
 		return error_set(err, -errno, "open %s", root);
@@ -446,7 +485,7 @@ int facts_gather(const char *root, unsigned sample_ms,
 	g.top = gather_object(&g);
 	g.missing = gather_list(&g);
 	if (!g.oom)
-		gather_all(&g, sample_ms, modaliases);
+		gather_all(&g);
 	json_decref(g.missing);
 	if (g.oom) {
 		json_decref(g.top);

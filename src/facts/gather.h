@@ -22,13 +22,25 @@
 /* Greatest number of elements in any list of the facts. */
 #define GATHER_LIST_MAX 16384
 
+struct watch;
+
 struct gather {
 	int root_fd;
 	bool live; /* root is "/": the running kernel may be asked */
 	bool oom;  /* some json could not be made */
 	json_t *top;
 	json_t *missing;
+	unsigned sample_ms;	       /* as for facts_gather */
+	const char *const *modaliases; /* the same */
+	struct watch *watch;	       /* who sees that we hang; NULL: nobody */
 };
+
+/* Tells whoever watches what is looked at from here on, and how long that may
+ * take beyond what is usual. False when it hung before: it must be left out,
+ * and is named in "missing" already. All functions below that take a path do
+ * this.
+ */
+bool gather_step(struct gather *g, const char *what, uint64_t may_ms);
 
 /* Adds to "missing": what could not be told, and why (formatted). */
 void gather_missing(struct gather *g, const char *what, const char *why, ...)
@@ -36,7 +48,7 @@ void gather_missing(struct gather *g, const char *what, const char *why, ...)
 
 /* Opens a file or folder below the root (openat2(2), RESOLVE_IN_ROOT, so
  * absolute symbolic links stay inside; never a FIFO, socket or device). flags
- * as for open(2). A descriptor or negative errno. */
+ * as for open(2). A descriptor or negative errno; -ETIMEDOUT when it hung. */
 int gather_open(struct gather *g, const char *path, int flags) MUST_CHECK;
 
 /* Whether it can be opened so. */

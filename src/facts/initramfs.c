@@ -127,6 +127,7 @@ static void read_initramfs(struct gather *g, json_t *k)
 			gather_missing(g, path, "%s", strerror(-fd));
 		return;
 	}
+	(void)gather_step(g, path, UNPACK_MS_MAX);
 	l.modules = gather_list(g);
 	l.programs = gather_list(g);
 	r = unpack_names(fd, take_name, &l, &compression, &why);

@@ -239,6 +239,7 @@ void gather_load(struct gather *g, unsigned sample_ms)
 	set_cpu(g, load);
 	set_pressure(g, load);
 	if (g->live && sample_ms > 0 && read_disks(g, &from) == 0) {
+		(void)gather_step(g, "the load", sample_ms);
 		clock_sleep_ms(sample_ms);
 		if (read_disks(g, &to) == 0)
 			set_rates(g, load, &from, &to);

@@ -75,6 +75,26 @@ expect_clean old
 # The agent for a move still wants root.
 expect_exit 1 rehost_run copy plain@old:/dev/vdb new:/root/x
 
+say "a filesystem that never answers is named, and the rest arrives"
+on_sh old 'mknod /dev/fuse c 10 229 2>/dev/null || :
+	mkdir -p /var/lib/mysql
+	setsid python3 -c "
+import ctypes, os, time
+fd = os.open(\"/dev/fuse\", os.O_RDWR)
+options = b\"fd=%d,rootmode=40000,user_id=0,group_id=0\" % fd
+libc = ctypes.CDLL(None)
+assert libc.mount(b\"dead\", b\"/var/lib/mysql\", b\"fuse\", 0, options) == 0
+time.sleep(100000)" </dev/null >/dev/null 2>&1 & echo $! >/run/dead'
+wait_for 10 on_sh old 'grep -q " /var/lib/mysql fuse " /proc/mounts'
+facts .schema >/dev/null
+is '[.missing[] | select(.why == "it does not answer") | .what |
+	startswith("var/lib/mysql/")] | tostring' '[true]'
+is '.filesystems[] | select(.mount == "/data") | .type' ext4
+is '.databases | type' array
+is '.load | type' object
+on_sh old 'umount -l /var/lib/mysql; kill "$(cat /run/dead)"'
+expect_clean old
+
 say "a machine that means no good"
 on_sh old '
 	{ printf "UUID=1 / ext4 "; head -c 1M /dev/zero | tr "\0" a; echo; } \
