@@ -10,6 +10,7 @@
 #include "facts/disks.h"
 #include "facts/gather.h"
 #include "facts/grubcfg.h"
+#include "facts/secrets.h"
 
 #define CONFIG_MAX (1U << 20)
 #define ENTRIES_MAX 50
@@ -357,6 +358,7 @@ static json_t *entry(struct gather *g, const struct config *f,
 	if (i->initrd[0])
 		gather_set(g, j, "initramfs", resolve(g, i->initrd, path));
 	expand(f, i->args, args, sizeof(args));
+	secrets_hide(args, " \t");
 	set_root(g, j, args);
 	gather_set(g, j, "command_line", args);
 	return j;

@@ -13,6 +13,7 @@
 #include "facts/disks.h"
 #include "facts/fstab.h"
 #include "facts/gather.h"
+#include "facts/secrets.h"
 #include "volume/mounts.h"
 
 /* Machines with thousands of containers have long ones. */
@@ -30,6 +31,20 @@ static bool among(const char *name, const char *const *list, size_t n)
 		if (strcmp(name, list[i]) == 0)
 			return true;
 	return false;
+}
+
+/* Sets text without the secrets in it. */
+static void set_hidden(
+	struct gather *g, json_t *j, const char *key, const char *text)
+{
+	CLEANUP_FREE char *copy = strdup(text);
+
+	if (!copy) {
+		g->oom = true;
+		return;
+	}
+	secrets_hide(copy, ",");
+	gather_set(g, j, key, copy);
 }
 
 /* ---- mounts ---- */
@@ -184,13 +199,12 @@ static void add_mount(struct gather *g, struct mount *m, json_t *remote)
 	char options[4096], *subvolume;
 
 	gather_set(g, j, "mount", m->point);
-	gather_set(g, j, "source", m->source);
+	set_hidden(g, j, "source", m->source);
 	gather_set(g, j, "disk", name);
 	gather_set(g, j, "type", m->type);
 	(void)snprintf(options, sizeof(options), "%.2000s,%.2000s", m->options,
 		m->super);
-	fstab_hide_passwords(options);
-	gather_set(g, j, "options", options);
+	set_hidden(g, j, "options", options);
 	gather_set(g, j, "uuid", facts_text(disk, "content.uuid"));
 	if (g->live && !is_behind(remote, m->point))
 		use(g, m, j);
@@ -301,19 +315,6 @@ static void complain(
 			r->unreadable, FSTAB_LINE_MAX, r->first_unreadable);
 }
 
-/* Adds text whose passwords are to be covered. */
-static void set_options(struct gather *g, json_t *j, const char *options)
-{
-	CLEANUP_FREE char *copy = strdup(options);
-
-	if (!copy) {
-		g->oom = true;
-		return;
-	}
-	fstab_hide_passwords(copy);
-	gather_set(g, j, "options", copy);
-}
-
 static void fstab(struct gather *g)
 {
 	static const char path[] = "etc/fstab";
@@ -330,10 +331,10 @@ static void fstab(struct gather *g)
 		json_t *j = gather_object(g);
 
 		gather_set_number(g, j, "line", r.line);
-		gather_set(g, j, "spec", e.spec);
+		set_hidden(g, j, "spec", e.spec);
 		gather_set(g, j, "mount", e.mount);
 		gather_set(g, j, "type", e.type);
-		set_options(g, j, e.options);
+		set_hidden(g, j, "options", e.options);
 		gather_set_number(g, j, "pass", e.pass);
 		gather_set(g, j, "names", fstab_names(e.spec));
 		gather_set(g, j, "disk", disks_find(g, e.spec));
@@ -361,8 +362,9 @@ static void crypttab(struct gather *g)
 		gather_set_number(g, j, "line", r.line);
 		gather_set(g, j, "name", e.name);
 		gather_set(g, j, "device", e.device);
-		gather_set(g, j, "key", e.key);
-		set_options(g, j, e.options);
+		gather_set(g, j, "key",
+			secrets_is_key(e.key) ? SECRETS_MARK : e.key);
+		set_hidden(g, j, "options", e.options);
 		gather_set(g, j, "names", fstab_names(e.device));
 		gather_set(g, j, "disk", disks_find(g, e.device));
 		gather_add(g, list, j);

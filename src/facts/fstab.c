@@ -161,23 +161,3 @@ const char *fstab_names(const char *spec)
 		return "other";
 	return strchr(name, '/') ? "lvm" : "other";
 }
-
-void fstab_hide_passwords(char *options)
-{
-	static const char *const keys[] = {
-		"password=", "pass=", "passwd=", "password2=", "secret="};
-	char *at = options;
-
-	while (at && *at) {
-		size_t n = strcspn(at, ",");
-
-		for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-			size_t k = strlen(keys[i]);
-
-			if (n > k && begins(at, keys[i]))
-				memset(at + k, '*', n - k);
-		}
-		at += n;
-		at += *at == ',';
-	}
-}

@@ -40,7 +40,4 @@ bool fstab_next_crypt(struct fstab_reader *r, struct fstab_crypt *ret);
  * "unstable" or "other". */
 const char *fstab_names(const char *spec);
 
-/* Covers passwords in options with "*". */
-void fstab_hide_passwords(char *options);
-
 #endif

@@ -16,6 +16,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "facts/gather.h"
+#include "facts/secrets.h"
 
 #define LINE 4096
 #define DMI "sys/class/dmi/id/"
@@ -134,13 +135,15 @@ static void bracketed(
 static json_t *kernel(struct gather *g)
 {
 	json_t *k = gather_object(g);
-	char release[256], path[300];
+	char release[256], path[300], line[LINE];
 
 	(void)gather_line(
 		g, "proc/sys/kernel/osrelease", release, sizeof(release));
 	gather_set(g, k, "release", release);
 	set_line(g, k, "version", "proc/sys/kernel/version");
-	set_line(g, k, "command_line", "proc/cmdline");
+	(void)gather_line(g, "proc/cmdline", line, sizeof(line));
+	secrets_hide(line, " \t");
+	gather_set(g, k, "command_line", line);
 	bracketed(g, k, "lockdown", "sys/kernel/security/lockdown");
 	if (release[0] && !strchr(release, '/')) {
 		(void)snprintf(path, sizeof(path), "lib/modules/%s", release);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "facts/fstab.h"
+#include "facts/secrets.h"
 
 static void lines(void **state)
 {
@@ -97,12 +98,67 @@ static void names(void **state)
 		assert_string_equal(fstab_names(known[i][0]), known[i][1]);
 }
 
-static void passwords(void **state)
+/* Nothing that is behind SECRET may stay. */
+static void secrets(void **state)
 {
-	char options[] = "user=a,password=b,c,PASS=de,passwd=,x";
+	static const struct {
+		const char *separators, *text, *left;
+	} known[] = {/* options */
+		{",", "user=a,password=b,c,PASS=de,passwd=,x",
+			"user=a,password=*,c,PASS=*,passwd=,x"},
+		{",", "password2=SECRET,secret=SECRET,credentials=/root/c",
+			"password2=*,secret=*,credentials=/root/c"},
+		{",", "username=dom/a%SECRET,user=b,rw",
+			"username=dom/a%*,user=b,rw"},
+		{",", "luks,pin=SECRET,timeout=3,password-echo=no,tries=2",
+			"luks,pin=*,timeout=3,password-echo=no,tries=2"},
+		{",", "pkcs11-uri=pkcs11:token=a;pin-value=SECRET;x=y?z,nofail",
+			"pkcs11-uri=pkcs11:token=a;pin-value=*;x=y?z,nofail"},
+		{",", "rw,iommu.bypass=1,compress=zstd:3,subvol=/@home",
+			"rw,iommu.bypass=1,compress=zstd:3,subvol=/@home"},
+		/* the first word of fstab */
+		{",", "https://user:SECRET@host/dav",
+			"https://user:*@host/dav"},
+		{",", "https://user:SEC@RET=@host:8/d@v",
+			"https://user:*@host:8/d@v"},
+		{",", "//user:SECRET@host/share", "//user:*@host/share"},
+		{",", "curlftpfs#user:SECRET@host", "curlftpfs#user:*@host"},
+		{",", "nas:/export/@a", "nas:/export/@a"},
+		{",", "user@host:/x", "user@host:/x"},
+		{",", "admin@1-2.fs=/", "admin@1-2.fs=/"},
+		{",", "UUID=1", "UUID=1"},
+		/* the kernel's command line */
+		{" ", "root=UUID=1 ro rd.iscsi.in.password=SECRET,x quiet",
+			"root=UUID=1 ro rd.iscsi.in.password=* quiet"},
+		{" ", "netroot=iscsi:user:SEC/RET@192.0.2.1::::iqn.a:b root=x",
+			"netroot=iscsi:*@192.0.2.1::::iqn.a:b root=x"},
+		{" ", "vncpassword=\"SEC RET\" rootpw=SECRET x",
+			"vncpassword=* rootpw=* x"},
+		{" ", "\"password=SEC RET\" a", "\"password=* a"},
+		{" ", "ds=nocloud;s=http://u:SECRET@h/x console=ttyS0,115200",
+			"ds=nocloud;s=http://u:*@h/x console=ttyS0,115200"},
+		{" ", "systemd.set_credential=a:SECRET b",
+			"systemd.set_credential=* b"},
+		{" ", "crashkernel=512M-:192M BOOT_IMAGE=(hd0,gpt1)/vmlinuz",
+			"crashkernel=512M-:192M BOOT_IMAGE=(hd0,gpt1)/vmlinuz"},
+		{" ", "=a password= @ : :@ a:@ \"",
+			"=a password= @ : :@ a:@ \""},
+		{" ", "", ""}};
 
-	fstab_hide_passwords(options);
-	assert_string_equal(options, "user=a,password=*,c,PASS=**,passwd=,x");
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		char *text = strdup(known[i].text);
+
+		assert_non_null(text);
+		secrets_hide(text, known[i].separators);
+		assert_string_equal(text, known[i].left);
+		free(text);
+	}
+	assert_true(secrets_is_key("SECRET"));
+	assert_true(secrets_is_key("rootfs:SECRET"));
+	assert_false(secrets_is_key("/root/key"));
+	assert_false(secrets_is_key("none"));
+	assert_false(secrets_is_key("-"));
+	assert_false(secrets_is_key(""));
 }
 
 int main(void)
@@ -112,7 +168,7 @@ int main(void)
 		cmocka_unit_test(crypt_lines),
 		cmocka_unit_test(hostile),
 		cmocka_unit_test(names),
-		cmocka_unit_test(passwords),
+		cmocka_unit_test(secrets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,7 +307,7 @@ static void debian_files(void **state)
 	is_text("fstab.1.disk", "vda1");
 	is_text("fstab.2.names", "lvm");
 	is_text("fstab.2.disk", "dm-0");
-	is_text("fstab.3.options", "user=a,password=******");
+	is_text("fstab.3.options", "user=a,password=*");
 	is_text("crypttab.0.disk", "vda1");
 
 	is_text("boot.loader", "grub");
@@ -536,6 +536,61 @@ static void strings(void **state)
 	assert_false(g.oom);
 }
 
+/* Whatever a machine keeps in files that are read: none of it is told. */
+static void no_secrets(void **state)
+{
+	char *text;
+
+	tree_put("/proc/cmdline", "root=UUID=1 rd.iscsi.password=SECRET ro\n");
+	tree_put("/proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
+	tree_put("/etc/fstab", "//h/s /s cifs username=a,password=SECRET 0 0\n"
+			       "https://a:SECRET@h/dav /d davfs rw 0 0\n");
+	tree_put("/etc/crypttab",
+		"a UUID=1 SECRET luks,keyscript=decrypt_derived\n"
+		"b UUID=2 /root/key luks,pin=SECRET\n");
+	tree_put("/proc/self/mountinfo",
+		"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+		"21 20 0:40 / /d rw - fuse.sshfs https://a:SECRET@h/d rw\n"
+		"22 20 0:41 / /s rw - cifs //h/s rw,password=SECRET\n");
+	tree_put("/boot/grub/grub.cfg",
+		"menuentry 'a' {\n linux /vmlinuz root=UUID=1 "
+		"rd.iscsi.password=SECRET\n}\n");
+	tree_put("/etc/netplan/w.yaml",
+		"network:\n  version: 2\n  wifis:\n    wlan0:\n"
+		"      dhcp4: true\n      access-points:\n"
+		"        \"home\":\n          password: \"SECRET\"\n"
+		"        \"work\": {auth: {key-management: eap, "
+		"password: SECRET}}\n"
+		"  modems:\n    cdc0:\n      pin: SECRET\n");
+	tree_put("/etc/network/interfaces",
+		"iface wlan0 inet dhcp\n wpa-ssid home\n wpa-psk SECRET\n");
+	tree_put("/etc/NetworkManager/system-connections/w.nmconnection",
+		"[connection]\nid=w\ntype=wifi\ninterface-name=wlan0\n"
+		"[wifi-security]\npsk=SECRET\n[ipv4]\nmethod=auto\n");
+	tree_put("/etc/systemd/network/w.netdev",
+		"[NetDev]\nName=wg0\nKind=wireguard\n"
+		"[WireGuard]\nPrivateKey=SECRET\n");
+	tree_put("/etc/cloud/cloud.cfg.d/99-net.cfg",
+		"network:\n  version: 2\n  wifis:\n    wlan0:\n"
+		"      access-points: {home: {password: SECRET}}\n"
+		"chpasswd: {list: 'root:SECRET'}\n");
+	tree_put("/etc/sysconfig/network-scripts/ifcfg-wlan0",
+		"DEVICE=wlan0\nBOOTPROTO=dhcp\nKEY=SECRET\nWPA_PSK=SECRET\n");
+	gather_tree(tree);
+	text = json_dumps(facts, 0);
+	assert_non_null(text);
+	assert_null(strstr(text, "SECRET"));
+	/* All of it was read. */
+	is_text("system.kernel.command_line",
+		"root=UUID=1 rd.iscsi.password=* ro");
+	is_text("boot.default.command_line", "root=UUID=1 rd.iscsi.password=*");
+	assert_int_equal(json_array_size(at("fstab")), 2);
+	assert_int_equal(json_array_size(at("crypttab")), 2);
+	assert_int_equal(json_array_size(at("filesystems")), 3);
+	assert_true(json_array_size(at("network.configured_by")) >= 4);
+	free(text);
+}
+
 /* ---- this machine ---- */
 
 static void live(void **state)
@@ -601,6 +656,7 @@ int main(void)
 		tree_test(minimal),
 		tree_test(hostile),
 		tree_test(long_fstab),
+		tree_test(no_secrets),
 		cmocka_unit_test(strings),
 		tree_test(live),
 		cmocka_unit_test(nobody),
