@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/parse.h"
 #include "facts/disks.h"
@@ -456,46 +458,92 @@ static void add_folder(
 	gather_each(g, inside, add_file, &e);
 }
 
-static const char *mounted_disk(struct gather *g, const char *point)
+static bool is_esp(const json_t *disk)
 {
-	json_t *j;
+	const char *type = facts_text(disk, "part.type");
+
+	return strcasecmp(type, ESP_TYPE) == 0 || strcmp(type, "0xef") == 0;
+}
+
+/* Where a partition is mounted, or "". */
+static const char *mount_of(struct gather *g, const char *disk)
+{
+	json_t *list = json_object_get(g->top, "filesystems"), *j;
 	size_t i;
 
-	json_array_foreach(json_object_get(g->top, "filesystems"), i,
-		j) if (strcmp(facts_text(j, "mount"), point) ==
-		       0) return facts_text(j, "disk");
+	json_array_foreach(list, i, j)
+	{
+		if (strcmp(facts_text(j, "disk"), disk) == 0 &&
+			!json_object_get(j, "folder"))
+			return facts_text(j, "mount");
+	}
 	return "";
 }
 
+/* The partition that a folder is on, or NULL. */
+static json_t *disk_below(struct gather *g, const char *path)
+{
+	CLEANUP_CLOSE int fd = gather_open(g, path, O_PATH | O_DIRECTORY);
+	char number[32];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	(void)snprintf(number, sizeof(number), "%u:%u", major(st.st_dev),
+		minor(st.st_dev));
+	return disks_by_number(g, number);
+}
+
+static json_t *read_esp(struct gather *g, const char *point, const char *disk)
+{
+	json_t *e = gather_object(g), *list = gather_list(g);
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/EFI", point);
+	gather_set(g, e, "mount", point);
+	gather_set(g, e, "disk", disk);
+	gather_each(g, path, add_folder, list);
+	gather_set_json(g, e, "files", list);
+	return e;
+}
+
+/* The partitions of that type; where none is known, as in a tree, the folders
+ * where one is usually mounted. Some mount it only when it is looked into. */
 static json_t *esp(struct gather *g)
 {
 	static const char *const points[] = {"/boot/efi", "/efi", "/boot"};
-	json_t *e = NULL, *list, *j;
+	json_t *list = json_object_get(g->top, "disks"), *j, *e;
+	const char *first = "";
 	size_t i;
 
+	json_array_foreach(list, i, j)
+	{
+		const char *name = facts_text(j, "name"), *point;
+
+		if (!is_esp(j))
+			continue;
+		point = mount_of(g, name);
+		if (point[0])
+			return read_esp(g, point, name);
+		first = first[0] ? first : name;
+	}
 	for (size_t k = 0; k < ARRAY_LEN(points); k++) {
 		char path[32];
 
-		(void)snprintf(path, sizeof(path), "%s/EFI", points[k] + 1);
+		(void)snprintf(path, sizeof(path), "%s/EFI", points[k]);
 		if (!gather_exists(g, path, O_PATH))
 			continue;
-		e = gather_object(g);
-		list = gather_list(g);
-		gather_set(g, e, "mount", points[k]);
-		gather_set(g, e, "disk", mounted_disk(g, points[k]));
-		gather_each(g, path, add_folder, list);
-		gather_set_json(g, e, "files", list);
-		return e;
+		j = disk_below(g, path);
+		if (!first[0] || is_esp(j))
+			return read_esp(g, points[k], facts_text(j, "name"));
 	}
-	json_array_foreach(json_object_get(g->top, "disks"), i, j)
-	{
-		if (strcmp(facts_text(j, "part.type"), ESP_TYPE) != 0)
-			continue;
-		e = gather_object(g);
-		gather_set(g, e, "disk", facts_text(j, "name"));
-		return e;
-	}
-	return NULL;
+	if (!first[0])
+		return NULL;
+	gather_missing(g, "boot.esp.files",
+		"the EFI system partition %s is not mounted", first);
+	e = gather_object(g);
+	gather_set(g, e, "disk", first);
+	return e;
 }
 
 static void any_kernel(

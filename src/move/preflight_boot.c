@@ -8,6 +8,25 @@
 
 #include "facts/fstab.h"
 
+/* Whether it has an EFI system partition of which nobody could see what is on
+ * it. */
+static bool unseen(const json_t *source)
+{
+	return !json_is_array(facts_at(source, "boot.esp.files")) &&
+	       (facts_at(source, "boot.esp") ||
+		       preflight_is(source, "system.firmware.mode", "uefi"));
+}
+
+static const char *unseen_text(const json_t *source)
+{
+	return facts_at(source, "boot.esp")
+		       ? "its EFI system partition is not mounted"
+		       : "no EFI system partition of it is known";
+}
+
+static const char mount_it[] =
+	"mount its EFI system partition (mount /boot/efi) and ask again";
+
 /* Whether what is on the source's disks can boot in this mode. */
 static bool carries(const json_t *source, const char *mode)
 {
@@ -17,10 +36,12 @@ static bool carries(const json_t *source, const char *mode)
 	if (strcmp(mode, "uefi") == 0)
 		return json_array_size(facts_at(source, "boot.esp.files")) > 0;
 	list = facts_at(source, "boot.mbr");
-	preflight_each(list, i, o) if (preflight_is(o, "boot_code", "grub") ||
-				       preflight_is(o, "boot_code",
-					       "other")) return strcmp(mode,
-		"bios") == 0;
+	preflight_each(list, i, o)
+	{
+		if (preflight_is(o, "boot_code", "grub") ||
+			preflight_is(o, "boot_code", "other"))
+			return strcmp(mode, "bios") == 0;
+	}
 	return false;
 }
 
@@ -28,20 +49,28 @@ void preflight_boot_mode(struct preflight *p)
 {
 	const char *from = preflight_text(p->source, "system.firmware.mode");
 	const char *to = preflight_text(p->target, "system.firmware.mode");
-	bool both;
+	bool both, blind;
 
 	if (!from[0] || !to[0] || strcmp(from, to) == 0)
 		return;
 	both = carries(p->source, to);
+	blind = !both && strcmp(to, "uefi") == 0 && unseen(p->source);
 	preflight_find(p, both ? WARNS : BLOCKS, TARGET,
 		"it starts by %s, the source by %s%s", to, from,
-		both ? "; its disks have a loader for both" : "");
-	preflight_remedy(p,
-		both ? "set the target's firmware to %s, or try a boot by %s "
-		       "before the cutover"
-		     : "set the target's firmware to %s; if it knows %s only, "
-		       "install a loader for that on the source first",
-		from, to);
+		both	? "; its disks have a loader for both"
+		: blind ? "; whether that has a loader for both is not known, "
+			  "because its EFI system partition is not mounted"
+			: "");
+	if (blind)
+		preflight_remedy(p, "%s", mount_it);
+	else
+		preflight_remedy(p,
+			both ? "set the target's firmware to %s, or try a boot "
+			       "by %s before the cutover"
+			     : "set the target's firmware to %s; if it knows "
+			       "%s only, install a loader for that on the "
+			       "source first",
+			from, to);
 }
 
 void preflight_boot_loader(struct preflight *p)
@@ -59,29 +88,56 @@ void preflight_boot_loader(struct preflight *p)
 		"start the same kernel");
 }
 
+/* What firmware looks for: UEFI specification, 3.5.1.1. */
+static const char *fallback(const struct preflight *p)
+{
+	static const struct {
+		const char *architecture, *file;
+	} files[] = {{"x86_64", "EFI/BOOT/BOOTX64.EFI"},
+		{"i686", "EFI/BOOT/BOOTIA32.EFI"},
+		{"aarch64", "EFI/BOOT/BOOTAA64.EFI"},
+		{"arm", "EFI/BOOT/BOOTARM.EFI"},
+		{"riscv64", "EFI/BOOT/BOOTRISCV64.EFI"}};
+	const json_t *facts = facts_at(p->target, "system.architecture")
+				      ? p->target
+				      : p->source;
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (preflight_is(facts, "system.architecture",
+			    files[i].architecture))
+			return files[i].file;
+	return NULL;
+}
+
 /* The names of boot entries are in the old machine's firmware. A new machine
- * looks for one file only (UEFI specification, 3.5.1.1). */
+ * looks for one file only. */
 void preflight_efi_fallback(struct preflight *p)
 {
 	const json_t *files = facts_at(p->source, "boot.esp.files"), *f;
 	const char *to = preflight_text(p->target, "system.firmware.mode");
+	const char *file = fallback(p);
 	size_t i;
 
-	if (!json_is_array(files) || (to[0] && strcmp(to, "uefi") != 0) ||
+	if (!file || (to[0] && strcmp(to, "uefi") != 0) ||
 		!preflight_is(p->source, "system.firmware.mode", "uefi"))
 		return;
 	preflight_each(files, i, f)
 	{
-		const char *s = preflight_text(f, "");
-		size_t n = strlen(s);
-
-		if (strncasecmp(s, "EFI/BOOT/BOOT", 13) == 0 && n > 17 &&
-			strcasecmp(s + n - 4, ".efi") == 0)
+		if (strcasecmp(preflight_text(f, ""), file) == 0)
 			return;
 	}
+	if (unseen(p->source)) {
+		preflight_find(p, WARNS, SOURCE,
+			"%s, so nobody could see whether it has %s, the only "
+			"file that new firmware looks for",
+			unseen_text(p->source), file);
+		preflight_remedy(p, "%s", mount_it);
+		return;
+	}
 	preflight_find(p, WARNS, SOURCE,
-		"its EFI system partition has no EFI/BOOT/BOOT*.EFI, and the "
-		"target's firmware knows no other name");
+		"its EFI system partition has no %s, and the target's firmware "
+		"knows no other name",
+		file);
 	preflight_remedy(p, "grub-install --removable (Debian: also \"install "
 			    "to the removable media path\" in dpkg-reconfigure "
 			    "grub-efi-amd64), or add a boot entry in the "
@@ -111,7 +167,14 @@ void preflight_secure_boot(struct preflight *p)
 	if (!preflight_true(p->target, "system.firmware.secure_boot"))
 		return;
 	if (!preflight_true(p->source, "system.firmware.secure_boot") &&
-		!has_shim(files)) {
+		unseen(p->source)) {
+		preflight_find(p, WARNS, TARGET,
+			"Secure Boot is on, and whether the source has a "
+			"signed loader (shim) is not known: %s",
+			unseen_text(p->source));
+		preflight_remedy(p, "%s", mount_it);
+	} else if (!preflight_true(p->source, "system.firmware.secure_boot") &&
+		   !has_shim(files)) {
 		preflight_find(p, BLOCKS, TARGET,
 			"Secure Boot is on, and the source has no signed "
 			"loader (shim)");

@@ -536,6 +536,67 @@ static void strings(void **state)
 	assert_false(g.oom);
 }
 
+/* With what gather_disks and gather_filesystems find on a running machine. */
+static const char *esp_disks, *esp_mounts;
+
+static void gather_esp(struct gather *g)
+{
+	json_object_set_new(g->top, "disks", json_loads(esp_disks, 0, NULL));
+	json_object_set_new(
+		g->top, "filesystems", json_loads(esp_mounts, 0, NULL));
+	gather_boot(g);
+}
+
+#define ESP(name, type)                                                        \
+	"{\"name\":\"" name                                                    \
+	"\",\"number\":\"4000:1\",\"part\":{\"type\":\"" type "\"}}"
+#define ESP_GUID "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+
+static void esp_by_type(void **state)
+{
+	static const struct {
+		const char *disks, *mounts, *disk, *mount, *file;
+	} known[] = {/* Mounted at a place of its own. */
+		{"[" ESP("sda1", ESP_GUID) "]",
+			"[{\"disk\":\"sda1\",\"mount\":\"/mnt/e\"}]", "sda1",
+			"/mnt/e", "EFI/BOOT/BOOTX64.EFI"},
+		{"[" ESP("sda1", "0xef") "]",
+			"[{\"disk\":\"sda1\",\"mount\":\"/mnt/e\"}]", "sda1",
+			"/mnt/e", "EFI/BOOT/BOOTX64.EFI"},
+		/* What lies in the folder where it belongs is another's. */
+		{"[" ESP("sda1", ESP_GUID) "]", "[]", "sda1", "", NULL},
+		/* Of two the one that is mounted. */
+		{"[" ESP("sda1", ESP_GUID) "," ESP("sdb1", ESP_GUID) "]",
+			"[{\"disk\":\"sdb1\",\"mount\":\"/mnt/e\"}]", "sdb1",
+			"/mnt/e", "EFI/BOOT/BOOTX64.EFI"},
+		/* No type is known. */
+		{"[]", "[]", "", "/boot/efi", "EFI/debian/shimx64.efi"}};
+
+	tree_put("/boot/efi/EFI/debian/shimx64.efi", "");
+	tree_put("/mnt/e/EFI/BOOT/BOOTX64.EFI", "");
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		json_t *j;
+		bool named;
+
+		esp_disks = known[i].disks;
+		esp_mounts = known[i].mounts;
+		j = tree_gather_with(tree, gather_esp);
+		assert_string_equal(
+			facts_text(j, "boot.esp.disk"), known[i].disk);
+		assert_string_equal(
+			facts_text(j, "boot.esp.mount"), known[i].mount);
+		if (known[i].file)
+			assert_true(tree_has(
+				facts_at(j, "boot.esp.files"), known[i].file));
+		else
+			assert_null(facts_at(j, "boot.esp.files"));
+		named = tree_find(facts_at(j, "missing"), "what",
+				"boot.esp.files") != NULL;
+		assert_int_equal(named, !known[i].file);
+		json_decref(j);
+	}
+}
+
 /* Whatever a machine keeps in files that are read: none of it is told. */
 static void no_secrets(void **state)
 {
@@ -656,6 +717,7 @@ int main(void)
 		tree_test(minimal),
 		tree_test(hostile),
 		tree_test(long_fstab),
+		tree_test(esp_by_type),
 		tree_test(no_secrets),
 		cmocka_unit_test(strings),
 		tree_test(live),

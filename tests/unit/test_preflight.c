@@ -204,6 +204,28 @@ static const struct {
 		"{'boot':{'esp':{'files':['EFI/Boot/bootx64.efi']}},"
 		"'system':{'firmware':{'mode':'uefi'}}}",
 		""},
+	{"no-efi-fallback", "warns",
+		"{'boot':{'esp':{'files':['EFI/BOOT/BOOTIA32.EFI',"
+		"'EFI/BOOT/BOOTAA64.EFI']}},"
+		"'system':{'firmware':{'mode':'uefi'}}}",
+		"", NULL, "has no EFI/BOOT/BOOTX64.EFI"},
+	{"no-efi-fallback", NULL,
+		"{'boot':{'esp':{'files':['EFI/BOOT/BOOTAA64.EFI']}},"
+		"'system':{'architecture':'aarch64',"
+		"'firmware':{'mode':'uefi'}}}",
+		""},
+	/* Nobody could look. */
+	{"no-efi-fallback", "warns",
+		"{'boot':{'esp':{'disk':'vda1'}},"
+		"'system':{'firmware':{'mode':'uefi'}}}",
+		"", NULL, "is not mounted, so nobody"},
+	{"no-efi-fallback", "warns", FIRMWARE("uefi") "}}}", "", NULL,
+		"no EFI system partition of it is known"},
+	{"boot-mode-mismatch", "blocks", "{'boot':{'esp':{'disk':'vda1'}}}",
+		FIRMWARE("uefi") "}}}", NULL, "is not mounted"},
+	{"secure-boot", "warns", "{'boot':{'esp':{'disk':'vda1'}}}",
+		FIRMWARE("bios") ",'secure_boot':true}}}", NULL,
+		"is not known: its EFI"},
 	{"secure-boot", "blocks", NULL,
 		FIRMWARE("bios") ",'secure_boot':true}}}"},
 	{"secure-boot", "warns",
