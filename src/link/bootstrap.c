@@ -11,7 +11,8 @@
 /* Single quotes may stand only around the whole. The trial file has no first
  * line that names an interpreter: a shell runs it all the same, but not from
  * where the kernel refuses to run programs. dd(1) then tries whether there is
- * room. With sudo the shell stays, to tidy up when sudo refuses after all. */
+ * room. With sudo the shell stays, to tidy up when sudo refuses after all; an
+ * agent that ran has unlinked itself, and is not started again. */
 static const char script[] =
 	"exec sh -c '"
 	"m=%s n=%zu k=%zu u=%d d= z=;"
@@ -40,7 +41,7 @@ static const char script[] =
 	"2>/dev/null;"
 	"g=$(wc -c <\"$f\"); test \"$g\" -eq $n || e short $g;"
 	"test -z \"$s\" || { sudo -n \"$f\" serve $m \"$SSH_CONNECTION\"; "
-	"exit; };"
+	"s=$?; test $u = 1 && test -e \"$f\" || exit $s; };"
 	"exec \"$f\" serve $m \"$SSH_CONNECTION\""
 	"'";
 

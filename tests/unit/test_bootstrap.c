@@ -92,6 +92,8 @@ static int finish(void **state)
 	return system(command);
 }
 
+static bool any_user;
+
 static int start(const struct place *place, unsigned timeout_ms,
 	struct peer *ret, struct error *err)
 {
@@ -101,6 +103,7 @@ static int start(const struct place *place, unsigned timeout_ms,
 
 	(void)snprintf(program, sizeof(program), "%s/ssh", dir);
 	o.program = program;
+	o.any_user = any_user;
 	return peer_start(place, &o, timeout_ms, ret, err);
 }
 
@@ -427,6 +430,17 @@ static void sudo(void **state)
 			     "[ \"$2\" = true ] && exit 0\n"
 			     "echo sudo: not allowed to execute >&2; exit 1\n");
 	assert_fails(-ENOEXEC, "status 1: sudo: not allowed", "");
+	/* Who need not be root goes on without, and not twice. */
+	any_user = true;
+	assert_starts();
+	set("STANDIN_MODE", "die");
+	assert_fails(-ENOEXEC, "status 7: standin: no wish", "");
+	fake_program("sudo", "#!/bin/sh\n"
+			     "shift; exec \"$@\"\n");
+	assert_fails(-ENOEXEC, "status 7: standin: no wish", "");
+	assert_int_equal(unsetenv("STANDIN_MODE"), 0);
+	assert_starts();
+	any_user = false;
 }
 
 static void nowhere(void **state)
