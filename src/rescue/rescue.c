@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "rescue/content.h"
 #include "rescue/cpio.h"
@@ -281,6 +285,68 @@ static int build(const struct rescue_options *o, const struct source *s,
 
 /* ---- the folder ---- */
 
+/* All is made in WORK, a folder of its own within OUTPUT. To be published, what
+ * is older goes into WORK/old, file by file, and what is new takes its place;
+ * the set is complete when WORK/old is called WORK/done. */
+static const char *const names[] = {"kernel", "initramfs", "rescue.ipxe",
+	"known_hosts", "rescue.iso", "rescue.img"};
+#define MEDIA 4 /* the first of them */
+
+#define SETTLE_TRIES 600
+#define SETTLE_MS 100
+
+struct folder {
+	const char *output;
+	bool no_media;
+	char work[PROGRAM_PATH];
+	int lock;  /* of output */
+	int alive; /* closed when this process ends */
+	pid_t tidier;
+};
+
+/* Older media would have another host key. */
+static bool is_left_out(const struct folder *f, size_t i)
+{
+	return f->no_media && i >= MEDIA;
+}
+
+struct paths {
+	char fresh[PROGRAM_PATH + 32], old[PROGRAM_PATH + 32],
+		place[PROGRAM_PATH + 32];
+};
+
+static struct paths paths_of(const struct folder *f, const char *name)
+{
+	struct paths p;
+
+	(void)snprintf(p.fresh, sizeof(p.fresh), "%s/%s", f->work, name);
+	(void)snprintf(p.old, sizeof(p.old), "%s/old/%s", f->work, name);
+	(void)snprintf(p.place, sizeof(p.place), "%s/%s", f->output, name);
+	return p;
+}
+
+static int rename_if_there(const char *from, const char *to)
+{
+	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Where not all of the new ones are in place the older ones come back, or
+ * nothing. */
+static void take_back(const struct folder *f)
+{
+	struct paths p = paths_of(f, "");
+
+	if (access(p.old, F_OK) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		p = paths_of(f, names[i]);
+		if (access(p.old, F_OK) == 0)
+			(void)rename(p.old, p.place);
+		else if (access(p.fresh, F_OK) < 0 && !is_left_out(f, i))
+			(void)unlink(p.place);
+	}
+}
+
 static int remove_one(
 	const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -288,48 +354,136 @@ static int remove_one(
 	return 0;
 }
 
-static int publish(
-	const char *work, const struct rescue_options *o, struct error *err)
+/* A process that outlives this one, however that ends, and tidies up behind
+ * it. Programs that were started may still write there. */
+static void tidy(const struct folder *f, int alive)
 {
-	static const char *const names[] = {"kernel", "initramfs",
-		"rescue.ipxe", "known_hosts", "rescue.iso", "rescue.img"};
+	char c;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char from[PROGRAM_PATH + 32], to[PROGRAM_PATH + 32];
-		bool media = strncmp(names[i], "rescue.i", 8) == 0 &&
-			     strcmp(names[i], "rescue.ipxe") != 0;
-
-		(void)snprintf(from, sizeof(from), "%s/%s", work, names[i]);
-		(void)snprintf(to, sizeof(to), "%s/%s", o->output, names[i]);
-		/* An older one would have another host key. */
-		if (media && o->no_media) {
-			if (unlink(to) < 0 && errno != ENOENT)
-				return error_set(err, -errno, "remove %s", to);
-		} else if (rename(from, to) < 0) {
-			return error_set(err, -errno, "make %s", to);
-		}
+	(void)setsid();
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	while (read(alive, &c, 1) < 0 && errno == EINTR)
+		;
+	take_back(f);
+	for (int i = 0; i < SETTLE_TRIES && access(f->work, F_OK) == 0; i++) {
+		if (i > 0)
+			clock_sleep_ms(SETTLE_MS);
+		(void)nftw(f->work, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	}
+	_exit(0);
+}
+
+static int publish(const struct folder *f, struct error *err)
+{
+	char old[PROGRAM_PATH + 32], done[PROGRAM_PATH + 32];
+	struct stat st;
+
+	(void)snprintf(old, sizeof(old), "%s/old", f->work);
+	(void)snprintf(done, sizeof(done), "%s/done", f->work);
+	if (mkdir(old, 0700) < 0)
+		return error_set(err, -errno, "make the folder %s", old);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct paths p = paths_of(f, names[i]);
+		int r = 0;
+
+		if (lstat(p.place, &st) == 0 && S_ISDIR(st.st_mode))
+			r = -EISDIR;
+		if (r == 0)
+			r = rename_if_there(p.place, p.old);
+		if (r == 0 && !is_left_out(f, i) &&
+			rename(p.fresh, p.place) < 0)
+			r = -errno;
+		if (r < 0)
+			return error_set(err, r, "make %s", p.place);
+	}
+	if (rename(old, done) < 0)
+		return error_set(err, -errno, "finish %s", f->output);
 	return 0;
+}
+
+static int start_tidier(struct folder *f, struct error *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(err, -errno, "make a pipe");
+	f->tidier = fork();
+	if (f->tidier == 0) {
+		(void)close(ends[1]);
+		tidy(f, ends[0]);
+	}
+	(void)close(ends[0]);
+	f->alive = ends[1];
+	return f->tidier < 0 ? error_set(err, -errno, "start a process") : 0;
+}
+
+static void end_tidier(struct folder *f)
+{
+	(void)close(f->alive);
+	while (f->tidier > 0 && waitpid(f->tidier, NULL, 0) < 0 &&
+		errno == EINTR)
+		;
+	(void)close(f->lock);
+}
+
+/* One at a time, or two sets would be mixed. */
+static int lock_folder(struct folder *f, struct error *err)
+{
+	if (mkdir(f->output, 0777) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "make the folder %s", f->output);
+	f->lock = open(f->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f->lock < 0)
+		return error_set(err, -errno, "open the folder %s", f->output);
+	if (flock(f->lock, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	(void)error_set(err, -errno, "use the folder %s", f->output);
+	(void)close(f->lock);
+	return error_why(err, "another rehost makes a rescue system there");
+}
+
+static int make_work(struct folder *f, struct error *err)
+{
+	int n = snprintf(
+		f->work, sizeof(f->work), "%s/.part-XXXXXX", f->output);
+
+	/* Names of files are added to it. */
+	if (n >= (int)sizeof(f->work) - 64)
+		return error_set(err, -ENAMETOOLONG, "use %s", f->output);
+	if (!mkdtemp(f->work))
+		return error_set(err, -errno, "make a folder in %s", f->output);
+	if (start_tidier(f, err) == 0)
+		return 0;
+	(void)rmdir(f->work);
+	return err ? err->code : -EIO;
 }
 
 static int build_in(const struct rescue_options *o, const struct source *s,
 	struct rescue_result *ret, struct error *err)
 {
-	char work[PROGRAM_PATH];
-	int r;
+	struct folder f = {
+		.output = o->output, .no_media = o->no_media, .alive = -1};
+	sigset_t block, was;
+	int r = lock_folder(&f, err);
 
-	if (mkdir(o->output, 0777) < 0 && errno != EEXIST)
-		return error_set(err, -errno, "make the folder %s", o->output);
-	r = snprintf(work, sizeof(work), "%s/.part-XXXXXX", o->output);
-	/* Names of files are added to it. */
-	if (r >= (int)sizeof(work) - 64)
-		return error_set(err, -ENAMETOOLONG, "use %s", o->output);
-	if (!mkdtemp(work))
-		return error_set(err, -errno, "make a folder in %s", o->output);
-	r = build(o, s, work, ret, err);
+	if (r < 0)
+		return r;
+	(void)sigemptyset(&block);
+	(void)sigaddset(&block, SIGINT);
+	(void)sigaddset(&block, SIGTERM);
+	(void)sigaddset(&block, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &block, &was);
+	r = make_work(&f, err);
+	(void)sigprocmask(SIG_SETMASK, &was, NULL);
+	if (r < 0) {
+		(void)close(f.lock);
+		return r;
+	}
+	r = build(o, s, f.work, ret, err);
 	if (r == 0)
-		r = publish(work, o, err);
-	(void)nftw(work, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+		r = publish(&f, err);
+	end_tidier(&f);
 	return r;
 }
 

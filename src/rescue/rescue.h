@@ -42,9 +42,11 @@ struct rescue_result {
 };
 
 /* Makes the files in the folder anew: kernel, initramfs, rescue.ipxe,
- * known_hosts, and with media rescue.iso and rescue.img. Each takes the place
- * of an older one only when all are complete. What holds the host's private key
- * can be read by its owner only. Runs programs of this machine. */
+ * known_hosts, and with media rescue.iso and rescue.img. They take the places
+ * of older ones together, when all are complete, or not at all: also when this
+ * process is ended, after which nothing else is left behind. What holds the
+ * host's private key can be read by its owner only. Runs programs of this
+ * machine. */
 int rescue_build(const struct rescue_options *o, struct rescue_result *ret,
 	struct error *err) MUST_CHECK;
 

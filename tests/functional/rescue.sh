@@ -156,3 +156,34 @@ say "a kernel without zstd gets a plain archive"
 echo '# CONFIG_RD_ZSTD is not set' >"$dir/config-$version"
 expect_exit 0 build -q
 expect_same 070701 "$(head -c 6 "$dir/out/initramfs")" "the archive's beginning"
+
+say "whoever is ended leaves what was there, and nothing else"
+mkfifo "$dir/fifo"
+sums=$(cd "$dir/out" && sha256sum -- *)
+for signal in TERM HUP KILL; do
+	"$REHOST" rescue build -o "$dir/out" --no-media --kernel "$dir/kernel" \
+		--modules "$modules" --authorized-keys "$dir/fifo" \
+		>"$dir/log" 2>&1 &
+	pid=$!
+	wait_for 10 compgen -G "$dir/out/.part-*"
+	expect_exit 1 build
+	expect_out 'another rehost makes a rescue system there'
+	kill "-$signal" $pid
+	{ wait $pid; } 2>/dev/null && fail "it ended well in spite of SIG$signal"
+	wait_for 10 eval '! compgen -G "$dir/out/.*-*"'
+	expect_same "$sums" "$(cd "$dir/out" && sha256sum -- *)"
+done
+
+say "all of the new files, or all of the old ones"
+rm "$dir/out/rescue.ipxe"
+mkdir "$dir/out/rescue.ipxe"
+sums=$(cd "$dir/out" && sha256sum kernel initramfs known_hosts)
+expect_exit 1 build
+expect_out 'cannot make .*/rescue.ipxe: Is a directory'
+expect_same "$sums" "$(cd "$dir/out" && sha256sum kernel initramfs known_hosts)"
+expect_same "initramfs kernel known_hosts rescue.ipxe" \
+	"$(find "$dir/out" -mindepth 1 -printf '%f\n' | sort | paste -sd' ')"
+rm -r "$dir/out"
+mkdir -p "$dir/out/rescue.ipxe"
+expect_exit 1 build
+expect_same rescue.ipxe "$(ls -A "$dir/out")"
