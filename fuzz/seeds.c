@@ -408,6 +408,23 @@ static void tables(void)
 	seed("table", out, n);
 }
 
+/* An archive, the same packed, and both, one behind the other. */
+static void seed_initramfs(const char *archive, size_t n)
+{
+	static const char gz[] = "\x1f\x8b\x08\0\0\0\0\0\0\x03";
+	char all[2048];
+	size_t packed;
+
+	seed("unpack", archive, n);
+	memcpy(all, archive, n);
+	packed = ZSTD_compress(all + n, sizeof(all) - n, archive, n, 1);
+	fuzz_check(!ZSTD_isError(packed));
+	seed("unpack", all + n, packed);
+	seed("unpack", all, n + packed);
+	memcpy(all + n, gz, sizeof(gz) - 1);
+	seed("unpack", all, n + sizeof(gz) - 1);
+}
+
 static void boot(void)
 {
 	static const char *const fstabs[] = {"UUID=a / ext4 rw,password=x 0 "
@@ -438,6 +455,7 @@ static void boot(void)
 		n += 14;
 	}
 	seed("cpio", archive, (size_t)n);
+	seed_initramfs(archive + 1, (size_t)n - 1);
 }
 
 /* ---- what preflight reads ---- */
