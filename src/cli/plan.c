@@ -100,8 +100,7 @@ static int put_plan(
 	return r;
 }
 
-/* What the plan does with the disks is what is looked at; those that are left
- * for the user to choose are mapped by size. */
+/* What the plan does with the disks is what is looked at. */
 static unsigned as_wished(const struct plan *p, struct preflight_disk *ret)
 {
 	unsigned n = 0;

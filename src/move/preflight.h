@@ -17,8 +17,8 @@
 
 #include "base/cleanup.h"
 
-/* Which disk goes where, by hand. Each is a name ("sda"), a path, or an ID as
- * for --overwrite. */
+/* Which disk goes where, as the plan has it (plan_make_disks.c decides). Each
+ * is a name ("sda"), a path, or an ID as for --overwrite. */
 struct preflight_disk {
 	const char *source;
 	const char *target; /* NULL: this disk stays behind */
@@ -26,7 +26,8 @@ struct preflight_disk {
 
 /* What the user asks for, and what was measured. All zero: nothing is. */
 struct preflight_wish {
-	const struct preflight_disk *disks; /* others are mapped by size */
+	/* Fixed disks of the source that are not here have no target yet. */
+	const struct preflight_disk *disks;
 	unsigned n_disks;
 	/* What may be destroyed, as plan_disk_overwrite has it, NULL behind;
 	 * NULL: nothing. */

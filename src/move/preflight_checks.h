@@ -25,10 +25,9 @@ enum preflight_host { SOURCE, TARGET };
 /* A disk of the source and where it goes. */
 struct preflight_pair {
 	const json_t *source;
-	const json_t *target; /* NULL: none was found */
-	const char *named;    /* as the user named the target, or NULL */
+	const json_t *target; /* NULL: none is chosen, or found */
+	const char *named;    /* as the target is called; NULL: none chosen */
 	unsigned called;      /* disks of the target that are called so */
-	unsigned alike;	      /* disks that would do as well */
 };
 
 /* Where the source has the driver of a device: at boot, or later. */
@@ -108,7 +107,7 @@ const char *preflight_disk_text(const json_t *disk, char *buf, size_t size);
 /* Bytes as a person reads them ("12.5 GiB"). Returns buf. */
 const char *preflight_size_text(uint64_t bytes, char buf[24]);
 
-/* Which disk goes where: fills p->pairs and p->disks. */
+/* Which disk goes where, as it is wished: fills p->pairs and p->disks. */
 void preflight_map(struct preflight *p);
 
 /* What drives the target: fills p->devices; needs p->pairs. */

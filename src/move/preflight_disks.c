@@ -44,13 +44,15 @@ void preflight_many_disks(struct preflight *p)
 	preflight_remedy(p, "leave some out, and move them as volumes");
 }
 
-static unsigned count_candidates(const struct preflight *p)
+/* Disks of the target of at least this size that may be written. */
+static unsigned count_candidates(const struct preflight *p, uint64_t size)
 {
 	const json_t *list = facts_at(p->target, "disks"), *o;
 	unsigned n = 0;
 	size_t i;
 
-	preflight_each(list, i, o) n += preflight_is_candidate(o) ? 1 : 0;
+	preflight_each(list, i, o) n +=
+		preflight_is_candidate(o) && preflight_disk_size(o) >= size;
 	return n;
 }
 
@@ -59,18 +61,31 @@ void preflight_disk_missing(struct preflight *p)
 	char text[600], size[24];
 
 	for (unsigned i = 0; i < p->n_pairs; i++) {
-		if (p->pairs[i].target || p->pairs[i].named)
+		uint64_t need = preflight_disk_size(p->pairs[i].source);
+		unsigned n = count_candidates(p, need);
+
+		if (p->pairs[i].named)
 			continue;
-		preflight_find(p, BLOCKS, TARGET,
-			"it has no disk left for the source's %s of %s",
-			preflight_disk_text(
-				p->pairs[i].source, text, sizeof(text)),
-			preflight_size_text(
-				preflight_disk_size(p->pairs[i].source), size));
-		preflight_remedy(p, "give the target another disk, or leave "
-				    "this one out of the move");
+		(void)preflight_disk_text(
+			p->pairs[i].source, text, sizeof(text));
+		(void)preflight_size_text(need, size);
+		if (n == 0)
+			preflight_find(p, BLOCKS, TARGET,
+				"it has no disk as large as the source's %s of "
+				"%s",
+				text, size);
+		else
+			preflight_find(p, BLOCKS, TARGET,
+				"for the source's %s of %s none of its disks "
+				"is chosen; %u %s as large",
+				text, size, n, n == 1 ? "is" : "are");
+		preflight_remedy(p,
+			n == 0 ? "give it a larger disk, or leave this one out "
+				 "of the move"
+			       : "write one into the plan, which tells what "
+				 "speaks against each, or leave this one out");
 	}
-	if (p->n_pairs > 0 || count_candidates(p) > 0)
+	if (p->n_pairs > 0 || count_candidates(p, 0) > 0)
 		return;
 	preflight_find(p, BLOCKS, TARGET,
 		"no disk of it is known that could "
@@ -106,7 +121,8 @@ static const char *unfit(const struct preflight_pair *pair)
 	if (!pair->target)
 		return pair->called > 1 ? "several disks are called so"
 					: "there is no such disk";
-	if (!preflight_is(pair->target, "kind", "disk"))
+	if (!preflight_is(pair->target, "kind", "disk") &&
+		!preflight_is(pair->target, "kind", "mpath"))
 		return "it is no whole disk";
 	if (preflight_true(pair->target, "readonly"))
 		return "it is read-only";
@@ -135,27 +151,17 @@ void preflight_disk_unfit(struct preflight *p)
 
 void preflight_disk_ambiguous(struct preflight *p)
 {
-	unsigned n = count_candidates(p);
-	char from[600], to[600];
+	unsigned n = count_candidates(p, 0);
+	char to[600];
 
 	for (unsigned i = 0; i < p->n_pairs; i++) {
 		const struct preflight_pair *pair = &p->pairs[i];
 
 		if (!pair->target)
 			continue;
-		(void)preflight_disk_text(pair->source, from, sizeof(from));
 		(void)preflight_disk_text(pair->target, to, sizeof(to));
-		if (pair->alike > 0) {
-			/* With none to spare all of them are written. */
-			preflight_find(p, n > p->n_pairs ? BLOCKS : WARNS,
-				TARGET,
-				"%u of its disks would do for the source's %s, "
-				"%s among them",
-				pair->alike + 1, from, to);
-			preflight_remedy(p, "name the right one by its ID");
-		} else if (n > 1 &&
-			   !preflight_text(pair->target, "serial")[0] &&
-			   !preflight_text(pair->target, "wwn")[0]) {
+		if (n > 1 && !preflight_text(pair->target, "serial")[0] &&
+			!preflight_text(pair->target, "wwn")[0]) {
 			preflight_find(p, WARNS, TARGET,
 				"its disk %s has neither a serial number nor a "
 				"WWN, and there are %u disks: after a reboot "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which disk of the target takes which of the source. */
+/* Disks among each other, and the plan's pairs of them. */
 #include "move/preflight_checks.h"
 
 #include <string.h>
@@ -111,40 +111,7 @@ bool preflight_stands_on(const struct preflight *p, enum preflight_host host,
 
 /* ---- which goes where ---- */
 
-static bool is_taken(const struct preflight *p, const json_t *disk)
-{
-	for (unsigned i = 0; i < p->n_pairs; i++)
-		if (p->pairs[i].target == disk)
-			return true;
-	return false;
-}
-
-/* The disk that fits best: as large, else the smallest that is larger, else the
- * largest. Of several larger ones none is the obvious one. */
-static const json_t *best(struct preflight *p, uint64_t size, unsigned *alike)
-{
-	const json_t *list = facts_at(p->target, "disks"), *o, *found = NULL;
-	unsigned rank = 0, n = 0;
-	size_t i;
-
-	preflight_each(list, i, o)
-	{
-		uint64_t has = preflight_disk_size(o),
-			 had = preflight_disk_size(found);
-		unsigned r = has == size ? 3 : has > size ? 2 : 1;
-
-		if (!preflight_is_candidate(o) || is_taken(p, o) || r < rank)
-			continue;
-		n = r > rank ? 1 : n + 1;
-		if (r > rank || (r == 2 ? has < had : has > had))
-			found = o;
-		rank = r;
-	}
-	*alike = rank > 1 ? n - 1 : 0;
-	return found;
-}
-
-static const struct preflight_disk *by_hand(
+static const struct preflight_disk *wish_for(
 	const struct preflight *p, const json_t *disk)
 {
 	for (unsigned i = 0; i < p->wish->n_disks; i++)
@@ -182,39 +149,18 @@ static void add_pair(
 	p->n_pairs++;
 }
 
-/* The largest of those that are still to be mapped. */
-static struct preflight_pair *largest(struct preflight *p, const bool *done)
-{
-	struct preflight_pair *found = NULL;
-
-	for (unsigned i = 0; i < p->n_pairs; i++)
-		if (!done[i] && !p->pairs[i].named &&
-			(!found || preflight_disk_size(p->pairs[i].source) >
-					   preflight_disk_size(found->source)))
-			found = &p->pairs[i];
-	return found;
-}
-
 void preflight_map(struct preflight *p)
 {
 	const json_t *list = facts_at(p->source, "disks"), *o;
-	bool done[PREFLIGHT_PAIRS_MAX] = {false};
-	struct preflight_pair *pair;
 	size_t i;
 
 	p->disks[SOURCE] = by_names(p, p->source);
 	p->disks[TARGET] = by_names(p, p->target);
 	preflight_each(list, i, o)
 	{
-		const struct preflight_disk *hand = by_hand(p, o);
+		const struct preflight_disk *wish = wish_for(p, o);
 
-		if (hand ? hand->target != NULL : is_fixed_disk(o))
-			add_pair(p, o, hand ? hand->target : NULL);
-	}
-	/* Those by hand have their disks already. */
-	while ((pair = largest(p, done))) {
-		done[pair - p->pairs] = true;
-		pair->target = best(
-			p, preflight_disk_size(pair->source), &pair->alike);
+		if (wish ? wish->target != NULL : is_fixed_disk(o))
+			add_pair(p, o, wish ? wish->target : NULL);
 	}
 }
