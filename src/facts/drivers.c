@@ -175,7 +175,7 @@ void gather_drivers(struct gather *g, const char *const *modaliases)
 	struct search s = {.g = g, .steps = STEPS_MAX};
 	const char *release;
 
-	if (!modaliases)
+	if (!modaliases || !*modaliases)
 		return;
 	v = calloc(WANTED_MAX, sizeof(*v));
 	if (!v) {
