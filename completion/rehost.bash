@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm inspect plan rescue"
+rollback confirm inspect estimate plan rescue"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -23,6 +23,8 @@ _rehost_flags() {
 		"--cutover --freeze -q -v" ;;
 	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
+	estimate) echo "--format --sample --downtime --bwlimit --lanes" \
+		"--lane-port --via -F -i -J -o -p" ;;
 	plan) echo "--output --clone --name --quiet --format --bwlimit" \
 		"--downtime --cutover --overwrite --quiesce --rollback" \
 		"--activate --deactivate --hook-timeout --sample" \
@@ -76,7 +78,8 @@ _rehost() {
 			"$command")" -- "$cur")
 	elif [[ $command == rescue ]]; then
 		mapfile -t COMPREPLY < <(compgen -W build -- "$cur")
-	elif [[ $command == move || $command == copy ]]; then
+	elif [[ $command == move || $command == copy ||
+		$command == estimate ]]; then
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	else

@@ -19,6 +19,7 @@
 #include "copy/sender.h"
 #include "link/lane.h"
 #include "track/keeper.h"
+#include "volume/usedmap.h"
 #include "volume/volume.h"
 #include "wire/channel.h"
 
@@ -33,7 +34,7 @@ struct relay {
 
 struct agent {
 	struct channel *channel;
-	uint8_t state; /* IN_NEW, IN_SOURCE or IN_TARGET */
+	_Atomic uint8_t state; /* IN_NEW, IN_SOURCE, IN_TARGET, IN_MEASURE */
 
 	/* The job: its request stays here while it runs. */
 	pthread_t job_thread;
@@ -52,7 +53,9 @@ struct agent {
 	struct volume_facts facts;
 	uint8_t secret[SECRET_SIZE];
 
-	/* Source. */
+	/* Source. What a pass sends: of a move, or of a measurement. */
+	struct maps *sends;
+	struct volume *reads;
 	struct keeper_link keeper;
 	bool keeper_gone;
 	/* What the keeper was asked and has not answered. */
@@ -71,6 +74,9 @@ struct agent {
 	_Atomic bool in_pass;
 	uint64_t progress_at;
 
+	/* Trackers without a keeper are at work; and the agent is to end. */
+	_Atomic bool sampling, leaving;
+
 	/* What was gathered of the machine's facts. */
 	char *inspected;
 	size_t inspected_n;
@@ -84,6 +90,12 @@ struct agent {
 /* Answers a request; usable from any thread. */
 void agent_answer(struct agent *a, uint32_t type, uint32_t id, const void *msg);
 void agent_answer_error(struct agent *a, uint32_t id, const struct error *err);
+
+/* Is it one whose passes send? */
+static inline bool agent_sends(const struct agent *a)
+{
+	return a->state == IN_SOURCE || a->state == IN_MEASURE;
+}
 
 /* A handler decodes the frame, does the work and answers; on failure it returns
  * a negative errno with err filled, and the caller answers. */
@@ -101,9 +113,20 @@ void source_keeper_input(struct agent *a);
 /* DURABLE and MISMATCH, passed on by the controller. */
 int source_event(struct agent *a, const struct frame *f);
 
+/* Calls fn for what is used of a volume that is as now says. false when nobody
+ * can tell, and then all counts as used, whatever fn was told; reason says why.
+ * filesystem: one was found on it. */
+bool source_used(const struct volume_facts *now, bool filesystem,
+	usedmap_fn *fn, void *arg, char *reason, size_t size);
+
 /* target.c */
 agent_handler target_open, target_publish, target_wipe, target_close,
 	target_keep_file, target_drop_file;
+
+/* measure.c */
+agent_handler measure_open, measure_sample, measure_sink;
+/* Before the agent ends: waits until no trace is left. */
+void measure_leave(struct agent *a);
 
 /* inspect.c */
 agent_handler inspect_machine;

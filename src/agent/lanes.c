@@ -34,13 +34,13 @@ static int install(struct agent *a, struct lane **lanes, unsigned n,
 	struct receiver_events events = {on_durable, on_mismatch, a};
 	int r;
 
-	if (a->state == IN_SOURCE) {
+	if (agent_sends(a)) {
 		(void)pthread_mutex_lock(&a->sender_lock);
 		sender_free(a->sender);
 		a->sender = NULL;
 		a->generation = generation;
-		r = sender_new(&a->keeper.maps, &a->volume, a->secret, lanes, n,
-			&a->sender);
+		r = sender_new(
+			a->sends, a->reads, a->secret, lanes, n, &a->sender);
 		(void)pthread_mutex_unlock(&a->sender_lock);
 	} else {
 		receiver_stop(a->receiver);
@@ -211,7 +211,7 @@ int relay_frame(struct agent *a, const struct frame *f)
 		return 0; /* of lanes that are gone */
 	l = &a->relays[lane];
 	if (f->type == MSG_RELAY_CREDIT) {
-		if (f->n != 8 || a->state != IN_SOURCE)
+		if (f->n != 8 || !agent_sends(a))
 			return -EPROTO;
 		l->credit += get_be32(f->payload + 4);
 		return l->credit > RELAY_WINDOW ? -EPROTO : 0;

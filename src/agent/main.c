@@ -147,6 +147,8 @@ static const struct {
 	[MSG_MARK] = {source_mark, false},
 	[MSG_BACKLOG] = {source_backlog, false},
 	[MSG_READ_BLOCKS] = {source_read_blocks, true},
+	[MSG_MEASURE] = {measure_open, true},
+	[MSG_SAMPLE] = {measure_sample, false},
 	[MSG_SETTLE] = {source_forward, false},
 	[MSG_ARM] = {source_forward, false},
 	[MSG_RENEW] = {source_forward, false},
@@ -164,6 +166,7 @@ static const struct {
 	[MSG_HOOKS] = {on_hooks, true},
 	[MSG_KEEP_FILE] = {target_keep_file, false},
 	[MSG_DROP_FILE] = {target_drop_file, false},
+	[MSG_OPEN_SINK] = {measure_sink, false},
 };
 
 static void run_handler(struct agent *a, const struct frame *f)
@@ -225,7 +228,7 @@ static int serve_frame(struct agent *a, const struct frame *f)
 	if (f->type == MSG_PING)
 		return 0;
 	if (f->type == MSG_DURABLE || f->type == MSG_MISMATCH)
-		return a->state == IN_SOURCE ? source_event(a, f) : -EPROTO;
+		return agent_sends(a) ? source_event(a, f) : -EPROTO;
 	if (f->type >= MSG_RELAY_DATA)
 		return relay_frame(a, f);
 	if (!handlers[f->type].handler || f->id == 0)
@@ -429,6 +432,7 @@ int main(int argc, char **argv)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	hello(a, argc > 3 ? argv[3] : "");
 	serve(a);
+	measure_leave(a);
 	/* The controller is gone. The keeper sees it by the closed socket;
 	 * what was not confirmed as durable counts as not sent. */
 	_exit(0);

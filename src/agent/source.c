@@ -97,6 +97,8 @@ int source_open(struct agent *a, const struct frame *f, struct error *err)
 		error_set(err, -EINVAL, "go on with %s", m.path);
 		return error_why(err, "its size changed since the move began");
 	}
+	a->sends = &a->keeper.maps;
+	a->reads = &a->volume;
 	a->state = IN_SOURCE;
 	state.fresh = a->keeper.fresh;
 	fill_state(a, &state);
@@ -139,12 +141,29 @@ static void forget_free(struct maps *m)
 	}
 }
 
+bool source_used(const struct volume_facts *now, bool filesystem,
+	usedmap_fn *fn, void *arg, char *reason, size_t size)
+{
+	struct error why = {0};
+	int r;
+
+	if (now->n_mounts == 0 || now->n_partitions_mounted) {
+		(void)snprintf(reason, size, "%s",
+			filesystem ? "it is not mounted"
+				   : "it holds no known filesystem");
+		return false;
+	}
+	r = usedmap_read(now->mounts[0].point, now->major, now->minor,
+		now->size, fn, arg, &why);
+	(void)snprintf(reason, size, "%.*s", (int)size - 1, why.why);
+	return r == 0;
+}
+
 int source_map(struct agent *a, const struct frame *f, struct error *err)
 {
 	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
 	struct map_run run = {.maps = &a->keeper.maps};
 	struct msg_map_result m = {0};
-	struct error why = {0};
 	int r;
 
 	if (!now)
@@ -158,18 +177,9 @@ int source_map(struct agent *a, const struct frame *f, struct error *err)
 		return error_todo(err, "abort the move and begin a new one");
 	}
 	run.maps->shared->used_holds = 0;
-	if (now->n_mounts > 0 && !now->n_partitions_mounted) {
-		bitmap_clear(&run.maps->used, 0, run.maps->granules);
-		r = usedmap_read(now->mounts[0].point, now->major, now->minor,
-			now->size, use, &run, &why);
-		m.mapped = r == 0;
-		(void)snprintf(m.reason, sizeof(m.reason), "%.*s",
-			(int)sizeof(m.reason) - 1, why.why);
-	} else {
-		(void)snprintf(m.reason, sizeof(m.reason), "%s",
-			a->facts.fstype[0] ? "it is not mounted"
-					   : "it holds no known filesystem");
-	}
+	bitmap_clear(&run.maps->used, 0, run.maps->granules);
+	m.mapped = source_used(now, a->facts.fstype[0] != '\0', use, &run,
+		m.reason, sizeof(m.reason));
 	if (!m.mapped) {
 		run.used = 0;
 		use(&run, 0, now->size);

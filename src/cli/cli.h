@@ -88,6 +88,7 @@ int cmd_status(const struct command *c, struct flags *f);
 int cmd_list(const struct command *c, struct flags *f);
 int cmd_plan(const struct command *c, struct flags *f);
 int cmd_inspect(const struct command *c, struct flags *f);
+int cmd_estimate(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
 int cmd_rescue(const struct command *c, struct flags *f);
 

@@ -74,7 +74,8 @@ static const struct {
 		"how long the source tracks on, left alone (1h)"},
 	{"verify", FLAG_VERIFY, "quick|full",
 		"at the cut prove the rest, or everything (quick)"},
-	{"sample", FLAG_SAMPLE, "TIME", "how long rates are measured (1s)"},
+	{"sample", FLAG_SAMPLE, "TIME",
+		"how long rates are measured (1s; estimate 10s)"},
 	{"output", 'o', "PATH", "where what is made goes"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -347,7 +348,7 @@ int flags_parse(
 
 	memset(ret, 0, sizeof(*ret));
 	options_init(&ret->options);
-	ret->sample_ms = 1000;
+	ret->sample_ms = c->run == cmd_estimate ? 10000 : 1000;
 	memset(longs, 0, sizeof(longs));
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
 		size_t at = strlen(shorts);

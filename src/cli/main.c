@@ -42,6 +42,9 @@ const struct command commands[] = {
 		"the target is good: clean up, end the fence", "quiet format"},
 	{"inspect", cmd_inspect, "[HOST]", "what a machine is",
 		"format sample" SSH},
+	{"estimate", cmd_estimate, "SOURCE [TARGET]",
+		"how long a move would take, measured",
+		"format sample downtime bwlimit lanes lane-port via" SSH},
 	{"plan", cmd_plan, "SOURCE TARGET",
 		"what would block moving a machine, and a plan",
 		"output clone name quiet format bwlimit downtime cutover "
@@ -116,6 +119,10 @@ static int run(const struct command *c, int argc, char **argv)
 		r = usage_error(c, "one machine is wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
 		r = usage_error(c, "a source and a target are wanted");
+	else if (r == 0 && strcmp(c->arguments, "SOURCE [TARGET]") == 0 &&
+		 (n < 1 || n > 2))
+		r = usage_error(
+			c, "a source is wanted, and a target if there is one");
 	else if (r == 0 && strcmp(c->arguments, "build") == 0 &&
 		 (n != 1 || strcmp(f.arguments[0], "build") != 0))
 		r = usage_error(c, "the word 'build' is wanted");

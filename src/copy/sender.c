@@ -57,6 +57,7 @@ struct sender {
 	struct epoch epochs[EPOCHS];
 	struct epoch *current;
 	uint32_t next_epoch, barrier_at;
+	uint64_t deadline; /* of taking, milliseconds; 0 none */
 	uint64_t cursor;   /* granule */
 	uint64_t compared; /* where the last comparison with a budget ended */
 	bool exhausted, on_target;
@@ -210,7 +211,8 @@ static unsigned take(
 			     : bitmap_next_and(&m->unproved, &m->known, false,
 				       s->cursor, left, &r->first, &r->n);
 
-		if (!more || (s->pass.budget && s->taken >= s->pass.budget)) {
+		if (!more || (s->pass.budget && s->taken >= s->pass.budget) ||
+			(s->deadline && clock_ms() >= s->deadline)) {
 			s->exhausted = true;
 			break;
 		}
@@ -294,13 +296,19 @@ static int send_barrier(struct sender *s, uint32_t epoch)
 
 /* ---- compression ---- */
 
+static bool compresses(const struct sender *s)
+{
+	return s->pass.compress == COMPRESS_ALWAYS ||
+	       (s->pass.compress == COMPRESS_ADAPT && s->adapt.use);
+}
+
 /* Sends raw bytes of w->buf as DATA, compressed if that is the way now. */
 static int send_data(struct worker *w, struct record *rec)
 {
 	rec->type = RECORD_DATA;
 	rec->flags = 0;
 	rec->payload = rec->raw;
-	if (w->s->pass.compress && w->s->adapt.use && rec->raw >= 512) {
+	if (compresses(w->s) && rec->raw >= 512) {
 		/* Worth it only if it saves something. */
 		size_t n = ZSTD_compressCCtx(w->zstd, w->packed,
 			rec->raw - rec->raw / 16, w->buf, rec->raw, 1);
@@ -608,6 +616,7 @@ void sender_pass(
 	 * busy blocks at the beginning do not use it up every time. */
 	s->cursor = p->budget ? s->compared : 0;
 	s->exhausted = false;
+	s->deadline = p->limit_ms ? start + p->limit_ms : 0;
 	memset(&s->progress, 0, sizeof(s->progress));
 	s->progress.pass = p->number;
 	s->progress.total = p->kind == PASS_SEND

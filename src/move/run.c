@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "move/forecast.h"
 #include "move/steps.h"
 
 #define CUT_TRIES 3
@@ -19,17 +20,6 @@ static void add_backlog(struct backlog *sum, const struct backlog *b)
 	sum->dirty_rate += b->dirty_rate;
 	sum->forecast_ms += b->forecast_ms;
 	sum->known = sum->known && b->known;
-}
-
-#define SHORT_MS 250 /* of an outage; who could tell it from a shorter one? */
-
-/* Is waiting for the next round worth its time? What is sent and proved now
- * need not be while the source stands still. */
-static bool improving(const struct backlog *before, const struct backlog *now)
-{
-	return !before->known || now->unproved < before->unproved / 10 * 9 ||
-	       (now->forecast_ms > SHORT_MS &&
-		       now->forecast_ms < before->forecast_ms / 10 * 9);
 }
 
 #define URGED_ROUNDS 10 /* after the user's word, for a shorter outage */
@@ -94,21 +84,18 @@ static int follow(struct move *m, struct error *err)
 		r = move_save(m, false, err);
 		if (r < 0)
 			return r;
-		better = improving(&last, &sum);
+		better = forecast_improving(&last, &sum);
 		ready = sum.known && sum.forecast_ms <= o->downtime_ms;
 		urged += ready && m->want_cutover;
 		if (ready && (!better ? !o->wait || m->want_cutover
 				      : urged > URGED_ROUNDS))
 			break;
 		/* A copy has no budget that it could miss. */
-		if (o->copy && slow >= 3)
+		if (o->copy && slow >= FORECAST_STUCK)
 			break;
-		slow = !better && last.known && sum.bytes >= last.bytes &&
-				       !ready
-			       ? slow + 1
-			       : 0;
+		slow = forecast_slow(&last, &sum, o->downtime_ms, slow);
 		last = sum;
-		if (slow == 3)
+		if (slow == FORECAST_STUCK)
 			move_note(m, "not-converging",
 				"the source writes %llu bytes a second, the "
 				"target takes %llu: at this rate the outage "

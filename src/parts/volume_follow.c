@@ -6,11 +6,9 @@
 
 #include "base/clock.h"
 #include "copy/differ.h"
+#include "move/forecast.h"
 #include "parts/volume.h"
 
-/* Time that a background proof may take between two rounds. */
-#define PROOF_MS 2000
-#define PROOF_LEAST (64ULL << 20)
 /* Losses after which no tracker is tried any more. */
 #define LOSSES_MAX 5
 #define CHECKS_MAX 4
@@ -154,33 +152,29 @@ static void measure(struct part *p, const struct msg_source_state *s)
 	v->written_at = now;
 }
 
-/* How long the source would stand still if it were cut now, but for hooks. */
-static uint64_t forecast(const struct part *p, const struct msg_source_state *s)
+static struct forecast figures(const struct part *p)
 {
 	const struct volume_part *v = p->data;
-	uint64_t send = v->send_rate ? v->send_rate : 50 << 20;
-	uint64_t compare = v->compare_rate ? v->compare_rate : send;
-	/* What is still to come until the freeze holds. */
-	uint64_t late = v->dirty_rate * (v->sync_ms + 300) / 1000;
-	uint64_t bytes = s->dirty + late, prove = bytes + s->unproved;
 
-	if (!v->tracking)
-		prove = s->known + s->dirty;
-	if (p->move->options.full_verify)
-		prove = s->known + s->dirty;
-	return v->sync_ms + 4 * v->overhead_ms + 100 + bytes * 1000 / send +
-	       prove * 1000 / compare;
+	return (struct forecast){
+		.send_rate = v->send_rate,
+		.compare_rate = v->compare_rate,
+		.dirty_rate = v->dirty_rate,
+		.sync_ms = v->sync_ms,
+		.overhead_ms = v->overhead_ms,
+		.tracking = v->tracking,
+		.full_verify = p->move->options.full_verify,
+	};
 }
 
 /* Proves what has been quiet, as far as it fits between two rounds. */
 static int prove_some(struct part *p, struct error *err)
 {
-	struct volume_part *v = p->data;
 	struct msg_pass_done done;
 	struct differences_found found;
-	uint64_t budget = MAX(v->compare_rate * PROOF_MS / 1000, PROOF_LEAST);
+	struct forecast f = figures(p);
 	struct error why;
-	int r = volume_pass(p, PASS_COMPARE, budget, &done, err);
+	int r = volume_pass(p, PASS_COMPARE, forecast_proof(&f), &done, err);
 
 	if (r < 0 || done.differ == 0)
 		return r;
@@ -203,6 +197,7 @@ int volume_follow(struct part *p, struct backlog *ret, struct error *err)
 	struct volume_part *v = p->data;
 	struct msg_source_state state;
 	struct msg_pass_done done;
+	struct forecast f;
 	int r = settle_or_recover(p, err);
 
 	/* Sending comes last, so that little is left when it is cut now. */
@@ -228,7 +223,9 @@ int volume_follow(struct part *p, struct backlog *ret, struct error *err)
 	ret->unproved = state.unproved;
 	ret->rate = v->send_rate;
 	ret->dirty_rate = v->dirty_rate;
-	ret->forecast_ms = forecast(p, &state);
+	f = figures(p);
+	ret->forecast_ms =
+		forecast_outage(&f, state.dirty, state.unproved, state.known);
 	ret->known = true;
 	return 0;
 }

@@ -226,6 +226,36 @@ uint64_t maps_dirty(const struct maps *m)
 	return bytes;
 }
 
+void maps_sample(struct maps *m, uint64_t bytes, uint64_t piece, unsigned shift)
+{
+	uint64_t g = m->shared->granule, used = bitmap_count(&m->used);
+	uint64_t each = MAX(piece / g, (uint64_t)1);
+	uint64_t want = bytes / g + (bytes % g != 0);
+	uint64_t pieces = want / each + (want % each != 0);
+	uint64_t step =
+		pieces > 0 && used / pieces > each ? used / pieces : each;
+	/* Counted in used granules: where the next piece begins, and how many
+	 * lie before the present run. */
+	uint64_t next = (step - each) * MIN(shift, 99U) / 100, before = 0;
+	uint64_t at = 0, first, n;
+
+	bitmap_clear(&m->dirty, 0, m->granules);
+	if (pieces == 0)
+		return;
+	for (; bitmap_next(&m->used, at, UINT64_MAX, &first, &n);
+		at = first + n, before += n)
+		while (next < before + n) {
+			uint64_t from = MAX(next, before);
+			uint64_t to = MIN(next + each, before + n);
+
+			bitmap_set(
+				&m->dirty, first + (from - before), to - from);
+			if (next + each > before + n)
+				break; /* it goes on in the next run */
+			next += step;
+		}
+}
+
 uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n)
 {
 	uint64_t g = m->shared->granule, end = (first + n) * g;

@@ -93,6 +93,13 @@ bool maps_next_dirty(const struct maps *m, uint64_t from, uint64_t max,
 /* How many bytes that are. */
 uint64_t maps_dirty(const struct maps *m);
 
+/* A sample of what is used, spread over all of it, becomes dirty, and nothing
+ * else is: pieces of piece bytes, about bytes together. shift, 0 to 99, moves
+ * them on by so many hundredths of the way to the next one, so that several
+ * samples need not be the same blocks. */
+void maps_sample(
+	struct maps *m, uint64_t bytes, uint64_t piece, unsigned shift);
+
 /* A run of granules as bytes of the volume (the last one may be cut). */
 uint64_t maps_bytes(const struct maps *m, uint64_t first, uint64_t n);
 

@@ -54,6 +54,10 @@ int volume_room(const char *path, uint64_t size, struct error *err);
  * filesystem has no room for size bytes. */
 int volume_create(const char *path, uint64_t size, struct error *err);
 
+/* Opens a target that keeps nothing (sink.c): writes and flushes do nothing,
+ * reads give zeros. */
+void volume_open_sink(uint64_t size, struct volume *ret);
+
 /* Closes; fine for a zeroed struct with fd -1. */
 void volume_close(struct volume *v);
 

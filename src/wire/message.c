@@ -86,7 +86,8 @@ DEF(map_result, msg_map_result, F_U8(msg_map_result, mapped),
 	F_U64(msg_map_result, added));
 DEF(pass, msg_pass, F_U32(msg_pass, number), F_U8(msg_pass, kind),
 	F_U8(msg_pass, idle), F_U8(msg_pass, compress),
-	F_U64(msg_pass, bwlimit), F_U64(msg_pass, budget));
+	F_U64(msg_pass, bwlimit), F_U64(msg_pass, budget),
+	F_U32(msg_pass, limit_ms));
 DEF(progress, msg_progress, F_U32(msg_progress, pass),
 	F_U64(msg_progress, bytes), F_U64(msg_progress, sent),
 	F_U64(msg_progress, zero), F_U64(msg_progress, total));
@@ -157,10 +158,29 @@ DEF(inspect, msg_inspect, F_U64(msg_inspect, offset),
 	F_U32(msg_inspect, sample_ms),
 	F_LIST(msg_inspect, n_modaliases, modaliases, &modalias));
 DEF(facts, msg_facts, F_U64(msg_facts, total), F_BLOB(msg_facts, n, data));
+DEF(measure, msg_measure, F_U32(msg_measure, sample_ms),
+	F_U8(msg_measure, track), F_BYTES(msg_measure, secret),
+	F_LIST(msg_measure, n, v, &path));
+DEF(measured_volume, msg_measured_volume, F_STR(msg_measured_volume, path),
+	F_STR(msg_measured_volume, fstype), F_STR(msg_measured_volume, mount),
+	F_U64(msg_measured_volume, size), F_U64(msg_measured_volume, used),
+	F_U8(msg_measured_volume, mapped), F_STR(msg_measured_volume, reason),
+	F_U8(msg_measured_volume, by), F_STR(msg_measured_volume, why),
+	F_U64(msg_measured_volume, written), F_U64(msg_measured_volume, half),
+	F_U64(msg_measured_volume, distinct));
+DEF(measured, msg_measured, F_U64(msg_measured, size),
+	F_U32(msg_measured, granule), F_U64(msg_measured, sample_ms),
+	F_U64(msg_measured, map_ms),
+	F_LIST(msg_measured, n, v, &measured_volume));
+DEF(sample, msg_sample, F_U64(msg_sample, bytes), F_U64(msg_sample, piece),
+	F_U32(msg_sample, shift));
+DEF(open_sink, msg_open_sink, F_U64(msg_open_sink, size),
+	F_BYTES(msg_open_sink, secret));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
 #define REQ(type, shape, in, answer)                                           \
 	[type] = {#type, shape, FROM_CONTROLLER, in, answer, 0}
+#define IN_LANES (IN_SOURCE | IN_TARGET | IN_MEASURE)
 #define ANS(type, shape, from) [type] = {#type, shape, from, 0, 0, 0}
 #define RAW(type, size)                                                        \
 	[type] = {#type, &raw, FROM_CONTROLLER | FROM_AGENT, IN_ANY, 0, size}
@@ -187,23 +207,26 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_TARGET_STATE, &target_state, FROM_TARGET),
 	ANS(MSG_BLOCKS, &blocks, FROM_AGENT),
 	ANS(MSG_FACTS, &facts, FROM_AGENT),
+	ANS(MSG_MEASURED, &measured, FROM_SOURCE),
 
 	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
 	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
-	REQ(MSG_LISTEN, &listen, IN_SOURCE | IN_TARGET, MSG_LISTENING),
-	REQ(MSG_CONNECT, &connect, IN_SOURCE | IN_TARGET, MSG_OK),
-	REQ(MSG_ACCEPT, &lanes, IN_SOURCE | IN_TARGET, MSG_OK),
-	REQ(MSG_RELAY, &lanes, IN_SOURCE | IN_TARGET, MSG_OK),
+	REQ(MSG_LISTEN, &listen, IN_LANES, MSG_LISTENING),
+	REQ(MSG_CONNECT, &connect, IN_LANES, MSG_OK),
+	REQ(MSG_ACCEPT, &lanes, IN_LANES, MSG_OK),
+	REQ(MSG_RELAY, &lanes, IN_LANES, MSG_OK),
 	[MSG_PING] = {"MSG_PING", &empty, FROM_CONTROLLER, IN_ANY, 0, 0},
 	REQ(MSG_CRASH, &crash, IN_ANY, MSG_OK),
 	REQ(MSG_INSPECT, &inspect, IN_QUIET, MSG_FACTS),
 
 	REQ(MSG_OPEN_SOURCE, &open_source, IN_NEW, MSG_SOURCE_STATE),
 	REQ(MSG_MAP, &empty, IN_SOURCE, MSG_MAP_RESULT),
-	REQ(MSG_PASS, &pass, IN_SOURCE, MSG_PASS_DONE),
+	REQ(MSG_PASS, &pass, IN_SOURCE | IN_MEASURE, MSG_PASS_DONE),
 	REQ(MSG_MARK, &mark, IN_SOURCE, MSG_SOURCE_STATE),
 	REQ(MSG_BACKLOG, &empty, IN_SOURCE | IN_PASS, MSG_SOURCE_STATE),
 	REQ(MSG_READ_BLOCKS, &commit, IN_SOURCE, MSG_BLOCKS),
+	REQ(MSG_MEASURE, &measure, IN_NEW, MSG_MEASURED),
+	REQ(MSG_SAMPLE, &sample, IN_MEASURE, MSG_OK),
 
 	REQ(MSG_SETTLE, &settle, IN_SOURCE, MSG_OK),
 	REQ(MSG_ARM, &arm, IN_SOURCE, MSG_HOOKS_RESULT),
@@ -223,6 +246,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_HOOKS, &hooks, IN_QUIET, MSG_HOOKS_RESULT),
 	REQ(MSG_KEEP_FILE, &file, IN_QUIET, MSG_OK),
 	REQ(MSG_DROP_FILE, &path, IN_QUIET, MSG_OK),
+	REQ(MSG_OPEN_SINK, &open_sink, IN_NEW, MSG_TARGET_STATE),
 
 	RAW(MSG_RELAY_DATA, RELAY_PIECE + 4),
 	RAW(MSG_RELAY_CREDIT, 8),

@@ -37,6 +37,7 @@ enum message_type {
 	MSG_TARGET_STATE,
 	MSG_BLOCKS,
 	MSG_FACTS,
+	MSG_MEASURED,
 	/* requests to any agent */
 	MSG_PROBE = 32,
 	MSG_LISTEN,
@@ -54,6 +55,8 @@ enum message_type {
 	MSG_MARK,
 	MSG_BACKLOG,
 	MSG_READ_BLOCKS,
+	MSG_MEASURE,
+	MSG_SAMPLE,
 	/* requests to the keeper, passed on by the source's agent */
 	MSG_SETTLE = 64,
 	MSG_ARM,
@@ -73,6 +76,7 @@ enum message_type {
 	MSG_HOOKS,
 	MSG_KEEP_FILE,
 	MSG_DROP_FILE,
+	MSG_OPEN_SINK,
 	/* lanes relayed through the controller, raw payload: u32 lane, bytes */
 	MSG_RELAY_DATA = 112,
 	MSG_RELAY_CREDIT,
@@ -91,10 +95,11 @@ enum {
 
 /* The state that an agent must be in to accept a request. */
 enum {
-	IN_NEW = 1,    /* nothing opened yet */
-	IN_SOURCE = 2, /* has opened a source */
-	IN_TARGET = 4, /* has opened a target */
-	IN_PASS = 8,   /* a pass, or another long job, is running */
+	IN_NEW = 1,	 /* nothing opened yet */
+	IN_SOURCE = 2,	 /* has opened a source */
+	IN_TARGET = 4,	 /* has opened a target */
+	IN_PASS = 8,	 /* a pass, or another long job, is running */
+	IN_MEASURE = 16, /* has opened sources for an estimate alone */
 	IN_QUIET = IN_NEW | IN_SOURCE | IN_TARGET,
 	IN_ANY = IN_QUIET | IN_PASS,
 };
@@ -222,14 +227,16 @@ struct msg_map_result {
 };
 
 enum pass_kind { PASS_SEND = 1, PASS_COMPARE = 2 };
+enum compress { COMPRESS_NEVER, COMPRESS_ADAPT, COMPRESS_ALWAYS };
 
 struct msg_pass {
 	uint32_t number;
 	uint8_t kind;
-	uint8_t idle;	  /* be a good guest: idle I/O class */
-	uint8_t compress; /* 0 never, 1 adaptive */
-	uint64_t bwlimit; /* bytes a second on the wire; 0 none */
-	uint64_t budget;  /* compare: stop after so many bytes; 0 all */
+	uint8_t idle;	   /* be a good guest: idle I/O class */
+	uint8_t compress;  /* enum compress */
+	uint64_t bwlimit;  /* bytes a second on the wire; 0 none */
+	uint64_t budget;   /* compare: stop after so many bytes; 0 all */
+	uint32_t limit_ms; /* take nothing more after that time; 0 none */
 };
 
 struct msg_progress {
@@ -272,6 +279,53 @@ struct msg_mark {
 			    2 all */
 	uint32_t n;
 	struct msg_extent v[EXTENTS_MAX]; /* dirty */
+};
+
+/* ---- estimate ---- */
+
+#define MEASURE_MAX 64
+
+struct msg_measure {
+	uint32_t sample_ms; /* how long to watch what is written */
+	uint8_t track;	    /* 0: by the disks' own counts only */
+	uint8_t secret[SECRET_SIZE];
+	uint32_t n;
+	struct msg_path v[MEASURE_MAX];
+};
+
+enum writes_by {
+	WRITES_UNKNOWN, /* not a disk */
+	WRITES_TRACKED, /* by events, every block once */
+	WRITES_COUNTED, /* by the disk's count, blocks as often as written */
+};
+
+struct msg_measured_volume {
+	char path[4096]; /* resolved */
+	char fstype[32];
+	char mount[256]; /* where, cut if need be; "" nowhere */
+	uint64_t size, used;
+	uint8_t mapped;	  /* 0: everything counts as used */
+	char reason[256]; /* why */
+	uint8_t by;	  /* enum writes_by */
+	char why[256];	  /* it is not tracked */
+	/* In the sample: bytes as often as written, and those of different
+	 * blocks in its first half and in all of it. */
+	uint64_t written, half, distinct;
+};
+
+struct msg_measured {
+	uint64_t size; /* of all of them, one behind the other */
+	uint32_t granule;
+	uint64_t sample_ms; /* that the sample took */
+	uint64_t map_ms;    /* to sync and to read the used maps */
+	uint32_t n;
+	struct msg_measured_volume v[MEASURE_MAX];
+};
+
+/* What a pass sends: see maps_sample. */
+struct msg_sample {
+	uint64_t bytes, piece;
+	uint32_t shift;
 };
 
 /* ---- keeper ---- */
@@ -397,6 +451,12 @@ struct msg_open_target {
 	uint8_t secret[SECRET_SIZE];
 	uint32_t n_withhold;
 	struct msg_extent withhold[PROBE_SIGNATURES_MAX];
+};
+
+/* A target that keeps nothing, for measuring a link. */
+struct msg_open_sink {
+	uint64_t size;
+	uint8_t secret[SECRET_SIZE];
 };
 
 struct msg_target_state {

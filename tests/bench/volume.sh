@@ -10,6 +10,8 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/functional/lib.sh
 . "$top/tests/functional/lib.sh"
+# shellcheck source=tests/bench/fill.bash
+. "$top/tests/bench/fill.bash"
 size=${BENCH_SIZE:-8G} runs=${BENCH_RUNS:-3}
 cfg=$dir/ssh_config
 bytes=$(numfmt --from=iec "$size")
@@ -22,22 +24,7 @@ old_loop=$("$lab" disk "$dir" old vdb "$size")
 new_loop=$("$lab" disk "$dir" new vdb "$size")
 in_old mkfs.ext4 -q -m 0 /dev/vdb
 in_old sh -c 'mkdir -p /data && mount /dev/vdb /data'
-in_old dd if=/dev/urandom of=/data/scatter bs=1M count=$((bytes >> 24)) status=none
-# Real files, until 72% of the volume are used.
-in_old sh -c '
-	left=$(($1 / 100 * 72 - $1 / 16)) i=0
-	while [ "$left" -gt 4000000 ]; do
-		mkdir -p "/data/$i"
-		left=$(find /usr -xdev -type f -printf "%s %p\n" |
-			awk -v left="$left" "
-				{ n = \$1 + 4096; sub(/^[0-9]+ /, \"\") }
-				n < left { left -= n; print >\"/root/list\" }
-				END { print left }")
-		tar -C / -cf - -T /root/list 2>/dev/null | tar -C "/data/$i" -xf -
-		i=$((i + 1))
-		[ "$i" -lt 50 ] || break
-	done' sh "$bytes"
-sync
+fill old /data "$bytes"
 used=$(in_old df -B1 --output=used /data | tail -1)
 
 # The old host may log in to the new one, as users of pipes have it.
@@ -45,11 +32,6 @@ in_old sh -c 'mkdir -p /root/.ssh; cat >/root/.ssh/bench' <"$dir/key"
 in_old chmod 600 /root/.ssh/bench
 # shellcheck disable=SC2154 # from lib.sh
 to_new="ssh -i /root/.ssh/bench -o StrictHostKeyChecking=no -o LogLevel=ERROR root@$LAB_ADDR4_new"
-
-cold() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-}
 
 # Prints the seconds that a command took.
 seconds() {

@@ -78,12 +78,66 @@ static void test_frozen(void **state)
 	assert_next(0, 0, 100);
 }
 
+/* How many of them are dirty, and that all of these are used. */
+static uint64_t sampled(void)
+{
+	uint64_t at = 0, first, n, sum = 0;
+
+	for (; bitmap_next(&maps.dirty, at, UINT64_MAX, &first, &n);
+		at = first + n)
+		for (uint64_t i = first; i < first + n; i++) {
+			assert_true(bitmap_get(&maps.used, i));
+			sum++;
+		}
+	return sum;
+}
+
+/* Pieces over all that is used, whatever lies between. */
+static void test_sample(void **state)
+{
+	uint64_t first, n;
+
+	/* 400 used granules, in three runs. */
+	bitmap_set(&maps.used, 0, 10);
+	bitmap_set(&maps.used, 100, 190);
+	bitmap_set(&maps.used, 700, 200);
+	bitmap_set(&maps.dirty, 50, 5);
+	maps_sample(&maps, 40 * GRANULE, 10 * GRANULE, 0);
+	assert_int_equal(sampled(), 40);
+	assert_next(0, 0, 10);
+	assert_next(10, 190, 10);
+	assert_next(200, 700, 10);
+	assert_next(710, 800, 10);
+	/* The next sample lies elsewhere. */
+	maps_sample(&maps, 40 * GRANULE, 10 * GRANULE, 50);
+	assert_int_equal(sampled(), 40);
+	assert_next(0, 135, 10);
+	/* A piece that begins in one run and ends in another. */
+	maps_sample(&maps, 20 * GRANULE, 20 * GRANULE, 0);
+	assert_int_equal(sampled(), 20);
+	assert_next(0, 0, 10);
+	assert_next(10, 100, 10);
+	/* All of it, and nothing. */
+	maps_sample(&maps, UINT64_MAX, GRANULE, 99);
+	assert_int_equal(sampled(), 400);
+	maps_sample(&maps, 400 * GRANULE, 7 * GRANULE, 99);
+	assert_int_equal(sampled(), 400);
+	maps_sample(&maps, 0, GRANULE, 0);
+	assert_false(bitmap_next(&maps.dirty, 0, 1000, &first, &n));
+	maps_sample(&maps, 1, 1, 0);
+	assert_int_equal(sampled(), 1);
+	bitmap_clear(&maps.used, 0, 1000);
+	maps_sample(&maps, 40 * GRANULE, 10 * GRANULE, 0);
+	assert_int_equal(sampled(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_mark, begin, end),
 		cmocka_unit_test_setup_teardown(test_discard, begin, end),
 		cmocka_unit_test_setup_teardown(test_frozen, begin, end),
+		cmocka_unit_test_setup_teardown(test_sample, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("maps", tests, NULL, NULL);
