@@ -27,7 +27,7 @@ _rehost_flags() {
 		"--lane-port --via -F -i -J -o -p" ;;
 	plan) echo "--output --clone --name --quiet --format --bwlimit" \
 		"--downtime --cutover --overwrite --quiesce --rollback" \
-		"--activate --deactivate --hook-timeout --sample" \
+		"--activate --deactivate --hook-timeout --sample --measure" \
 		"-o -q -F -i -J -p" ;;
 	rescue) echo "--output --kernel --modules --authorized-keys --host-key" \
 		"--address --dns --append --no-media --quiet --format -o -q" ;;

@@ -30,7 +30,7 @@ struct flags {
 	bool dry_run, quiet, verbose, json, follow;
 	unsigned sample_ms; /* of rates */
 	const char *output; /* file or folder for what is made */
-	bool clone;
+	bool clone, measure;
 	bool set_downtime, set_cutover; /* said, and no default */
 	char **arguments;
 	int n_arguments;

@@ -30,6 +30,7 @@ enum {
 	FLAG_VERIFY,
 	FLAG_SAMPLE,
 	FLAG_CLONE,
+	FLAG_MEASURE,
 	FLAG_KERNEL,
 	FLAG_MODULES,
 	FLAG_AUTHORIZED_KEYS,
@@ -77,6 +78,7 @@ static const struct {
 	{"sample", FLAG_SAMPLE, "TIME",
 		"how long rates are measured (1s; estimate 10s)"},
 	{"output", 'o', "PATH", "where what is made goes"},
+	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
 	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
@@ -332,6 +334,9 @@ static int take(int flag, const char *v, struct flags *f)
 		return 0;
 	case FLAG_CLONE:
 		f->clone = true;
+		return 0;
+	case FLAG_MEASURE:
+		f->measure = true;
 		return 0;
 	default:
 		return add_ssh(o, flag, v);

@@ -49,7 +49,7 @@ const struct command commands[] = {
 		"what would block moving a machine, and a plan",
 		"output clone name quiet format bwlimit downtime cutover "
 		"overwrite quiesce rollback activate deactivate hook-timeout "
-		"sample ssh"},
+		"sample measure ssh"},
 	{"rescue", cmd_rescue, "build",
 		"make a system that turns any machine into a target",
 		"output kernel modules authorized-keys host-key address dns "

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "facts/facts.h"
+#include "move/estimate.h"
 #include "move/inspect.h"
 #include "move/plan.h"
 #include "move/preflight.h"
@@ -113,6 +114,24 @@ static unsigned as_wished(const struct plan *p, struct preflight_disk *ret)
 	return n;
 }
 
+/* How fast samples of the source reach the target. */
+static int measure_link(const struct machine *source,
+	const struct machine *target, const struct flags *f, uint64_t *ret,
+	struct error *err)
+{
+	struct estimate_wish w = {.source = source->place,
+		.target = target->place,
+		.has_target = true,
+		.options = &f->options};
+	struct estimate e = {0};
+	int r = estimate(&w, &e, err);
+
+	if (r == 0)
+		*ret = e.rate;
+	estimate_done(&e);
+	return r;
+}
+
 static int make(struct flags *f, struct error *err)
 {
 	struct preflight_disk disks[PLAN_DISKS_MAX];
@@ -130,6 +149,8 @@ static int make(struct flags *f, struct error *err)
 		r = parse_machine(f->arguments[1], &target, err);
 	if (r == 0)
 		r = ask_both(&source, &target, f, err);
+	if (r == 0 && f->measure)
+		r = measure_link(&source, &target, f, &wish.link_bytes_s, err);
 	wish.source_asked_ms = source.asked_ms;
 	wish.target_asked_ms = target.asked_ms;
 	if (overwrite[0][0])

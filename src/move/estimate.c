@@ -17,7 +17,7 @@
 #define TURNS 3	      /* of each way */
 #define TURN_MS 1200  /* that a sample should take */
 #define LIMIT_MS 4000 /* and may take */
-#define FIRST_BYTES (4ULL << 20)
+#define FIRST_BYTES (1ULL << 20)
 #define PIECES 64 /* of a sample, if they are not too small */
 #define PIECE_MIN (256ULL << 10)
 #define PIECE_MAX (4ULL << 20)
@@ -92,7 +92,7 @@ static uint64_t next_size(const struct run *r, const struct msg_pass_done *d)
 {
 	uint64_t n = rate_of(d->bytes, d->ms) * TURN_MS / 1000;
 
-	return MIN(MAX(n, FIRST_BYTES), MAX(r->e->used, (uint64_t)1));
+	return MIN(MAX(n, PIECE_MIN), MAX(r->e->used, (uint64_t)1));
 }
 
 /* Both ways in turn, so that both meet the same weather. */

@@ -3,8 +3,8 @@
 
 #include "base/cleanup.h"
 
-/* Time that a background proof may take between two rounds. */
 #define SHORT_MS 250 /* of an outage; who could tell it from a shorter one? */
+/* Time that a background proof may take between two rounds. */
 #define PROOF_MS 2000
 #define PROOF_LEAST (64ULL << 20)
 /* More rounds than any move has that comes to an end. */

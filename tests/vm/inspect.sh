@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # rehost inspect of a Debian machine with its own kernel: volume groups,
-# partitions, systemd, drivers.
+# partitions, systemd, drivers; and rehost estimate of all of it.
 HOSTS=old
 . "$(dirname "$0")/lib.sh"
 
@@ -71,3 +71,18 @@ is '.load.disks | length > 0' true
 is '.missing | map(.what) | map(select(test("disk|network|services"))) | length' 0
 "$REHOST" inspect -F "$dir/ssh_config" --sample 0 root@old
 expect_clean old
+
+say "what a move of all of it would carry"
+XDG_STATE_HOME=$dir/state "$REHOST" estimate -F "$dir/ssh_config" \
+	--format json --sample 2s root@old >"$facts"
+is '[.volumes[] | select(.mount | test("^/srv/")) | .mount] | sort | join(" ")' \
+	'/srv/linear /srv/part /srv/striped'
+is '.volumes | map(.mount) | any(. == "/")' true
+# Neither the disks below volume groups, nor what partitions lie on.
+is '.volumes | map(.path) | map(select(test("vd[bcd]$"))) | length' 0
+is '.volumes[] | select(.mount == "/srv/striped") | [.mapped, .writes.by,
+	.used < .size / 2] | map(tostring) | join(" ")' 'true events true'
+is '.used == ([.volumes[].used] | add) and .used > 0' true
+is '.link.bytes_s > 0 and (.link.measured | not)' true
+expect_clean old
+expect_same "" "$(on_sh old 'ls /sys/kernel/tracing/instances')" "traces"
