@@ -32,7 +32,7 @@ static const char *by_name(const struct msg_measured_volume *v)
 
 static uint64_t a_second(uint64_t bytes, uint64_t ms)
 {
-	return ms ? (uint64_t)((double)bytes * 1000 / (double)ms) : 0;
+	return ms ? forecast_rate(bytes, ms) : 0;
 }
 
 static uint64_t link_bytes(unsigned i)
@@ -238,8 +238,8 @@ static void print_lanes(const struct flags *f, const struct estimate *e)
 	char a[32], b[32], c[32];
 
 	heading = "sample";
-	line("%s, spread over what is used: %u%% zeros; zstd makes %u%% of "
-	     "the rest",
+	line("%s, spread over what is used: %u%% zeros; zstd packs the "
+	     "rest to %u%%",
 		human_bytes(e->plain.bytes + e->packed.bytes, a),
 		percent(e->plain.zero + e->packed.zero,
 			e->plain.bytes + e->packed.bytes),
@@ -327,7 +327,7 @@ static void print_for_people(const struct flags *f, struct estimate *e)
 			human_ms(e->seed_ms, a));
 	print_course(f, e);
 	print_table(e);
-	heading = "not here";
+	heading = "unmeasured";
 	line("how fast the target writes: nothing was written there. Below "
 	     "%s/s it",
 		human_bytes(e->rate, a));

@@ -30,11 +30,6 @@ struct run {
 	unsigned samples;
 };
 
-static uint64_t rate_of(uint64_t bytes, uint64_t ms)
-{
-	return bytes * 1000 / MAX(ms, (uint64_t)1);
-}
-
 static int pass(struct run *r, enum pass_kind kind, enum compress compress,
 	struct msg_pass_done *ret, struct error *err)
 {
@@ -77,7 +72,7 @@ static void add_sample(
 {
 	/* The wait for the last word of the target comes once in a seed. */
 	uint64_t ms = d->ms - MIN(tail, d->ms / 2);
-	uint64_t rate = rate_of(d->bytes, ms);
+	uint64_t rate = forecast_rate(d->bytes, ms);
 
 	w->bytes += d->bytes;
 	w->sent += d->sent;
@@ -90,7 +85,7 @@ static void add_sample(
 /* A size that takes about TURN_MS at the rate of the last sample. */
 static uint64_t next_size(const struct run *r, const struct msg_pass_done *d)
 {
-	uint64_t n = rate_of(d->bytes, d->ms) * TURN_MS / 1000;
+	uint64_t n = forecast_rate(d->bytes, d->ms) * TURN_MS / 1000;
 
 	return MIN(MAX(n, PIECE_MIN), MAX(r->e->used, (uint64_t)1));
 }
@@ -126,7 +121,7 @@ static int measure_lanes(struct run *r, struct error *err)
 	if (e == 0)
 		e = pass(r, PASS_COMPARE, COMPRESS_NEVER, &d, err);
 	if (e == 0)
-		r->e->forecast.compare_rate = rate_of(d.bytes, d.ms);
+		r->e->forecast.compare_rate = forecast_rate(d.bytes, d.ms);
 	return e;
 }
 

@@ -10,6 +10,21 @@
 /* More rounds than any move has that comes to an end. */
 #define ROUNDS_MAX 1000
 
+static uint64_t bounded(double n)
+{
+	return n < (double)INT64_MAX ? (uint64_t)n : INT64_MAX;
+}
+
+uint64_t forecast_ms(uint64_t bytes, uint64_t rate)
+{
+	return bounded((double)bytes * 1000 / (double)MAX(rate, (uint64_t)1));
+}
+
+uint64_t forecast_rate(uint64_t bytes, uint64_t ms)
+{
+	return bounded((double)bytes * 1000 / (double)MAX(ms, (uint64_t)1));
+}
+
 static uint64_t send_rate(const struct forecast *f)
 {
 	return f->send_rate ? f->send_rate : 50 << 20;
@@ -18,11 +33,6 @@ static uint64_t send_rate(const struct forecast *f)
 static uint64_t compare_rate(const struct forecast *f)
 {
 	return f->compare_rate ? f->compare_rate : send_rate(f);
-}
-
-static uint64_t ms_for(uint64_t bytes, uint64_t rate)
-{
-	return (uint64_t)((double)bytes * 1000 / (double)rate);
 }
 
 uint64_t forecast_outage(const struct forecast *f, uint64_t dirty,
@@ -35,7 +45,8 @@ uint64_t forecast_outage(const struct forecast *f, uint64_t dirty,
 	if (!f->tracking || f->full_verify)
 		prove = known + dirty;
 	return f->sync_ms + 4 * f->overhead_ms + 100 +
-	       ms_for(bytes, send_rate(f)) + ms_for(prove, compare_rate(f));
+	       forecast_ms(bytes, send_rate(f)) +
+	       forecast_ms(prove, compare_rate(f));
 }
 
 uint64_t forecast_proof(const struct forecast *f)
@@ -73,7 +84,7 @@ uint64_t forecast_written(const struct forecast_writes *w, uint64_t ms)
 		bytes = half * (double)ms / span;
 	else
 		bytes = half + later * ((double)ms - span) / span;
-	return bytes < (double)w->most ? (uint64_t)bytes : w->most;
+	return MIN(bounded(bytes), w->most);
 }
 
 void forecast_course(const struct forecast *f, const struct forecast_writes *w,
@@ -92,10 +103,10 @@ void forecast_course(const struct forecast *f, const struct forecast_writes *w,
 
 		/* As volume_follow goes: proof, map, what was written. */
 		took = f->overhead_ms * 2 + f->sync_ms +
-		       ms_for(prove, compare_rate(f));
+		       forecast_ms(prove, compare_rate(f));
 		sent = MIN(dirty + forecast_written(w, took), w->most);
-		took += ms_for(sent, send_rate(f));
-		dirty = forecast_written(w, ms_for(sent, send_rate(f)));
+		took += forecast_ms(sent, send_rate(f));
+		dirty = forecast_written(w, forecast_ms(sent, send_rate(f)));
 		unproved = unproved - MIN(unproved, prove) + sent;
 		unproved = MIN(unproved, used);
 		ret->rounds += sent > 0;

@@ -12,6 +12,11 @@
 
 #include "move/part.h"
 
+/* Milliseconds for so many bytes, and bytes a second; never more than
+ * INT64_MAX. Nothing takes a millisecond at least. */
+uint64_t forecast_ms(uint64_t bytes, uint64_t rate);
+uint64_t forecast_rate(uint64_t bytes, uint64_t ms);
+
 /* Rates in bytes a second. */
 struct forecast {
 	uint64_t send_rate;    /* 0: not known; 50 MiB/s is taken */

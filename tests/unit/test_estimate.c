@@ -23,6 +23,9 @@ static void test_written(void **state)
 	assert_int_equal(forecast_written(&w, 100000), 115 * MIB);
 	/* No more than there is. */
 	assert_int_equal(forecast_written(&w, UINT64_MAX), 1000 * MIB);
+	assert_int_equal(forecast_ms(UINT64_MAX, 0), INT64_MAX);
+	assert_int_equal(forecast_rate(UINT64_MAX, 0), INT64_MAX);
+	assert_int_equal(forecast_rate(100, 50), 2000);
 	w.sample_ms = 0;
 	assert_int_equal(forecast_written(&w, 5000), 0);
 	/* From a machine that means no good. */
@@ -179,6 +182,12 @@ static void test_table(void **state)
 	assert_int_equal(estimate_seed_at(&e, 60 * MIB), 10000);
 	/* Fast: plain, at the source's own pace. */
 	assert_int_equal(estimate_seed_at(&e, 10000 * MIB), 5000);
+	/* From a machine that means no good. */
+	e.plain.sent = e.packed.bytes = e.written = UINT64_MAX;
+	e.packed.ms = e.plain.bytes = e.packed.sent = 0;
+	e.used = e.size = 1ULL << 60;
+	estimate_work_out(&e, 0);
+	assert_true(estimate_seed_at(&e, 1) <= INT64_MAX);
 	e = (struct estimate){0};
 	estimate_work_out(&e, 2000);
 	assert_int_equal(estimate_seed_at(&e, 0), 0);
