@@ -43,7 +43,9 @@ static uint64_t link_bytes(unsigned i)
 /* Bytes on the wire for 100 bytes of volumes. */
 static unsigned percent(uint64_t part, uint64_t all)
 {
-	return all ? (unsigned)((double)part * 100 / (double)all + 0.5) : 0;
+	double n = all ? (double)part * 100 / (double)all + 0.5 : 0;
+
+	return n < 1000 ? (unsigned)n : 999;
 }
 
 /* What machines said may hold anything; it keeps its length. */
@@ -245,11 +247,11 @@ static void print_lanes(const struct flags *f, const struct estimate *e)
 			e->plain.bytes + e->packed.bytes),
 		percent(e->packed.sent, data));
 	heading = f->n_arguments > 1 ? "link" : "itself";
-	line("%s/s (%s to %s), %s, through TLS over %u %s lanes to %s",
+	line("%s/s (%s to %s), %s, over %u %s lanes to %s",
 		human_bytes(e->rate, a), human_bytes(e->low, b),
 		human_bytes(e->high, c),
 		e->packs ? "compressed" : "not compressed", f->options.lanes,
-		e->lanes,
+		strcmp(e->lanes, "relay") == 0 ? "relayed" : e->lanes,
 		f->n_arguments > 1 ? f->arguments[1] : "the source itself");
 	line("  %s it would be %s/s; on the wire %s/s",
 		e->packs ? "not compressed" : "compressed",

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What rehost estimate said, and what a copy then took, on two lab hosts with
-# filled volumes of several sizes, idle and with a writer. Prints a table in
-# Markdown. BENCH_SIZES (1G 2G 4G) and BENCH_RUNS (3) make it smaller.
+# filled volumes of several sizes, idle and with a writer; the first one also over
+# a link of 100 Mbit/s. Prints a table in Markdown. BENCH_SIZES (1G 2G 4G) and BENCH_RUNS (3) make it smaller.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/functional/lib.sh
@@ -55,6 +55,11 @@ for size in ${BENCH_SIZES:-1G 2G 4G}; do
 	for ((i = 0; i < runs; i++)); do
 		one "$name" none
 	done
+	if [[ $name == vdb ]]; then
+		"$lab" wan "$dir" old new 2 100
+		one "$name" "none, 100 Mbit/s"
+		"$lab" wan "$dir" old new off
+	fi
 	writers_start old "/$name" direct buffered
 	for ((i = 0; i < runs; i++)); do
 		one "$name" yes

@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "copy/receiver.h"
 #include "copy/sender.h"
+#include "volume/joined.h"
 
 #define G 4096ULL
 #define MIB (1ULL << 20)
@@ -226,7 +227,7 @@ static void rig_close(struct rig *r)
 	maps_close(&r->maps);
 }
 
-static int pass_with(struct rig *r, uint8_t kind, bool compress,
+static int pass_with(struct rig *r, uint8_t kind, uint8_t compress,
 	uint64_t bwlimit, uint64_t budget)
 {
 	struct msg_pass p = {.number = ++r->passes,
@@ -242,7 +243,7 @@ static int pass_with(struct rig *r, uint8_t kind, bool compress,
 
 static int pass(struct rig *r, uint8_t kind)
 {
-	return pass_with(r, kind, false, 0, 0);
+	return pass_with(r, kind, COMPRESS_NEVER, 0, 0);
 }
 
 static void all_dirty(struct rig *r)
@@ -302,9 +303,114 @@ static void test_compressed(void **state)
 	rig_open(&r, path_of("a"), false, path_of("b"), false, 24 * MIB);
 	link_lanes(&r, 2);
 	all_dirty(&r);
-	assert_int_equal(pass_with(&r, PASS_SEND, true, 16 * MIB, 0), 0);
+	assert_int_equal(
+		pass_with(&r, PASS_SEND, COMPRESS_ADAPT, 16 * MIB, 0), 0);
 	assert_seeded(&r);
 	rig_close(&r);
+}
+
+/* What an estimate sends: always compressed, and for so long. */
+static void test_always_compressed(void **state)
+{
+	static const uint8_t words[] = "the same again and again, and ";
+	struct rig r;
+
+	make_content(path_of("a"), 8 * MIB);
+	for (uint64_t at = 0; at < 8 * MIB; at += 4096)
+		put(path_of("a"), at, words, sizeof(words));
+	device_file(path_of("b"), 8 * MIB, 0xee);
+	rig_open(&r, path_of("a"), false, path_of("b"), false, 8 * MIB);
+	link_lanes(&r, 2);
+	all_dirty(&r);
+	assert_int_equal(pass_with(&r, PASS_SEND, COMPRESS_NEVER, 0, 0), 0);
+	assert_seeded(&r);
+	assert_true(r.done.sent >= r.done.bytes - r.done.zero);
+	all_dirty(&r);
+	assert_int_equal(pass_with(&r, PASS_SEND, COMPRESS_ALWAYS, 0, 0), 0);
+	assert_seeded(&r);
+	assert_true(r.done.sent < (r.done.bytes - r.done.zero) / 10 * 9);
+	rig_close(&r);
+}
+
+static void test_time_limit(void **state)
+{
+	struct msg_pass p = {.number = 1,
+		.kind = PASS_SEND,
+		.bwlimit = 8 * MIB,
+		.limit_ms = 1};
+	struct rig r;
+
+	make_content(path_of("a"), 64 * MIB);
+	device_file(path_of("b"), 64 * MIB, 0xee);
+	rig_open(&r, path_of("a"), false, path_of("b"), false, 64 * MIB);
+	link_lanes(&r, 2);
+	all_dirty(&r);
+	/* What was taken arrives, what was not stays. */
+	sender_pass(r.sender, &p, &r.done);
+	assert_int_equal(r.done.error.code, 0);
+	assert_true(r.done.bytes < 64 * MIB);
+	assert_int_equal(maps_dirty(&r.maps) + r.done.bytes, 64 * MIB);
+	assert_int_equal(differing(&r, &r.maps.known), 0);
+	r.passes = 1;
+	assert_int_equal(pass(&r, PASS_SEND), 0);
+	assert_seeded(&r);
+	rig_close(&r);
+}
+
+/* Several volumes as one, with gaps between them. */
+static void test_joined(void **state)
+{
+	static const uint64_t sizes[] = {3 * 65536, 65536 + 777, 1, 200001};
+	struct joined *j = calloc(1, sizeof(*j));
+	uint8_t *buf = aligned(MIB), *want = aligned(MIB);
+	static struct volume_facts f;
+	struct error err;
+	uint64_t at = 0;
+
+	assert_non_null(j);
+	memset(want, 0, MIB);
+	joined_init(j);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		char name[] = {'j', (char)('0' + i), '\0'};
+		int fd;
+
+		make_content(path_of(name), sizes[i]);
+		memset(&f, 0, sizeof(f));
+		f.kind = VOLUME_FILE;
+		f.size = sizes[i];
+		(void)snprintf(f.path, sizeof(f.path), "%s", path_of(name));
+		assert_int_equal(joined_add(j, &f, 65536, &err), 0);
+		assert_int_equal(j->v[i].start, at);
+		fd = open(f.path, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(io_pread_all(fd, want + at, sizes[i], 0),
+			(int)sizes[i]);
+		(void)close(fd);
+		at = (at + sizes[i] + 65535) / 65536 * 65536;
+	}
+	assert_int_equal(j->volume.size, j->v[3].start + sizes[3]);
+	/* All at once, in pieces, and over each of the ends. */
+	memset(buf, 0xee, MIB);
+	assert_int_equal(
+		j->volume.ops->read(&j->volume, buf, j->volume.size, 0), 0);
+	assert_memory_equal(buf, want, j->volume.size);
+	for (uint64_t off = 0; off + 4096 <= j->volume.size; off += 4096) {
+		memset(buf, 0xee, 4096);
+		assert_int_equal(
+			j->volume.ops->read(&j->volume, buf, 4096, off), 0);
+		assert_memory_equal(buf, want + off, 4096);
+	}
+	assert_int_equal(
+		j->volume.ops->read(&j->volume, buf, 4096, j->volume.size),
+		-EIO);
+	assert_int_equal(
+		j->volume.ops->write(&j->volume, buf, 4096, 0), -EROFS);
+	(void)snprintf(f.path, sizeof(f.path), "%s/none", folder);
+	assert_int_equal(joined_add(j, &f, 65536, &err), -ENOENT);
+	assert_int_equal(j->n, 4);
+	joined_close(j);
+	free(j);
+	free(buf);
+	free(want);
 }
 
 /* Sizes that are no multiple of anything. */
@@ -852,6 +958,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_compressed),
+		cmocka_unit_test(test_always_compressed),
+		cmocka_unit_test(test_time_limit),
+		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_odd_sizes),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_scattered),
