@@ -86,3 +86,19 @@ is '.used == ([.volumes[].used] | add) and .used > 0' true
 is '.link.bytes_s > 0 and (.link.measured | not)' true
 expect_clean old
 expect_same "" "$(on_sh old 'ls /sys/kernel/tracing/instances')" "traces"
+
+say "a link that is too slow for what is written, in a plan"
+# shellcheck disable=SC2016 # for the guest's shell
+on_sh old '
+	setsid sh -c "echo \$\$ >/run/writer.pid
+		while :; do
+			dd if=/dev/zero of=/srv/part/w bs=256k count=4 \
+				conv=fsync,notrunc status=none
+		done" </dev/null >/dev/null 2>&1 &'
+XDG_STATE_HOME=$dir/state "$REHOST" plan -F "$dir/ssh_config" root@old \
+	root@old --measure --bwlimit 256K --sample 2s --format json >"$facts" || :
+# shellcheck disable=SC2016
+on_sh old 'kill -9 -$(cat /run/writer.pid)'
+is '[.findings[] | select(.name == "link-too-slow") | .severity] | join(" ")' \
+	blocks
+expect_clean old
