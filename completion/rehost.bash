@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm inspect estimate plan rescue"
+rollback confirm inspect estimate plan takeover rescue"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -29,6 +29,8 @@ _rehost_flags() {
 		"--downtime --cutover --overwrite --quiesce --rollback" \
 		"--activate --deactivate --hook-timeout --sample --measure" \
 		"-o -q -F -i -J -p" ;;
+	takeover) echo "--dry-run --watchdog --authorized-keys --quiet" \
+		"--format -n -q -F -i -J -o -p" ;;
 	rescue) echo "--output --kernel --modules --authorized-keys --host-key" \
 		"--address --dns --append --no-media --quiet --format -o -q" ;;
 	esac
@@ -69,7 +71,7 @@ _rehost() {
 		;;
 	--name | --bwlimit | --downtime | --lanes | --lane-port | \
 		--overwrite | --linger | --hook-timeout | --sample | --dns | \
-		--append | -o | -p) return ;;
+		--append | --watchdog | -o | -p) return ;;
 	esac
 	if [[ -n $words ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

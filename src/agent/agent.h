@@ -81,6 +81,11 @@ struct agent {
 	char *inspected;
 	size_t inspected_n;
 
+	/* Takeover. */
+	uint8_t *archive; /* packed, as far as it came */
+	uint64_t archive_n, archive_total;
+	bool loaded; /* a kernel of ours is */
+
 	/* Target. */
 	struct withheld withheld;
 	struct receiver *receiver;
@@ -130,6 +135,11 @@ void measure_leave(struct agent *a);
 
 /* inspect.c */
 agent_handler inspect_machine;
+
+/* takeover.c */
+agent_handler takeover_archive, takeover_load, takeover_unload, takeover_kexec;
+/* Unloads what was loaded and not started. */
+void takeover_end(struct agent *a);
 
 /* lanes.c */
 agent_handler lanes_listen, lanes_accept, lanes_connect, lanes_relay;

@@ -23,12 +23,14 @@
 #include "base/hook.h"
 #include "base/io.h"
 #include "build_id.h"
+#include "rescue/heard.h"
 #include "track/tracker.h"
 #include "volume/probe.h"
 
 /* Pings come every few seconds, but while the user types a password for the
  * other side. */
 #define SILENCE_MS 180000
+#define HEARD_MS 1000
 #define SWEEP_S 3600 /* no agent is that long on its way */
 
 static struct agent the_agent;
@@ -141,6 +143,10 @@ static const struct {
 	[MSG_RELAY] = {lanes_relay, false},
 	[MSG_CRASH] = {on_crash, false},
 	[MSG_INSPECT] = {inspect_machine, true},
+	[MSG_ARCHIVE] = {takeover_archive, false},
+	[MSG_LOAD] = {takeover_load, true},
+	[MSG_UNLOAD] = {takeover_unload, true},
+	[MSG_KEXEC] = {takeover_kexec, false},
 	[MSG_OPEN_SOURCE] = {source_open, false},
 	[MSG_MAP] = {source_map, true},
 	[MSG_PASS] = {source_pass, true},
@@ -337,6 +343,18 @@ static void sweep_left(const char *where)
 		(void)close(at);
 }
 
+/* In a rescue system there is a file that says when somebody was heard from. */
+static void tell_heard(void)
+{
+	static uint64_t next;
+
+	if (clock_ms() < next)
+		return;
+	next = clock_ms() + HEARD_MS;
+	/* Elsewhere it is not there, and not made. */
+	(void)utimensat(AT_FDCWD, RESCUE_HEARD, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 /* Removes the program's file and folder: nothing is left behind. */
 static void unlink_self(void)
 {
@@ -387,6 +405,7 @@ static void serve(struct agent *a)
 			r = channel_read(a->channel);
 		while ((n = channel_next(a->channel, &f)) > 0) {
 			heard = clock_ms();
+			tell_heard();
 			if (serve_frame(a, &f) < 0)
 				return;
 		}
@@ -433,6 +452,7 @@ int main(int argc, char **argv)
 	hello(a, argc > 3 ? argv[3] : "");
 	serve(a);
 	measure_leave(a);
+	takeover_end(a);
 	/* The controller is gone. The keeper sees it by the closed socket;
 	 * what was not confirmed as durable counts as not sent. */
 	_exit(0);

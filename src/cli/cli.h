@@ -4,6 +4,7 @@
 #define REHOST_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "move/move.h"
 #include "rescue/rescue.h"
@@ -31,6 +32,7 @@ struct flags {
 	unsigned sample_ms; /* of rates */
 	const char *output; /* file or folder for what is made */
 	bool clone, measure;
+	uint64_t watchdog_ms;
 	bool set_downtime, set_cutover; /* said, and no default */
 	char **arguments;
 	int n_arguments;
@@ -67,6 +69,10 @@ void progress_end(void);
 /* How a move stands: rehost-report(5)'s event "status"; a new reference. */
 json_t *row_json(const struct store_row *r);
 
+/* What stands in the way, a line each and one for what helps; how many of them
+ * block. */
+unsigned print_findings(FILE *to, const json_t *findings);
+
 /* A report for people, from its JSON. */
 void report_print(const json_t *report);
 
@@ -90,6 +96,7 @@ int cmd_plan(const struct command *c, struct flags *f);
 int cmd_inspect(const struct command *c, struct flags *f);
 int cmd_estimate(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
+int cmd_takeover(const struct command *c, struct flags *f);
 int cmd_rescue(const struct command *c, struct flags *f);
 
 #endif

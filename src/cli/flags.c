@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "move/takeover.h"
 
 enum {
 	FLAG_NAME = 256,
@@ -39,6 +40,7 @@ enum {
 	FLAG_DNS,
 	FLAG_APPEND,
 	FLAG_NO_MEDIA,
+	FLAG_WATCHDOG,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -83,7 +85,7 @@ static const struct {
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
 	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
 	{"authorized-keys", FLAG_AUTHORIZED_KEYS, "FILE",
-		"who may log in (~/.ssh/id_*.pub)"},
+		"who may log in (rescue: ~/.ssh/id_*.pub)"},
 	{"host-key", FLAG_HOST_KEY, "FILE",
 		"private host key (a new one is made)"},
 	{"address", FLAG_ADDRESS, "ADDRESS",
@@ -91,6 +93,8 @@ static const struct {
 	{"dns", FLAG_DNS, "IP", "name server"},
 	{"append", FLAG_APPEND, "TEXT", "more for the kernel's command line"},
 	{"no-media", FLAG_NO_MEDIA, NULL, "no ISO and no disk image"},
+	{"watchdog", FLAG_WATCHDOG, "TIME",
+		"so long without rehost boots its old system (10m)"},
 	{"ssh", 'F', "FILE", "ssh's configuration file"},
 	{"ssh", 'i', "FILE", "ssh's identity"},
 	{"ssh", 'J', "HOST", "ssh's jump host"},
@@ -332,6 +336,14 @@ static int take(int flag, const char *v, struct flags *f)
 			return -EINVAL;
 		f->sample_ms = (unsigned)n;
 		return 0;
+	case FLAG_WATCHDOG:
+		i = parse_duration(v, &f->watchdog_ms);
+		/* A start takes longer than any less. */
+		return i < 0 || (f->watchdog_ms > 0 &&
+					(f->watchdog_ms < 30000 ||
+						f->watchdog_ms > 86400000))
+			       ? -EINVAL
+			       : 0;
 	case FLAG_CLONE:
 		f->clone = true;
 		return 0;
@@ -354,6 +366,7 @@ int flags_parse(
 	memset(ret, 0, sizeof(*ret));
 	options_init(&ret->options);
 	ret->sample_ms = c->run == cmd_estimate ? 10000 : 1000;
+	ret->watchdog_ms = TAKEOVER_WATCHDOG_MS;
 	memset(longs, 0, sizeof(longs));
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
 		size_t at = strlen(shorts);

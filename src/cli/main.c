@@ -50,6 +50,9 @@ const struct command commands[] = {
 		"output clone name quiet format bwlimit downtime cutover "
 		"overwrite quiesce rollback activate deactivate hook-timeout "
 		"sample measure ssh"},
+	{"takeover", cmd_takeover, "HOST",
+		"make a running machine a target in memory",
+		"dry-run watchdog authorized-keys quiet format" SSH},
 	{"rescue", cmd_rescue, "build",
 		"make a system that turns any machine into a target",
 		"output kernel modules authorized-keys host-key address dns "
@@ -117,6 +120,8 @@ static int run(const struct command *c, int argc, char **argv)
 		r = usage_error(c, "one name is wanted");
 	else if (r == 0 && strcmp(c->arguments, "[HOST]") == 0 && n > 1)
 		r = usage_error(c, "one machine is wanted");
+	else if (r == 0 && strcmp(c->arguments, "HOST") == 0 && n != 1)
+		r = usage_error(c, "a machine is wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
 		r = usage_error(c, "a source and a target are wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE [TARGET]") == 0 &&

@@ -64,9 +64,8 @@ static unsigned count_blocks(const json_t *findings)
 	return blocks;
 }
 
-static void print_findings(FILE *to, const json_t *findings)
+unsigned print_findings(FILE *to, const json_t *findings)
 {
-	unsigned blocks = count_blocks(findings);
 	const json_t *v;
 	size_t i;
 
@@ -79,6 +78,13 @@ static void print_findings(FILE *to, const json_t *findings)
 			(void)fprintf(to, "        do: %s\n",
 				facts_text(v, "remedy"));
 	}
+	return count_blocks(findings);
+}
+
+static void print_all(FILE *to, const json_t *findings)
+{
+	unsigned blocks = print_findings(to, findings);
+
 	if (blocks > 0)
 		(void)fprintf(to,
 			"%u of these must be out of the way before "
@@ -170,7 +176,7 @@ static int make(struct flags *f, struct error *err)
 		preflight(source.facts, target.facts, &wish, &findings) < 0)
 		r = error_set(err, -ENOMEM, "compare the machines");
 	if (r == 0 && !f->json)
-		print_findings(f->output ? stdout : stderr, findings);
+		print_all(f->output ? stdout : stderr, findings);
 	if (r == 0 && (!f->json || f->output))
 		r = put_plan(f, &plan, err);
 	blocks = count_blocks(findings);

@@ -7,19 +7,19 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
-#include "move/session.h"
 
 #define INSPECT_MS 120000
 
-static int nonsense(const struct session *s, const char *why, struct error *err)
+static int nonsense(const struct session *s, enum side side, const char *why,
+	struct error *err)
 {
 	error_set(err, -EPROTO, "understand what the agent found");
-	error_host(err, s->host[SOURCE].peer.name);
+	error_host(err, s->host[side].peer.name);
 	return error_why(err, "%s", why);
 }
 
 /* Fetches the whole text. */
-static int fetch(struct session *s, unsigned sample_ms,
+static int fetch(struct session *s, enum side side, unsigned sample_ms,
 	const char *const *modaliases, char **ret, size_t *ret_n,
 	struct error *err)
 {
@@ -42,15 +42,15 @@ static int fetch(struct session *s, unsigned sample_ms,
 		}
 	}
 	do {
-		r = session_call(s, SOURCE, MSG_INSPECT, &m, &part,
+		r = session_call(s, side, MSG_INSPECT, &m, &part,
 			INSPECT_MS + sample_ms, err);
 		if (r < 0)
 			return r;
 		if (m.offset == 0) {
 			total = part.total;
 			if (total == 0 || total > FACTS_MAX)
-				return nonsense(
-					s, "it is empty or too long", err);
+				return nonsense(s, side,
+					"it is empty or too long", err);
 			m.n_modaliases = 0;
 			text = malloc(total);
 			if (!text)
@@ -58,7 +58,7 @@ static int fetch(struct session *s, unsigned sample_ms,
 					err, -ENOMEM, "keep the facts");
 		}
 		if (part.n != MIN(total - m.offset, (uint64_t)FACTS_PART))
-			return nonsense(s, "its parts do not fit", err);
+			return nonsense(s, side, "its parts do not fit", err);
 		memcpy(text + m.offset, part.data, part.n);
 		m.offset += part.n;
 	} while (m.offset < total);
@@ -67,15 +67,31 @@ static int fetch(struct session *s, unsigned sample_ms,
 	return 0;
 }
 
+int inspect_with(struct session *s, enum side side, unsigned sample_ms,
+	const char *const *modaliases, json_t **ret, struct error *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t n = 0;
+	json_t *facts;
+	int r = fetch(s, side, sample_ms, modaliases, &text, &n, err);
+
+	if (r < 0)
+		return r;
+	facts = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(facts)) {
+		json_decref(facts);
+		return nonsense(s, side, "it is no JSON object", err);
+	}
+	*ret = facts;
+	return 0;
+}
+
 int inspect(const struct place *place, const struct ssh_options *options,
 	unsigned sample_ms, const char *const *modaliases, json_t **ret,
 	int64_t *ret_asked_ms, struct error *err)
 {
 	struct ssh_options o = options ? *options : (struct ssh_options){0};
-	CLEANUP_FREE char *text = NULL;
 	struct session s;
-	size_t n = 0;
-	json_t *facts;
 	int r;
 
 	o.any_user = true;
@@ -84,16 +100,7 @@ int inspect(const struct place *place, const struct ssh_options *options,
 	if (ret_asked_ms)
 		*ret_asked_ms = (int64_t)clock_wall_ms();
 	if (r == 0)
-		r = fetch(&s, sample_ms, modaliases, &text, &n, err);
-	if (r == 0) {
-		facts = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-		if (json_is_object(facts)) {
-			*ret = facts;
-		} else {
-			json_decref(facts);
-			r = nonsense(&s, "it is no JSON object", err);
-		}
-	}
+		r = inspect_with(&s, SOURCE, sample_ms, modaliases, ret, err);
 	session_done(&s);
 	return r;
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "link/ssh.h"
+#include "move/session.h"
 
 /* Asks the machine of a place, whose path must be empty, as root or as whoever
  * may log in. Rates are taken over sample_ms (0: none). modaliases as for
@@ -20,5 +21,9 @@
 int inspect(const struct place *place, const struct ssh_options *options,
 	unsigned sample_ms, const char *const *modaliases, json_t **ret,
 	int64_t *ret_asked_ms, struct error *err);
+
+/* The same of a machine whose agent is connected. */
+int inspect_with(struct session *s, enum side side, unsigned sample_ms,
+	const char *const *modaliases, json_t **ret, struct error *err);
 
 #endif

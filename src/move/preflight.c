@@ -14,26 +14,29 @@
 /* Findings of one check: a person reads no more. */
 #define FOUND_MAX 16
 
-/* A check that needs the target is left out where there is none. */
+/* A check that needs the target is left out where there is none; others than
+ * those of a takeover where there is nothing else. */
 static const struct {
 	const char *name;
 	preflight_check *check;
-	bool needs_target;
+	bool needs_target, takeover;
 } checks[] = {
-	{"no-root", preflight_no_root, false},
-	{"not-known", preflight_not_known, false},
+	{"no-root", preflight_no_root, false, true},
+	{"not-known", preflight_not_known, false, true},
 	{"same-machine", preflight_same_machine, true},
 	{"architecture", preflight_architecture, true},
-	{"container", preflight_container, false},
-	{"too-little-memory", preflight_memory, true},
-	{"kexec-forbidden", preflight_kexec, true},
+	{"container", preflight_container, false, true},
+	{"too-little-memory", preflight_memory, true, true},
+	{"kexec-forbidden", preflight_kexec, true, true},
+	{"takeover-network", preflight_takeover_network, true, true},
+	{"takeover-disk", preflight_takeover_disk, true, true},
 	{"clock-off", preflight_clock, false},
 	{"databases-running", preflight_databases, false},
 
 	{"boot-mode-mismatch", preflight_boot_mode, true},
 	{"no-boot-loader", preflight_boot_loader, false},
 	{"no-efi-fallback", preflight_efi_fallback, false},
-	{"secure-boot", preflight_secure_boot, true},
+	{"secure-boot", preflight_secure_boot, true, true},
 	{"unstable-root-name", preflight_root_name, false},
 	{"unstable-name", preflight_unstable_names, false},
 
@@ -245,6 +248,40 @@ const char *preflight_size_text(uint64_t bytes, char buf[24])
 
 /* ---- all of it ---- */
 
+static int run(struct preflight *p, bool all, json_t **ret_findings)
+{
+	for (unsigned i = 0; i < SEVERITIES; i++) {
+		p->found[i] = json_array();
+		p->oom = p->oom || !p->found[i];
+	}
+	if (all) {
+		preflight_map(p);
+		preflight_drive(p);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(checks) && !p->oom; i++) {
+		if ((checks[i].needs_target && !p->target) ||
+			(!all && !checks[i].takeover))
+			continue;
+		p->name = checks[i].name;
+		p->n_found = 0;
+		p->last = NULL;
+		checks[i].check(p);
+	}
+	for (unsigned i = 1; i < SEVERITIES; i++) {
+		if (!p->oom && json_array_extend(p->found[0], p->found[i]) < 0)
+			p->oom = true;
+		json_decref(p->found[i]);
+	}
+	json_decref(p->disks[SOURCE]);
+	json_decref(p->disks[TARGET]);
+	if (p->oom) {
+		json_decref(p->found[0]);
+		return -ENOMEM;
+	}
+	*ret_findings = p->found[0];
+	return 0;
+}
+
 int preflight(const json_t *source, const json_t *target,
 	const struct preflight_wish *wish, json_t **ret_findings)
 {
@@ -253,31 +290,15 @@ int preflight(const json_t *source, const json_t *target,
 		.target = target,
 		.wish = wish ? wish : &none};
 
-	for (unsigned i = 0; i < SEVERITIES; i++) {
-		p.found[i] = json_array();
-		p.oom = p.oom || !p.found[i];
-	}
-	preflight_map(&p);
-	preflight_drive(&p);
-	for (size_t i = 0; i < ARRAY_LEN(checks) && !p.oom; i++) {
-		if (checks[i].needs_target && !target)
-			continue;
-		p.name = checks[i].name;
-		p.n_found = 0;
-		p.last = NULL;
-		checks[i].check(&p);
-	}
-	for (unsigned i = 1; i < SEVERITIES; i++) {
-		if (!p.oom && json_array_extend(p.found[0], p.found[i]) < 0)
-			p.oom = true;
-		json_decref(p.found[i]);
-	}
-	json_decref(p.disks[SOURCE]);
-	json_decref(p.disks[TARGET]);
-	if (p.oom) {
-		json_decref(p.found[0]);
-		return -ENOMEM;
-	}
-	*ret_findings = p.found[0];
-	return 0;
+	return run(&p, true, ret_findings);
+}
+
+int preflight_takeover(
+	const json_t *target, const char *reached_at, json_t **ret_findings)
+{
+	struct preflight_wish wish = {
+		.takeover = true, .reached_at = reached_at};
+	struct preflight p = {.target = target, .wish = &wish};
+
+	return run(&p, false, ret_findings);
 }

@@ -33,6 +33,8 @@ struct preflight_wish {
 	 * NULL: nothing. */
 	const char *const *overwrite;
 	bool takeover;	       /* the target becomes one by kexec */
+	/* For a takeover: its own address at which ssh reached it; "": none. */
+	const char *reached_at;
 	bool new_addresses;    /* the source's addresses are not kept */
 	uint64_t link_bytes_s; /* measured between both; 0: not known */
 	/* The controller's clock when each machine told its own, milliseconds
@@ -50,6 +52,11 @@ struct preflight_wish {
  * *ret_findings. 0 or -ENOMEM. */
 int preflight(const json_t *source, const json_t *target,
 	const struct preflight_wish *wish, json_t **ret_findings) MUST_CHECK;
+
+/* The same for a takeover alone: what stands in the way of it on the target,
+ * whatever is moved there later. */
+int preflight_takeover(const json_t *target, const char *reached_at,
+	json_t **ret_findings) MUST_CHECK;
 
 /* The modaliases of a target's storage and network controllers and of what
  * those hang on, each once, to have facts_gather look for their drivers on the

@@ -166,14 +166,16 @@ void preflight_secure_boot(struct preflight *p)
 
 	if (!preflight_true(p->target, "system.firmware.secure_boot"))
 		return;
-	if (!preflight_true(p->source, "system.firmware.secure_boot") &&
+	if (p->source &&
+		!preflight_true(p->source, "system.firmware.secure_boot") &&
 		unseen(p->source)) {
 		preflight_find(p, WARNS, TARGET,
 			"Secure Boot is on, and whether the source has a "
 			"signed loader (shim) is not known: %s",
 			unseen_text(p->source));
 		preflight_remedy(p, "%s", mount_it);
-	} else if (!preflight_true(p->source, "system.firmware.secure_boot") &&
+	} else if (p->source &&
+		   !preflight_true(p->source, "system.firmware.secure_boot") &&
 		   !has_shim(files)) {
 		preflight_find(p, BLOCKS, TARGET,
 			"Secure Boot is on, and the source has no signed "

@@ -135,7 +135,8 @@ bool preflight_stands_on(const struct preflight *p, enum preflight_host host,
 typedef void preflight_check(struct preflight *p);
 preflight_check preflight_no_root, preflight_not_known, preflight_same_machine,
 	preflight_architecture, preflight_container, preflight_memory,
-	preflight_kexec, preflight_clock, preflight_databases;
+	preflight_kexec, preflight_takeover_disk, preflight_clock,
+	preflight_databases;
 preflight_check preflight_boot_mode, preflight_boot_loader,
 	preflight_efi_fallback, preflight_secure_boot, preflight_root_name,
 	preflight_unstable_names;
@@ -149,6 +150,6 @@ preflight_check preflight_source_disk, preflight_many_disks,
 preflight_check preflight_unsupported, preflight_degraded;
 preflight_check preflight_address, preflight_dynamic_address,
 	preflight_fewer_interfaces, preflight_interface_name,
-	preflight_cloud_init, preflight_link;
+	preflight_cloud_init, preflight_takeover_network, preflight_link;
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "move/takeover_network.h"
 
 /* Addresses that are compared. */
 #define ADDRESSES_MAX 256
@@ -281,6 +282,37 @@ void preflight_cloud_init(struct preflight *p)
 	preflight_remedy(p, "before the cutover turn it off (touch "
 			    "/etc/cloud/cloud-init.disabled), once another "
 			    "configures the network");
+}
+
+/* ---- a takeover ---- */
+
+void preflight_takeover_network(struct preflight *p)
+{
+	struct takeover_network n;
+
+	if (!p->wish->takeover || !p->wish->reached_at)
+		return;
+	takeover_network(p->target, p->wish->reached_at, &n);
+	if (n.refused[0]) {
+		preflight_find(p, BLOCKS, TARGET, "%s", n.refused);
+		preflight_remedy(p, "reach it by ssh at an address of a plain "
+				    "network card, or boot the rescue system "
+				    "there in another way");
+	}
+	if (n.left[0]) {
+		preflight_find(p, WARNS, TARGET,
+			"the rescue system does not keep %s", n.left);
+		preflight_remedy(p, "make sure that nothing needs it during "
+				    "the move");
+	}
+	if (n.dynamic[0]) {
+		preflight_find(p, NOTES, TARGET,
+			"%s has come by DHCP or from a router and is kept as "
+			"it is",
+			n.dynamic);
+		preflight_remedy(p, "make sure that the lease outlasts the "
+				    "move");
+	}
 }
 
 /* ---- the link ---- */

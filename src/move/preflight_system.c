@@ -13,7 +13,8 @@
 #define CLOCK_MS 5000
 
 #define each_host(p, h)                                                        \
-	for ((h) = SOURCE; (h) <= ((p)->target ? TARGET : SOURCE); (h)++)
+	for ((h) = (p)->source ? SOURCE : TARGET;                              \
+		(h) <= ((p)->target ? TARGET : SOURCE); (h)++)
 
 void preflight_no_root(struct preflight *p)
 {
@@ -166,6 +167,36 @@ void preflight_kexec(struct preflight *p)
 	preflight_find(p, BLOCKS, TARGET, "%s", why);
 	preflight_remedy(p, "boot the rescue system there (PXE, ISO or disk "
 			    "image)");
+}
+
+void preflight_takeover_disk(struct preflight *p)
+{
+	/* Disks that are somewhere else, by the names that the kernel gives. */
+	static const char *const kinds[][2] = {
+		{"nbd", "an NBD"}, {"rbd", "a Ceph"}, {"drbd", "a DRBD"}};
+	const json_t *list = facts_at(p->target, "disks"), *d;
+	size_t i;
+
+	if (!p->wish->takeover)
+		return;
+	preflight_each(list, i, d)
+	{
+		const char *name = preflight_text(d, "name");
+
+		for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+			size_t n = strlen(kinds[k][0]);
+
+			if (strncmp(name, kinds[k][0], n) != 0 ||
+				preflight_is(d, "kind", "part"))
+				continue;
+			preflight_find(p, WARNS, TARGET,
+				"%s is %s device, which the rescue system "
+				"does not have",
+				name, kinds[k][1]);
+			preflight_remedy(p, "move to another disk of it, or do "
+					    "without a takeover");
+		}
+	}
 }
 
 /* How far a machine's clock is ahead; false when it is not known. */

@@ -106,6 +106,17 @@ int cmdline_parse_address(const char *text, struct cmdline_address *ret)
 	return r;
 }
 
+int cmdline_parse_route(const char *text, struct cmdline_address *ret)
+{
+	struct cmdline_address a;
+	int r = cmdline_parse_address(text, &a);
+
+	if (r < 0 || !a.has_gateway)
+		return -EINVAL;
+	*ret = a;
+	return 0;
+}
+
 static int take_word(const char *word, struct cmdline *c)
 {
 	uint64_t seconds;
@@ -116,6 +127,14 @@ static int take_word(const char *word, struct cmdline *c)
 				word + 10, &c->addresses[c->n_addresses]) < 0)
 			return -EINVAL;
 		c->n_addresses++;
+		return 0;
+	}
+	if (strncmp(word, "rehost.route=", 13) == 0) {
+		if (c->n_routes == CMDLINE_ROUTES ||
+			cmdline_parse_route(
+				word + 13, &c->routes[c->n_routes]) < 0)
+			return -EINVAL;
+		c->n_routes++;
 		return 0;
 	}
 	if (strncmp(word, "rehost.dns=", 11) == 0) {
@@ -134,6 +153,8 @@ static int take_word(const char *word, struct cmdline *c)
 		c->watchdog = (uint32_t)seconds;
 		return 0;
 	}
+	if (strncmp(word, "rehost.id=", 10) == 0)
+		return 0;
 	return strncmp(word, "rehost.", 7) == 0 ? -EINVAL : 0;
 }
 

@@ -4,8 +4,10 @@
  *
  *	rehost.ip=dhcp[,WHERE]
  *	rehost.ip=ADDRESS/PREFIX[,gw=ADDRESS][,WHERE]	IPv4 or IPv6
+ *	rehost.route=NETWORK/PREFIX,gw=ADDRESS[,WHERE]
  *	rehost.dns=ADDRESS
  *	rehost.watchdog=SECONDS
+ *	rehost.id=WORD		for whoever booted it; without a meaning here
  *
  * WHERE is mac=XX:XX:XX:XX:XX:XX or dev=NAME. All but the watchdog may be
  * repeated. Without any rehost.ip it is DHCP everywhere.
@@ -20,6 +22,7 @@
 #include "base/cleanup.h"
 
 #define CMDLINE_ADDRESSES 32
+#define CMDLINE_ROUTES 16
 #define CMDLINE_DNS 3
 #define CMDLINE_TEXT 46 /* an address as text */
 
@@ -36,6 +39,8 @@ struct cmdline_address {
 struct cmdline {
 	struct cmdline_address addresses[CMDLINE_ADDRESSES];
 	uint32_t n_addresses;
+	struct cmdline_address routes[CMDLINE_ROUTES]; /* all have a gateway */
+	uint32_t n_routes;
 	char dns[CMDLINE_DNS][CMDLINE_TEXT];
 	uint32_t n_dns;
 	uint32_t watchdog; /* seconds; 0: none */
@@ -43,6 +48,10 @@ struct cmdline {
 
 /* One value of rehost.ip. 0 or -EINVAL. */
 int cmdline_parse_address(
+	const char *text, struct cmdline_address *ret) MUST_CHECK;
+
+/* One value of rehost.route. 0 or -EINVAL. */
+int cmdline_parse_route(
 	const char *text, struct cmdline_address *ret) MUST_CHECK;
 
 /* Whether text is an address of either family. */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zstd.h>
 
 #include "base/io.h"
 #include "rescue/elf.h"
@@ -20,24 +19,6 @@
 #define KEYS_MAX (1U << 20)
 #define APPLETS_MAX (64U << 10)
 #define LIBRARIES 64
-#define LEVEL 9 /* of zstd: beyond it takes long and wins little */
-
-int content_pack(const char *bytes, size_t n, char **ret, size_t *ret_n)
-{
-	size_t room = ZSTD_compressBound(n), r;
-	char *out = malloc(room);
-
-	if (!out)
-		return -ENOMEM;
-	r = ZSTD_compress(out, room, bytes, n, LEVEL);
-	if (ZSTD_isError(r)) {
-		free(out);
-		return -ENOMEM;
-	}
-	*ret = out;
-	*ret_n = r;
-	return 0;
-}
 
 /* ---- what must be there ---- */
 
@@ -274,7 +255,7 @@ static int add_folders(struct cpio *c)
 	return r;
 }
 
-int content_add_base(struct cpio *c, struct error *err)
+int content_add_base(struct cpio *c, bool takeover, struct error *err)
 {
 	struct needed all = {.n = 0};
 	int r = add_folders(c);
@@ -288,6 +269,9 @@ int content_add_base(struct cpio *c, struct error *err)
 		r = add_program(c, "busybox", &INIT_BUSYBOX[1], &all, err);
 	if (r == 0)
 		r = add_program(c, "dropbear", &INIT_DROPBEAR[1], &all, err);
+	if (r == 0 && takeover)
+		r = add_program(
+			c, "dropbearconvert", &INIT_CONVERT[1], &all, err);
 	/* The list grows by what libraries need. */
 	for (uint32_t i = 0; r == 0 && i < all.n; i++)
 		r = add_library(c, all.names[i], &all, err);

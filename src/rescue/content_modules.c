@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kernel modules a machine may need, out of the thousands. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <zstd.h>
 
 #include "base/io.h"
 #include "base/modalias.h"
@@ -38,6 +44,10 @@ static const char *const wanted[] = {
 	"kernel/drivers/hv/",
 	"kernel/drivers/pci/",
 	"kernel/drivers/virtio/",
+	/* what reboots a machine that stands still */
+	"kernel/drivers/i2c/busses/i2c-i801.",
+	"kernel/drivers/mfd/lpc_ich.",
+	"kernel/drivers/watchdog/",
 	"kernel/net/ipv6/ipv6.",
 	"kernel/net/packet/af_packet.",
 	/* looking into what was moved, and mending it */
@@ -67,6 +77,24 @@ static const char *const unwanted[] = {
 	"kernel/drivers/scsi/elx/",
 };
 
+int content_pack(
+	const char *bytes, size_t n, int level, char **ret, size_t *ret_n)
+{
+	size_t room = ZSTD_compressBound(n), r;
+	char *out = malloc(room);
+
+	if (!out)
+		return -ENOMEM;
+	r = ZSTD_compress(out, room, bytes, n, level);
+	if (ZSTD_isError(r)) {
+		free(out);
+		return -ENOMEM;
+	}
+	*ret = out;
+	*ret_n = r;
+	return 0;
+}
+
 static bool begins_with_any(const char *path, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -75,73 +103,131 @@ static bool begins_with_any(const char *path, const char *const *list, size_t n)
 	return false;
 }
 
-static int read_lists(
-	const char *folder, struct modules **ret, struct error *err)
+/* A regular file in a folder, reached without leaving it: neither a link nor a
+ * list may lead elsewhere. Kernels before 5.6 cannot promise it; there no part
+ * of the path may be a link. A descriptor or a negative errno. */
+static int open_below(int folder, const char *path)
+{
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	CLEANUP_CLOSE int fd =
+		(int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	char part[PROGRAM_PATH];
+	struct stat st;
+
+	if (fd < 0 && errno == ENOSYS) {
+		fd = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+		while (fd >= 0 && *path) {
+			size_t n = strcspn(path, "/");
+			int next;
+
+			if (n >= sizeof(part))
+				return -ENAMETOOLONG;
+			memcpy(part, path, n);
+			part[n] = '\0';
+			if (n == 0 || strcmp(part, "..") == 0)
+				return -EXDEV;
+			next = openat(fd, part,
+				O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+			(void)close(fd);
+			fd = next;
+			path += n + (path[n] == '/');
+		}
+	}
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? STEAL_FD(fd) : -EINVAL;
+}
+
+static int slurp_below(
+	int folder, const char *path, size_t max, char **ret, size_t *ret_n)
+{
+	CLEANUP_CLOSE int fd = open_below(folder, path);
+
+	return fd < 0 ? fd : io_read_whole(fd, max, ret, ret_n);
+}
+
+static int read_lists(const struct content_modules *o, int folder,
+	struct modules **ret, struct error *err)
 {
 	CLEANUP_FREE char *dep = NULL;
 	CLEANUP_FREE char *alias = NULL;
-	char path[PROGRAM_PATH];
+	const char *name = "modules.dep";
 	size_t dep_n, alias_n;
-	int r;
+	int r = slurp_below(folder, name, MODULES_TEXT, &dep, &dep_n);
 
-	(void)snprintf(path, sizeof(path), "%s/modules.dep", folder);
-	r = io_slurp(path, MODULES_TEXT, &dep, &dep_n);
 	if (r == 0) {
-		(void)snprintf(path, sizeof(path), "%s/modules.alias", folder);
-		r = io_slurp(path, MODULES_TEXT, &alias, &alias_n);
+		name = "modules.alias";
+		r = slurp_below(folder, name, MODULES_TEXT, &alias, &alias_n);
 	}
 	if (r < 0) {
-		error_set(err, r, "read %s", path);
+		error_set(err, r, "read %s/%s", o->folder, name);
 		return error_todo(err,
 			"name the folder of the kernel's modules: --modules "
 			"DIR; depmod(8) makes this file");
 	}
 	r = modules_read(STEAL_PTR(dep), dep_n, STEAL_PTR(alias), alias_n, ret);
-	return r < 0 ? error_set(err, r, "read the lists in %s", folder) : 0;
+	return r < 0 ? error_set(err, r, "read the lists in %s", o->folder) : 0;
+}
+
+static int choose_one(
+	const struct modules *m, uint32_t i, bool *chosen, struct error *err)
+{
+	uint32_t order[MODULES_ORDER];
+	int n = modules_order(m, i, order);
+
+	if (n < 0) {
+		error_set(err, n, "take the module %s", modules_path(m, i));
+		return error_why(err, "modules.dep does not have all it needs");
+	}
+	for (int k = 0; k < n; k++)
+		chosen[order[k]] = true;
+	return 0;
 }
 
 /* Marks what is wanted, and all that this needs. */
-static int choose(const struct modules *m, bool *chosen, struct error *err)
+static int choose(const struct modules *m, const char *const *names,
+	bool *chosen, struct error *err)
 {
-	for (uint32_t i = 0; i < modules_count(m); i++) {
-		const char *path = modules_path(m, i);
-		uint32_t order[MODULES_ORDER];
-		int n;
+	int r = 0;
 
-		if (!begins_with_any(path, wanted, ARRAY_LEN(wanted)) ||
-			begins_with_any(path, unwanted, ARRAY_LEN(unwanted)))
-			continue;
-		n = modules_order(m, i, order);
-		if (n < 0) {
-			error_set(err, n, "take the module %s", path);
-			return error_why(
-				err, "modules.dep does not have all it needs");
-		}
-		for (int k = 0; k < n; k++)
-			chosen[order[k]] = true;
+	for (uint32_t i = 0; r == 0 && i < modules_count(m); i++) {
+		const char *path = modules_path(m, i);
+
+		if (begins_with_any(path, wanted, ARRAY_LEN(wanted)) &&
+			!begins_with_any(path, unwanted, ARRAY_LEN(unwanted)))
+			r = choose_one(m, i, chosen, err);
+		for (size_t k = 0; r == 0 && names && names[k]; k++)
+			if (strcmp(modules_name(m, i), names[k]) == 0)
+				r = choose_one(m, i, chosen, err);
 	}
-	return 0;
+	return r;
 }
 
 /* The module in the form that init takes: each packed for itself, so that those
  * which no device asks for stay small in memory. */
-static int slurp_module(
-	const char *path, char **ret, size_t *ret_n, struct error *err)
+static int slurp_module(int folder, const char *path, int level, char **ret,
+	size_t *ret_n, struct error *err)
 {
 	const char *end = path + modalias_plain_path(path);
+	CLEANUP_CLOSE int fd = open_below(folder, path);
 	CLEANUP_FREE char *bytes = NULL;
 	size_t n;
 	int r = 0;
 
+	if (fd < 0)
+		return error_set(err, fd, "read the module %s", path);
 	if (strcmp(end, ".xz") == 0 || strcmp(end, ".gz") == 0) {
 		char *const argv[] = {(char *)(end[1] == 'x' ? "xz" : "gzip"),
-			(char *)"-dc", (char *)path, NULL};
+			(char *)"-dc", NULL};
 
-		r = program_run(argv, MODULES_FILE, &bytes, &n, err);
+		r = program_filter(fd, argv, MODULES_FILE, &bytes, &n, err);
 		if (r < 0)
 			return r;
 	} else {
-		r = io_slurp(path, MODULES_FILE, &bytes, &n);
+		r = io_read_whole(fd, MODULES_FILE, &bytes, &n);
 	}
 	if (r == 0 && strcmp(end, MODULES_ENDING) == 0) {
 		*ret = STEAL_PTR(bytes);
@@ -149,24 +235,22 @@ static int slurp_module(
 		return 0;
 	}
 	if (r == 0)
-		r = content_pack(bytes, n, ret, ret_n);
+		r = content_pack(bytes, n, level, ret, ret_n);
 	return r < 0 ? error_set(err, r, "read the module %s", path) : 0;
 }
 
-static int add_module(struct cpio *c, const char *folder, const char *version,
-	const char *module, struct error *err)
+static int add_module(struct cpio *c, const struct content_modules *o,
+	int folder, const char *module, struct error *err)
 {
 	CLEANUP_FREE char *bytes = NULL;
-	char from[PROGRAM_PATH], to[PROGRAM_PATH];
+	char to[PROGRAM_PATH];
 	size_t n = 0;
-	int r;
+	int r = slurp_module(folder, module, o->level, &bytes, &n, err);
 
-	(void)snprintf(from, sizeof(from), "%s/%s", folder, module);
-	(void)snprintf(to, sizeof(to), "lib/modules/%s/%.*s%s", version,
-		(int)modalias_plain_path(module), module, MODULES_ENDING);
-	r = slurp_module(from, &bytes, &n, err);
 	if (r < 0)
 		return r;
+	(void)snprintf(to, sizeof(to), "lib/modules/%s/%.*s%s", o->version,
+		(int)modalias_plain_path(module), module, MODULES_ENDING);
 	r = cpio_add_file(c, to, 0644, bytes, n);
 	return r < 0 ? error_set(err, r, "add %s to the archive", to) : 0;
 }
@@ -184,8 +268,8 @@ static int add_list(struct cpio *c, const char *version, const char *name,
 		       : 0;
 }
 
-static int add_chosen(struct cpio *c, const struct modules *m,
-	const bool *chosen, const char *folder, const char *version,
+static int add_chosen(struct cpio *c, const struct content_modules *o,
+	const struct modules *m, const bool *chosen, int folder,
 	struct error *err)
 {
 	CLEANUP_FREE char *dep = NULL;
@@ -195,38 +279,41 @@ static int add_chosen(struct cpio *c, const struct modules *m,
 
 	for (uint32_t i = 0; r == 0 && i < modules_count(m); i++)
 		if (chosen[i])
-			r = add_module(
-				c, folder, version, modules_path(m, i), err);
+			r = add_module(c, o, folder, modules_path(m, i), err);
 	if (r < 0)
 		return r;
 	r = modules_write_dep(m, chosen, &dep, &n);
-	r = add_list(c, version, "modules.dep", r, dep, n, err);
+	r = add_list(c, o->version, "modules.dep", r, dep, n, err);
 	if (r < 0)
 		return r;
 	r = modules_write_alias(m, chosen, &alias, &n);
-	return add_list(c, version, "modules.alias", r, alias, n, err);
+	return add_list(c, o->version, "modules.alias", r, alias, n, err);
 }
 
-int content_add_modules(struct cpio *c, const char *folder, const char *version,
+int content_add_modules(struct cpio *c, const struct content_modules *o,
 	uint32_t *ret_n, struct error *err)
 {
+	CLEANUP_CLOSE int folder =
+		open(o->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FREE bool *chosen = NULL;
 	struct modules *m = NULL;
-	bool *chosen;
 	uint32_t n = 0;
-	int r = read_lists(folder, &m, err);
+	int r;
 
+	if (folder < 0)
+		return error_set(err, -errno, "open %s", o->folder);
+	r = read_lists(o, folder, &m, err);
 	if (r < 0)
 		return r;
 	chosen = calloc(modules_count(m) + 1, sizeof(*chosen));
 	if (!chosen)
 		r = error_set(err, -ENOMEM, "choose modules");
 	else
-		r = choose(m, chosen, err);
+		r = choose(m, o->names, chosen, err);
 	if (r == 0)
-		r = add_chosen(c, m, chosen, folder, version, err);
+		r = add_chosen(c, o, m, chosen, folder, err);
 	for (uint32_t i = 0; r == 0 && i < modules_count(m); i++)
 		n += chosen[i];
-	free(chosen);
 	modules_free(m);
 	if (r == 0)
 		*ret_n = n;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rescue/init.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,14 +22,16 @@
 #include "build_id.h"
 #include "rescue/net.h"
 
-#define AGENT "rehost-agent"
 #define TICK_MS 1000
 #define NETWORK_MS 5000
 #define SYNC_MS 10000
+#define LOADER_MS 10000 /* from one start to the next, at least */
+#define CONVERT_MS 30000
 
 static struct cmdline config;
 static struct service dropbear = {.name = "dropbear", .path = INIT_DROPBEAR};
-static pid_t loader; /* of drivers; 0: it does not run */
+static pid_t loader;	   /* of drivers; 0: it does not run */
+static uint64_t loader_at; /* clock_ms when it may start again */
 static char host_keys[INIT_HOST_KEYS_MAX][40];
 
 /* ---- the console ---- */
@@ -116,15 +117,44 @@ static void read_config(void)
 			bad);
 }
 
-/* A kernel that fell over is no way back to the old system either. */
-static void arm_panic(void)
+/* A key in OpenSSH's form, as a machine that was taken over has it, becomes one
+ * in dropbear's. */
+static void convert_key(const char *from, const char *to)
 {
-	if (io_write_file(AT_FDCWD, "/proc/sys/kernel/panic", "10") < 0 ||
-		io_write_file(AT_FDCWD, "/proc/sys/kernel/panic_on_oops", "1") <
-			0)
-		init_say("cannot have the kernel reboot when it fails");
-	init_say("reboots when no agent of rehost runs for %u s",
-		config.watchdog);
+	uint64_t end = clock_ms() + CONVERT_MS;
+	int status = 0;
+	pid_t pid = fork(), done = 0;
+
+	if (pid == 0) {
+		int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		if (nothing >= 0 && dup2(nothing, 0) >= 0 &&
+			dup2(nothing, 1) >= 0 && dup2(nothing, 2) >= 0)
+			(void)execl(INIT_CONVERT, INIT_CONVERT, "openssh",
+				"dropbear", from, to, (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && done == 0 && clock_ms() < end) {
+		done = waitpid(pid, &status, WNOHANG);
+		if (done == 0)
+			clock_sleep_ms(1);
+	}
+	if (done != pid || pid < 0 || status != 0)
+		init_say("cannot use the host key %s", from);
+	(void)unlink(from);
+}
+
+static void convert_keys(void)
+{
+	for (int i = 0; i < INIT_HOST_KEYS_MAX; i++) {
+		char from[64], to[64];
+
+		(void)snprintf(
+			from, sizeof(from), "%s%d", INIT_OPENSSH_KEYS, i);
+		(void)snprintf(to, sizeof(to), "%s%d", INIT_HOST_KEYS, i);
+		if (access(from, R_OK) == 0)
+			convert_key(from, to);
+	}
 }
 
 static void prepare_ssh(void)
@@ -165,9 +195,10 @@ static void step_loader(void)
 {
 	sigset_t none;
 
-	if (loader > 0)
+	if (loader > 0 || clock_ms() < loader_at)
 		return;
 	loader = fork();
+	loader_at = clock_ms() + LOADER_MS;
 	if (loader < 0)
 		init_say("cannot load drivers: %s", strerror(errno));
 	if (loader != 0)
@@ -228,41 +259,6 @@ static void end(int how, const char *why)
 		init_say("nor by sysrq");
 }
 
-/* ---- the watchdog ---- */
-
-static bool agent_runs(void)
-{
-	DIR *d = opendir("/proc");
-	bool found = false;
-	struct dirent *e;
-
-	while (d && !found && (e = readdir(d))) {
-		char path[300], comm[64];
-
-		if (e->d_name[0] < '1' || e->d_name[0] > '9')
-			continue;
-		(void)snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
-		found = io_read_file(AT_FDCWD, path, comm, sizeof(comm)) > 0 &&
-			strncmp(comm, AGENT, strlen(AGENT)) == 0;
-	}
-	if (d)
-		(void)closedir(d);
-	return found;
-}
-
-static void step_watchdog(void)
-{
-	static uint64_t seen;
-
-	if (config.watchdog == 0)
-		return;
-	if (seen == 0 || agent_runs())
-		seen = clock_ms();
-	else if (clock_ms() - seen >= config.watchdog * 1000ULL)
-		end(RB_AUTOBOOT, "no agent of rehost has run for too long: "
-				 "rebooting");
-}
-
 /* ---- what goes on ---- */
 
 static void take_signals(int fd)
@@ -277,6 +273,7 @@ static void take_signals(int fd)
 			break;
 		case SIGUSR1: /* busybox's halt and poweroff */
 		case SIGUSR2:
+			watchdog_stop();
 			end(RB_POWER_OFF, "powering off");
 			break;
 		default:
@@ -324,7 +321,9 @@ static void run(int signals, int links)
 
 		step_loader();
 		service_step(&dropbear);
-		step_watchdog();
+		if (watchdog_step())
+			end(RB_AUTOBOOT, "rehost was not heard from for too "
+					 "long: rebooting");
 		if (poll(p, ARRAY_LEN(p), TICK_MS) < 0) {
 			clock_sleep_ms(100);
 			continue;
@@ -360,12 +359,14 @@ static int be_init(void)
 		(void)snprintf(key, sizeof(key), "unknown");
 	init_say("rescue system %s, host key %s", VERSION, key);
 	read_config();
-	if (config.watchdog > 0)
-		arm_panic();
+	watchdog_begin(config.watchdog);
 	links = net_watch();
 	if (links < 0)
 		init_say("cannot watch the network: %s", strerror(-links));
 	network_begin(&config);
+	/* Drivers take longest. */
+	step_loader();
+	convert_keys();
 	prepare_ssh();
 	run(signals, links);
 	return 1;

@@ -19,6 +19,8 @@
 /* Where the builder puts what the programs of the rescue system look for. */
 #define INIT_HOST_KEYS "/etc/rehost/host_key" /* and a number: 0, 1 … */
 #define INIT_HOST_KEYS_MAX 8
+#define INIT_OPENSSH_KEYS "/etc/rehost/openssh_key" /* to be converted */
+#define INIT_CONVERT "/usr/bin/dropbearconvert"
 #define INIT_FINGERPRINT "/etc/rehost/fingerprint"
 #define INIT_DHCP "/sbin/rehost-dhcp"
 #define INIT_DROPBEAR "/usr/sbin/dropbear"
@@ -48,6 +50,19 @@ void service_step(struct service *s);
 
 /* Tells it that process pid has ended; true when it was its own. */
 bool service_ended(struct service *s, pid_t pid, int status);
+
+/* ---- the watchdog (init_watchdog.c) ---- */
+
+/* From now on rehost must be heard from once in so many seconds; 0: need not.
+ * Has the kernel reboot when it fails. */
+void watchdog_begin(uint32_t seconds);
+
+/* To be called every second; true when it was silent for too long. Keeps the
+ * hardware's own watchdog from rebooting the machine. */
+bool watchdog_step(void);
+
+/* The hardware's shall no longer watch: the machine is to stay off. */
+void watchdog_stop(void);
 
 /* ---- drivers (init_drivers.c) ---- */
 

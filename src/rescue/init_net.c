@@ -26,6 +26,8 @@ struct card {
 static struct cmdline config;
 static int applied[CMDLINE_ADDRESSES]; /* the card that has it; 0: none */
 static int failed[CMDLINE_ADDRESSES];  /* what was said last, negative errno */
+static int routed[CMDLINE_ROUTES];     /* the card that a route goes through */
+static int refused[CMDLINE_ROUTES];    /* as failed */
 static struct card cards[NET_LINKS];
 static struct net_address shown[ADDRESSES];
 static int n_shown;
@@ -71,8 +73,32 @@ static int apply(const struct cmdline_address *a, const struct net_link *l)
 	int r = net_add_address(l->index, a->family, a->address, a->prefix);
 
 	if (r == 0 && a->has_gateway)
-		r = net_add_gateway(l->index, a->family, a->gateway);
+		r = net_add_route(l->index, a->family, NULL, 0, a->gateway);
 	return r == -EEXIST ? 0 : r;
+}
+
+/* After the addresses, from which the kernel knows where gateways are. Cards
+ * that were taken out took their routes with them. */
+static void step_routes(const struct net_link *links, int n)
+{
+	for (uint32_t i = 0; i < config.n_routes; i++) {
+		const struct cmdline_address *a = &config.routes[i];
+		int was = routed[i], r = 0;
+
+		routed[i] = 0;
+		for (int k = 0; k < n && routed[i] == 0; k++) {
+			if (!is_meant(a, &links[k]) || !links[k].up)
+				continue;
+			if (links[k].index != was)
+				r = net_add_route(links[k].index, a->family,
+					a->address, a->prefix, a->gateway);
+			if (r < 0 && r != refused[i])
+				init_say("cannot set a route on %s: %s",
+					links[k].name, strerror(-r));
+			refused[i] = r;
+			routed[i] = r < 0 ? 0 : links[k].index;
+		}
+	}
 }
 
 /* Gives each address of the command line to the first card it is meant for. */
@@ -243,6 +269,7 @@ void network_step(void)
 		(void)r;
 	}
 	step_static(links, n);
+	step_routes(links, n);
 	step_dhcp(links, n);
 	step_addresses(links, n);
 }
@@ -337,7 +364,7 @@ static int take_lease(int index)
 			(int)MIN(strcspn(router, " "), sizeof(first) - 1),
 			router);
 		if (r == 0 && inet_pton(AF_INET, first, gateway) == 1)
-			r = net_add_gateway(index, AF_INET, gateway);
+			r = net_add_route(index, AF_INET, NULL, 0, gateway);
 	}
 	if (dns)
 		take_resolvers(dns);

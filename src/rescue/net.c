@@ -256,7 +256,8 @@ int net_remove_address(
 	return change_address(RTM_DELADDR, 0, index, family, address, prefix);
 }
 
-int net_add_gateway(int index, int family, const uint8_t *gateway)
+int net_add_route(int index, int family, const uint8_t *network,
+	uint32_t prefix, const uint8_t *gateway)
 {
 	struct request q = {
 		.h = {.nlmsg_len = NLMSG_LENGTH(sizeof(q.u.route)),
@@ -264,6 +265,7 @@ int net_add_gateway(int index, int family, const uint8_t *gateway)
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK |
 				       NLM_F_CREATE | NLM_F_REPLACE},
 		.u.route = {.rtm_family = (uint8_t)family,
+			.rtm_dst_len = network ? (uint8_t)prefix : 0,
 			.rtm_table = RT_TABLE_MAIN,
 			.rtm_protocol = RTPROT_STATIC,
 			.rtm_scope = RT_SCOPE_UNIVERSE,
@@ -272,6 +274,8 @@ int net_add_gateway(int index, int family, const uint8_t *gateway)
 	};
 	uint32_t metric = METRIC + (uint32_t)index, out = (uint32_t)index;
 
+	if (network)
+		add_attribute(&q, RTA_DST, network, address_size(family));
 	add_attribute(&q, RTA_GATEWAY, gateway, address_size(family));
 	add_attribute(&q, RTA_OIF, &out, sizeof(out));
 	add_attribute(&q, RTA_PRIORITY, &metric, sizeof(metric));

@@ -51,8 +51,10 @@ int net_add_address(int index, int family, const uint8_t *address,
 int net_remove_address(int index, int family, const uint8_t *address,
 	uint32_t prefix) MUST_CHECK;
 
-/* The default route. The gateway may lie outside of all prefixes, as many
- * providers have it. The lower the index the more it is preferred. */
-int net_add_gateway(int index, int family, const uint8_t *gateway) MUST_CHECK;
+/* A route to a network, or the default route when that is NULL. The gateway may
+ * lie outside of all prefixes, as many providers have it. The lower the index
+ * the more it is preferred. */
+int net_add_route(int index, int family, const uint8_t *network,
+	uint32_t prefix, const uint8_t *gateway) MUST_CHECK;
 
 #endif

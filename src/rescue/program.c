@@ -41,13 +41,14 @@ int program_find(const char *name, char ret[PROGRAM_PATH])
 }
 
 /* In the child, between fork and exec. */
-static void become(
-	const char *path, char *const argv[], int out, int errors, size_t max)
+static void become(const char *path, char *const argv[], int in, int out,
+	int errors, size_t max)
 {
 	struct rlimit limit = {.rlim_cur = max + 1, .rlim_max = max + 1};
-	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t none;
 
+	if (in < 0)
+		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
@@ -110,8 +111,8 @@ static int complain(const char *name, int status, int errors, struct error *err)
 		WEXITSTATUS(status), line[0] ? ": " : "", line);
 }
 
-int program_run(char *const argv[], size_t max, char **ret, size_t *ret_n,
-	struct error *err)
+int program_filter(int in, char *const argv[], size_t max, char **ret,
+	size_t *ret_n, struct error *err)
 {
 	CLEANUP_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
 	CLEANUP_CLOSE int errors = memfd_create("errors", MFD_CLOEXEC);
@@ -128,7 +129,7 @@ int program_run(char *const argv[], size_t max, char **ret, size_t *ret_n,
 	if (pid < 0)
 		return error_set(err, -errno, "start %s", argv[0]);
 	if (pid == 0)
-		become(path, argv, out, errors, ret ? max : 0);
+		become(path, argv, in, out, errors, ret ? max : 0);
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return error_set(err, -errno, "wait for %s", argv[0]);
@@ -139,4 +140,10 @@ int program_run(char *const argv[], size_t max, char **ret, size_t *ret_n,
 		return 0;
 	r = take(out, max, ret, ret_n);
 	return r < 0 ? error_set(err, r, "take what %s wrote", argv[0]) : 0;
+}
+
+int program_run(char *const argv[], size_t max, char **ret, size_t *ret_n,
+	struct error *err)
+{
+	return program_filter(-1, argv, max, ret, ret_n, err);
 }

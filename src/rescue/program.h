@@ -22,4 +22,8 @@ int program_find(const char *name, char ret[PROGRAM_PATH]) MUST_CHECK;
 int program_run(char *const argv[], size_t max, char **ret, size_t *ret_n,
 	struct error *err) MUST_CHECK;
 
+/* The same with a file as its input; -1: none. */
+int program_filter(int in, char *const argv[], size_t max, char **ret,
+	size_t *ret_n, struct error *err) MUST_CHECK;
+
 #endif

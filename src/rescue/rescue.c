@@ -231,7 +231,7 @@ static int write_archive(struct cpio *c, const struct source *s,
 	int r = cpio_write(c, &plain, &n);
 
 	if (r == 0 && !lacks_zstd(s))
-		r = content_pack(plain, n, &packed, &packed_n);
+		r = content_pack(plain, n, CONTENT_LEVEL, &packed, &packed_n);
 	if (r < 0)
 		return error_set(err, r, "pack the archive");
 	ret->initramfs_bytes = packed ? packed_n : n;
@@ -244,8 +244,11 @@ static int fill(struct cpio *c, const struct rescue_options *o,
 	const struct source *s, const char *work, struct rescue_result *ret,
 	struct error *err)
 {
+	struct content_modules modules = {.folder = s->modules,
+		.version = s->version,
+		.level = CONTENT_LEVEL};
 	CLEANUP_FREE char *keys = NULL;
-	int r = content_add_base(c, err);
+	int r = content_add_base(c, false, err);
 
 	if (r == 0)
 		r = content_add_authorized_keys(c, o->authorized_keys, err);
@@ -255,8 +258,7 @@ static int fill(struct cpio *c, const struct rescue_options *o,
 	if (r == 0)
 		r = write_known_hosts(o, work, keys, err);
 	if (r == 0)
-		r = content_add_modules(
-			c, s->modules, s->version, &ret->modules, err);
+		r = content_add_modules(c, &modules, &ret->modules, err);
 	if (r < 0)
 		return r;
 	ret->module_bytes = cpio_size(c, "lib/modules/");
@@ -509,5 +511,30 @@ int rescue_build(const struct rescue_options *o, struct rescue_result *ret,
 		ret->kernel_bytes = s.n;
 	}
 	free(s.bytes);
+	return r;
+}
+
+int rescue_make_base(
+	char **ret, size_t *ret_n, size_t *ret_unpacked, struct error *err)
+{
+	CLEANUP_FREE char *plain = NULL;
+	struct cpio *c = NULL;
+	int r = content_check(false, err);
+
+	if (r < 0)
+		return r;
+	r = cpio_new(&c);
+	if (r < 0)
+		return error_set(err, r, "begin the archive");
+	r = content_add_base(c, true, err);
+	if (r == 0) {
+		r = cpio_write(c, &plain, ret_unpacked);
+		if (r == 0)
+			r = content_pack(plain, *ret_unpacked, CONTENT_QUICK,
+				ret, ret_n);
+		if (r < 0)
+			error_set(err, r, "pack the archive");
+	}
+	cpio_free(c);
 	return r;
 }

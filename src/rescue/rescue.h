@@ -50,4 +50,10 @@ struct rescue_result {
 int rescue_build(const struct rescue_options *o, struct rescue_result *ret,
 	struct error *err) MUST_CHECK;
 
+/* What of a rescue system does not depend on the machine, for a takeover: an
+ * archive packed by zstd in fresh memory, of *ret_unpacked bytes. The machine's
+ * own follows it (rescue/taken.h). Runs programs of this machine. */
+int rescue_make_base(char **ret, size_t *ret_n, size_t *ret_unpacked,
+	struct error *err) MUST_CHECK;
+
 #endif

@@ -176,6 +176,15 @@ DEF(sample, msg_sample, F_U64(msg_sample, bytes), F_U64(msg_sample, piece),
 	F_U32(msg_sample, shift));
 DEF(open_sink, msg_open_sink, F_U64(msg_open_sink, size),
 	F_BYTES(msg_open_sink, secret));
+DEF(archive, msg_archive, F_U64(msg_archive, total),
+	F_U64(msg_archive, offset), F_BLOB(msg_archive, n, data));
+DEF(load, msg_load, F_U64(msg_load, unpacked), F_STR(msg_load, cmdline),
+	F_BLOB(msg_load, n_keys, keys));
+DEF(loaded, msg_loaded, F_STR(msg_loaded, version),
+	F_STR(msg_loaded, kernel), F_STR(msg_loaded, user),
+	F_U32(msg_loaded, modules), F_U32(msg_loaded, host_keys),
+	F_U32(msg_loaded, logins), F_U32(msg_loaded, logins_left),
+	F_U64(msg_loaded, bytes));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
 #define REQ(type, shape, in, answer)                                           \
@@ -208,6 +217,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_BLOCKS, &blocks, FROM_AGENT),
 	ANS(MSG_FACTS, &facts, FROM_AGENT),
 	ANS(MSG_MEASURED, &measured, FROM_SOURCE),
+	ANS(MSG_LOADED, &loaded, FROM_AGENT),
 
 	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
 	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
@@ -218,6 +228,10 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	[MSG_PING] = {"MSG_PING", &empty, FROM_CONTROLLER, IN_ANY, 0, 0},
 	REQ(MSG_CRASH, &crash, IN_ANY, MSG_OK),
 	REQ(MSG_INSPECT, &inspect, IN_QUIET, MSG_FACTS),
+	REQ(MSG_ARCHIVE, &archive, IN_NEW, MSG_OK),
+	REQ(MSG_LOAD, &load, IN_NEW, MSG_LOADED),
+	REQ(MSG_UNLOAD, &empty, IN_NEW, MSG_OK),
+	REQ(MSG_KEXEC, &empty, IN_NEW, MSG_OK),
 
 	REQ(MSG_OPEN_SOURCE, &open_source, IN_NEW, MSG_SOURCE_STATE),
 	REQ(MSG_MAP, &empty, IN_SOURCE, MSG_MAP_RESULT),

@@ -38,6 +38,7 @@ enum message_type {
 	MSG_BLOCKS,
 	MSG_FACTS,
 	MSG_MEASURED,
+	MSG_LOADED,
 	/* requests to any agent */
 	MSG_PROBE = 32,
 	MSG_LISTEN,
@@ -48,6 +49,10 @@ enum message_type {
 	MSG_PLACE_OF,
 	MSG_PING, /* wants no answer */
 	MSG_INSPECT,
+	MSG_ARCHIVE,
+	MSG_LOAD,
+	MSG_UNLOAD,
+	MSG_KEXEC,
 	/* requests to the source's agent */
 	MSG_OPEN_SOURCE = 48,
 	MSG_MAP,
@@ -489,6 +494,34 @@ struct msg_facts {
 	uint64_t total;
 	uint32_t n;
 	uint8_t data[FACTS_PART]; /* from the offset that was asked for */
+};
+
+/* The controller's part of a rescue system, packed by zstd, in parts: see
+ * rehost-rescue(7), TAKEOVER. */
+#define ARCHIVE_MAX (64U << 20) /* packed or not */
+#define ARCHIVE_PART (512 * 1024)
+struct msg_archive {
+	uint64_t total;
+	uint64_t offset; /* where the part before ended; 0 begins anew */
+	uint32_t n;
+	uint8_t data[ARCHIVE_PART];
+};
+
+#define KERNEL_LINE 2048
+/* Loads a kernel of this machine, with that archive and its own. */
+struct msg_load {
+	uint64_t unpacked; /* bytes of the archive */
+	char cmdline[KERNEL_LINE];
+	uint32_t n_keys;
+	uint8_t keys[65536]; /* further lines of authorized_keys */
+};
+
+struct msg_loaded {
+	char version[128]; /* of the kernel */
+	char kernel[512];  /* its path */
+	char user[256];	   /* who logged in */
+	uint32_t modules, host_keys, logins, logins_left;
+	uint64_t bytes; /* of the archive as a whole */
 };
 
 struct msg_crash {

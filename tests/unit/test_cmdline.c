@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "base/io.h"
 #include "rescue/cmdline.h"
 #include "rescue/net.h"
 
@@ -78,6 +79,13 @@ static void lines(void **state)
 	assert_int_equal(c.watchdog, 90);
 	assert_int_equal(c.n_dns, 1);
 	assert_string_equal(c.dns[0], "10.0.0.1");
+	cmdline_parse("rehost.route=10.9.0.0/16,gw=10.0.0.9,dev=eth1 "
+		      "rehost.id=0f rehost.route=10.9.0.0/16",
+		&c, wrong, sizeof(wrong));
+	assert_int_equal(c.n_routes, 1);
+	assert_int_equal(c.routes[0].prefix, 16);
+	assert_string_equal(c.routes[0].dev, "eth1");
+	assert_string_equal(wrong, "rehost.route=10.9.0.0/16");
 	cmdline_parse("rehost.watchdog=99999999999", &c, wrong, sizeof(wrong));
 	assert_string_equal(wrong, "rehost.watchdog=99999999999");
 	cmdline_parse("rehost.dns=::1 rehost.dns=::2 rehost.dns=::3 "
@@ -103,10 +111,13 @@ static void lines(void **state)
 static void network(void **state)
 {
 	const uint8_t v4[4] = {10, 9, 8, 7}, gw[4] = {192, 168, 1, 1};
+	const uint8_t to[4] = {10, 9, 0, 0};
 	struct net_address a[16];
 	struct net_link l[8];
 	uint8_t v6[16];
 	int n, found = 0;
+
+	char *text;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		skip();
@@ -123,8 +134,13 @@ static void network(void **state)
 	assert_int_equal(net_add_address(l[0].index, AF_INET, v4, 24), 0);
 	assert_int_equal(net_add_address(l[0].index, AF_INET6, v6, 64), 0);
 	/* A gateway that no prefix has. */
-	assert_int_equal(net_add_gateway(l[0].index, AF_INET, gw), 0);
-	assert_int_equal(net_add_gateway(l[0].index, AF_INET, gw), 0);
+	assert_int_equal(net_add_route(l[0].index, AF_INET, NULL, 0, gw), 0);
+	assert_int_equal(net_add_route(l[0].index, AF_INET, NULL, 0, gw), 0);
+	assert_int_equal(net_add_route(l[0].index, AF_INET, to, 16, gw), 0);
+	assert_true(net_add_route(l[0].index, AF_INET, v4, 16, gw) < 0);
+	assert_int_equal(io_slurp("/proc/net/route", 1 << 16, &text, NULL), 0);
+	assert_non_null(strstr(text, "0000090A")); /* 10.9.0.0 */
+	free(text);
 	n = net_addresses(a, 16);
 	for (int i = 0; i < n; i++) {
 		if (a[i].family == AF_INET && memcmp(a[i].address, v4, 4) == 0)

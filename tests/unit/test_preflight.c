@@ -115,6 +115,10 @@ static const char *const ours[] = {"serial:T1", NULL};
 static const char *const by_id[] = {"uuid:U", NULL};
 static const char *const by_name[] = {"vda/uuid:U", NULL};
 static const struct preflight_wish takeover = {.takeover = true},
+				   near = {.takeover = true,
+					   .reached_at = "10.0.2.16"},
+				   far = {.takeover = true,
+					   .reached_at = "10.9.9.9"},
 				   overwrite = {.overwrite = ours},
 				   fresh = {.new_addresses = true},
 				   slow = {.link_bytes_s = 1000000},
@@ -178,6 +182,24 @@ static const struct {
 		"{'system':{'virtualization':{'machine':'xen-pv'}}}",
 		&takeover},
 	{"kexec-forbidden", NULL, NULL, NULL, &takeover},
+	{"takeover-network", NULL, NULL, NULL, &near},
+	{"takeover-network", "blocks", NULL, NULL, &far, "10.9.9.9"},
+	{"takeover-network", "notes", NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'mac':'52:54:00:00:00:02','address':'0000:00:05.0',"
+		"'addresses':['10.0.2.16/24'],"
+		"'dynamic_addresses':['10.0.2.16/24']}]}}",
+		&near, "10.0.2.16/24 has come by DHCP"},
+	{"takeover-network", "warns", NULL,
+		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"
+		"'mac':'52:54:00:00:00:02','address':'0000:00:05.0',"
+		"'addresses':['10.0.2.16/24']},{'name':'wg0',"
+		"'kind':'wireguard','addresses':['10.8.0.1/24']}]}}",
+		&near, "10.8.0.1/24 (wg0, wireguard)"},
+	{"takeover-disk", "warns", NULL,
+		"{'disks':[{'name':'nbd0','kind':'disk'}]}", &near, "nbd0"},
+	{"takeover-disk", NULL, NULL,
+		"{'disks':[{'name':'nbd0','kind':'disk'}]}"},
 	{"clock-off", NULL, NULL, NULL, &clocks},
 	{"clock-off", "warns", "{'system':{'clock':{'now_ms':1700000100000}}}",
 		"", &clocks, "100 s ahead"},
@@ -608,6 +630,45 @@ static void all_triggered(void **state)
 	assert_true(n >= 30);
 }
 
+/* With a target alone only what concerns a takeover is found. */
+static void takeover_alone(void **state)
+{
+	static const struct {
+		const char *changes, *name; /* NULL: nothing is found */
+	} alone[] = {
+		{NULL, NULL},
+		{"{'root':false}", "no-root"},
+		{"{'system':{'virtualization':{'container':'lxc'}}}",
+			"container"},
+		{"{'system':{'kernel':{'lockdown':'confidentiality'}}}",
+			"kexec-forbidden"},
+		{"{'memory':{'total':134217728}}", "too-little-memory"},
+		{"{'network':{'interfaces':[]}}", "takeover-network"},
+	};
+	json_t *target, *found;
+
+	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
+		target = machine(target_text, alone[i].changes);
+		assert_int_equal(
+			preflight_takeover(target, "10.0.2.16", &found), 0);
+		check_all(found);
+		assert_int_equal(json_array_size(found), alone[i].name ? 1 : 0);
+		if (alone[i].name)
+			assert_non_null(
+				find(found, alone[i].name, "blocks", NULL));
+		json_decref(found);
+		json_decref(target);
+	}
+	target = machine(
+		target_text, "{'system':{'firmware':{'secure_boot':true}}}");
+	assert_int_equal(preflight_takeover(target, "10.0.2.16", &found), 0);
+	assert_non_null(find(found, "secure-boot", "warns", NULL));
+	json_decref(found);
+	json_decref(target);
+	assert_int_equal(preflight_takeover(NULL, "", &found), 0);
+	json_decref(found);
+}
+
 static void modaliases(void **state)
 {
 	json_t *target = machine(target_text, NULL);
@@ -828,6 +889,7 @@ int main(void)
 		cmocka_unit_test(nothing_found),
 		cmocka_unit_test(one_by_one),
 		cmocka_unit_test(all_triggered),
+		cmocka_unit_test(takeover_alone),
 		cmocka_unit_test(modaliases),
 		cmocka_unit_test(hostile_values),
 		cmocka_unit_test(not_even_objects),

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "move/takeover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "move/inspect.h"
+#include "move/preflight.h"
+#include "move/takeover_network.h"
+#include "rescue/rescue.h"
+
+#define ARCHIVE_MS 120000
+#define LOAD_MS 600000 /* modules are packed there */
+#define ORDER_MS 30000
+#define KEYS_MAX (64U << 10)
+/* Without a watchdog. */
+#define WAIT_MS 600000
+/* Until the old system's sshd is gone, and between two tries. */
+#define FIRST_MS 1000
+#define PAUSE_MS 500
+/* A try gets so long for its connection, then more and more: what was sent to a
+ * machine between two systems is lost. */
+#define CONNECT_LEAST_S 3
+#define CONNECT_MOST_S 15
+#define SSH_ARGS 128
+#define ID_SIZE 17
+
+struct job {
+	const struct place *place;
+	const struct ssh_options *ssh;
+	const struct takeover_options *o;
+	struct takeover_result *r;
+	struct session s;
+	char name[384]; /* of the machine */
+	char id[ID_SIZE];
+	char boot_id[40]; /* of the old system */
+	char cmdline[KERNEL_LINE];
+	uint64_t down_at; /* clock_ms */
+};
+
+static void say(const struct job *j, const char *what)
+{
+	if (j->o->say)
+		j->o->say(j->o->arg, what,
+			j->down_at ? clock_ms() - j->down_at : 0);
+}
+
+static const char *member(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+/* ---- before ---- */
+
+/* The first finding that blocks is why. */
+static int refuse(struct job *j, struct error *err)
+{
+	const json_t *f = json_array_get(j->r->findings, 0);
+
+	if (strcmp(member(f, "severity"), "blocks") != 0)
+		return 0;
+	error_set(err, -EPERM, "take the machine over");
+	error_host(err, j->name);
+	error_why(err, "%s (%s)", member(f, "fact"), member(f, "name"));
+	return error_todo(err, "%s", member(f, "remedy"));
+}
+
+static int look(struct job *j, struct error *err)
+{
+	const char *at = j->s.host[TARGET].hello.ssh_address;
+	struct takeover_network n;
+	json_t *facts = NULL;
+	int r = inspect_with(&j->s, TARGET, 0, NULL, &facts, err);
+
+	if (r < 0)
+		return r;
+	if (preflight_takeover(facts, at, &j->r->findings) < 0)
+		r = error_set(err, -ENOMEM, "look at the machine");
+	if (r == 0)
+		r = refuse(j, err);
+	if (r == 0) {
+		takeover_network(facts, at, &n);
+		(void)snprintf(
+			j->r->address, sizeof(j->r->address), "%s", n.address);
+		r = takeover_cmdline(facts, &n,
+			(unsigned)(j->o->watchdog_ms / 1000), j->id, j->cmdline,
+			sizeof(j->cmdline));
+		if (r < 0) {
+			error_set(err, r, "make the kernel's command line");
+			error_host(err, j->name);
+		}
+	}
+	json_decref(facts);
+	return r;
+}
+
+static int send_archive(
+	struct job *j, const char *bytes, size_t n, struct error *err)
+{
+	CLEANUP_FREE struct msg_archive *m = calloc(1, sizeof(*m));
+	int r = 0;
+
+	if (!m)
+		return error_set(err, -ENOMEM, "send the archive");
+	m->total = n;
+	while (r == 0 && m->offset < n) {
+		m->n = (uint32_t)MIN(n - m->offset, sizeof(m->data));
+		memcpy(m->data, bytes + m->offset, m->n);
+		r = session_call(
+			&j->s, TARGET, MSG_ARCHIVE, m, NULL, ARCHIVE_MS, err);
+		m->offset += m->n;
+	}
+	return r;
+}
+
+static int load(struct job *j, const char *base, size_t n, size_t unpacked,
+	struct error *err)
+{
+	CLEANUP_FREE struct msg_load *m = calloc(1, sizeof(*m));
+	CLEANUP_FREE char *keys = NULL;
+	size_t keys_n = 0;
+	int r = 0;
+
+	if (!m)
+		return error_set(err, -ENOMEM, "load the rescue system");
+	if (j->o->authorized_keys) {
+		r = io_slurp(j->o->authorized_keys, KEYS_MAX, &keys, &keys_n);
+		if (r < 0)
+			return error_set(
+				err, r, "read %s", j->o->authorized_keys);
+		memcpy(m->keys, keys, MIN(keys_n, sizeof(m->keys)));
+		m->n_keys = (uint32_t)MIN(keys_n, sizeof(m->keys));
+	}
+	m->unpacked = unpacked;
+	(void)snprintf(m->cmdline, sizeof(m->cmdline), "%s", j->cmdline);
+	r = send_archive(j, base, n, err);
+	if (r == 0)
+		r = session_call(&j->s, TARGET, MSG_LOAD, m, &j->r->loaded,
+			LOAD_MS, err);
+	return r;
+}
+
+/* Everything up to the point where the machine only has to be told. */
+static int prepare(struct job *j, struct error *err)
+{
+	CLEANUP_FREE char *base = NULL;
+	size_t n, unpacked;
+	int r;
+
+	say(j, "making the rescue system");
+	r = rescue_make_base(&base, &n, &unpacked, err);
+	if (r < 0)
+		return r;
+	say(j, "looking at the machine");
+	r = session_connect(&j->s, TARGET, j->place, j->ssh, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(
+		j->name, sizeof(j->name), "%s", j->s.host[TARGET].peer.name);
+	(void)snprintf(j->boot_id, sizeof(j->boot_id), "%s",
+		j->s.host[TARGET].hello.boot_id);
+	r = look(j, err);
+	if (r < 0)
+		return r;
+	say(j, "loading kernel, drivers and keys");
+	return load(j, base, n, unpacked, err);
+}
+
+/* ---- afterwards ---- */
+
+static void wait_says(struct job *j, uint64_t limit, struct error *err)
+{
+	struct error last = *err;
+	uint64_t s = j->o->watchdog_ms / 1000;
+
+	error_set(err, -ETIMEDOUT, "reach the rescue system");
+	error_host(err, j->name);
+	error_why(err, "it does not answer since %llu s (%.600s)",
+		(unsigned long long)limit / 1000,
+		last.why[0] ? last.why : "the old system still does");
+	if (s > 0)
+		(void)error_todo(err,
+			"look at its console; %llu s after it was last heard "
+			"from it boots its old system by itself",
+			(unsigned long long)s);
+	else
+		(void)error_todo(err,
+			"look at its console; a reset boots its old system");
+}
+
+/* 1: it is the rescue system; 0: try again; negative: no use. */
+static int try_once(struct job *j, unsigned connect_s, struct error *err)
+{
+	const char *args[SSH_ARGS];
+	char timeout[32];
+	struct ssh_options ssh = *j->ssh;
+	struct place place = *j->place;
+	json_t *facts = NULL;
+	size_t n = 0;
+	int r;
+
+	/* Before what the user said, which counts less then: a connection that
+	 * is kept ready leads to the old system. */
+	(void)snprintf(
+		timeout, sizeof(timeout), "ConnectTimeout=%u", connect_s);
+	args[n++] = "-o";
+	args[n++] = timeout;
+	args[n++] = "-o";
+	args[n++] = "ControlPath=none";
+	for (const char *const *a = ssh.args; a && *a && n + 1 < SSH_ARGS; a++)
+		args[n++] = *a;
+	args[n] = NULL;
+	ssh.args = args;
+	(void)snprintf(place.user, sizeof(place.user), "root");
+	session_init(&j->s);
+	r = session_connect(&j->s, TARGET, &place, &ssh, err);
+	/* Another key than before is no matter of time. */
+	if (r < 0)
+		return r == -EKEYREJECTED ? r : 0;
+	if (strcmp(j->s.host[TARGET].hello.boot_id, j->boot_id) == 0) {
+		err->why[0] = '\0';
+		return 0;
+	}
+	j->r->down_ms = clock_ms() - j->down_at;
+	r = inspect_with(&j->s, TARGET, 0, NULL, &facts, err);
+	if (r < 0)
+		return 0;
+	if (strstr(member(json_object_get(
+				  json_object_get(facts, "system"), "kernel"),
+			   "command_line"),
+		    j->id)) {
+		j->r->facts = facts;
+		return 1;
+	}
+	json_decref(facts);
+	error_set(err, -ECANCELED, "take the machine over");
+	error_host(err, j->name);
+	error_why(err, "it was rebooted, and not by kexec: its own system is "
+		       "there again");
+	error_todo(err, "look for kexec in the last lines of its journal, or "
+			"boot the rescue system there in another way");
+	return -ECANCELED;
+}
+
+/* Mounts, swap and the like: nothing may hold a disk. */
+static int check_free(struct job *j, struct error *err)
+{
+	static const char *const lists[] = {"filesystems", "swap", "disks"};
+	const json_t *v;
+	size_t i;
+
+	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+		json_array_foreach(json_object_get(j->r->facts, lists[k]), i, v)
+		{
+			const json_t *holders = json_object_get(v, "holders");
+			const char *disk = member(v, "disk");
+
+			if (k == 2 ? json_array_size(holders) == 0 : !disk[0])
+				continue;
+			error_set(err, -EBUSY, "have all disks free");
+			error_host(err, j->name);
+			error_why(err, "%s is in use in the rescue system",
+				k == 2 ? member(v, "name") : disk);
+			return error_todo(err, "see rehost inspect");
+		}
+	}
+	return 0;
+}
+
+static int wait_for(struct job *j, struct error *err)
+{
+	uint64_t limit = j->o->watchdog_ms ? j->o->watchdog_ms : WAIT_MS;
+	unsigned connect_s = CONNECT_LEAST_S;
+	int r = 0;
+
+	clock_sleep_ms(FIRST_MS);
+	while (r == 0 && clock_ms() - j->down_at < limit) {
+		say(j, "waiting for the rescue system");
+		r = try_once(j, connect_s, err);
+		if (r != 1)
+			session_done(&j->s);
+		if (connect_s < CONNECT_MOST_S)
+			connect_s++;
+		if (r == 0)
+			clock_sleep_ms(PAUSE_MS);
+	}
+	if (r == 0)
+		wait_says(j, clock_ms() - j->down_at, err);
+	if (r == 1)
+		r = check_free(j, err);
+	session_done(&j->s);
+	if (r == 0 && j->r->facts)
+		return EXIT_DONE;
+	return r == -ECANCELED ? EXIT_REFUSED : EXIT_ACT_NOW;
+}
+
+int takeover(const struct place *place, const struct ssh_options *options,
+	const struct takeover_options *o, struct takeover_result *ret,
+	struct error *err)
+{
+	CLEANUP_FREE struct job *j = calloc(1, sizeof(*j));
+	uint8_t random[(ID_SIZE - 1) / 2];
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	memset(err, 0, sizeof(*err));
+	if (!j) {
+		error_set(err, -ENOMEM, "take the machine over");
+		return EXIT_REFUSED;
+	}
+	j->place = place;
+	j->ssh = options;
+	j->o = o;
+	j->r = ret;
+	io_random(random, sizeof(random));
+	parse_hex(random, sizeof(random), j->id);
+	session_init(&j->s);
+	r = prepare(j, err);
+	if (r == 0 && o->dry_run) {
+		r = session_call(
+			&j->s, TARGET, MSG_UNLOAD, NULL, NULL, ORDER_MS, err);
+	} else if (r == 0) {
+		j->down_at = clock_ms();
+		say(j, "telling it to go down");
+		r = session_call(
+			&j->s, TARGET, MSG_KEXEC, NULL, NULL, ORDER_MS, err);
+		/* The answer may be lost, the order not. */
+		if (r == -ECONNRESET || r == -ETIMEDOUT)
+			r = 0;
+	}
+	session_done(&j->s);
+	if (r < 0)
+		return EXIT_REFUSED;
+	return o->dry_run ? EXIT_DONE : wait_for(j, err);
+}
+
+void takeover_result_done(struct takeover_result *r)
+{
+	json_decref(r->findings);
+	json_decref(r->facts);
+	r->findings = r->facts = NULL;
+}
