@@ -452,6 +452,8 @@ int main(int argc, char **argv)
 	hello(a, argc > 3 ? argv[3] : "");
 	serve(a);
 	measure_leave(a);
+	if (a->job_running && a->job.type == MSG_LOAD)
+		end_job(a);
 	takeover_end(a);
 	/* The controller is gone. The keeper sees it by the closed socket;
 	 * what was not confirmed as durable counts as not sent. */

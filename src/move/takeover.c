@@ -19,7 +19,9 @@
 #define KEYS_MAX (64U << 10)
 /* Without a watchdog. */
 #define WAIT_MS 600000
-/* Until the old system's sshd is gone, and between two tries. */
+/* Until the old system ends the connection, which it does first of all; then
+ * its sshd is about to go. Between two tries. */
+#define GONE_MS 60000
 #define FIRST_MS 1000
 #define PAUSE_MS 500
 /* A try gets so long for its connection, then more and more: what was sent to a
@@ -300,6 +302,16 @@ static int wait_for(struct job *j, struct error *err)
 	return r == -ECANCELED ? EXIT_REFUSED : EXIT_ACT_NOW;
 }
 
+/* A new connection too early would only keep the old system from its end. */
+static void await_end(struct job *j)
+{
+	struct error ignored;
+
+	while (session_idle(&j->s, PAUSE_MS, &ignored) == 0 &&
+		clock_ms() - j->down_at < GONE_MS)
+		say(j, "waiting for the old system to end");
+}
+
 int takeover(const struct place *place, const struct ssh_options *options,
 	const struct takeover_options *o, struct takeover_result *ret,
 	struct error *err)
@@ -333,6 +345,8 @@ int takeover(const struct place *place, const struct ssh_options *options,
 		/* The answer may be lost, the order not. */
 		if (r == -ECONNRESET || r == -ETIMEDOUT)
 			r = 0;
+		if (r == 0)
+			await_end(j);
 	}
 	session_done(&j->s);
 	if (r < 0)

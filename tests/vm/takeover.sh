@@ -12,19 +12,14 @@ refused 'root@new: cannot find a kernel .*; install' new
 put_kernel new
 on_sh old 'echo integrity >/sys/kernel/security/lockdown'
 refused 'kernel is locked down .*\(kexec-forbidden\)' old
-on old sysctl -qw kernel.kexec_load_disabled=1
-refused 'kexec is off until its next boot' old
 
-say "refused: nobody could log in, no host key"
+say "refused: nobody could log in afterwards"
 # The keys are good for sshd, and for nothing that dropbear knows.
 ssh-keygen -y -f "$dir/key" >"$dir/key.pub"
 on new sed -i "'s/^ssh-/from=\"10.0.2.2\" ssh-/'" /root/.ssh/authorized_keys
 refused 'cannot let anybody log in .*--authorized-keys' new
-on_sh new 'echo ssh-dss AAAA >/etc/ssh/ssh_host_ed25519_key.pub'
-refused 'no /etc/ssh/ssh_host' new --authorized-keys "$dir/key.pub"
-on new rm /etc/ssh/ssh_host_ed25519_key.pub
 
-say "a dry run changes nothing"
+say "a dry run changes nothing; further keys may be named"
 before=$(boot_of new)
 expect_exit 0 rehost_run takeover -n --authorized-keys "$dir/key.pub" root@new
 expect_out 'nothing was changed'
@@ -46,9 +41,7 @@ expect_same 'inet 10.77.0.2/24' \
 expect_same "" "$(on new 'ls /etc/rehost | grep openssh || :')" \
 	"private keys that were converted"
 
-say "it can be inspected, and its disk written"
-expect_same rescue "$(rehost_run inspect --format json root@new |
-	jq -r .system.hostname)" "the machine"
+say "its disk can be written"
 head -c 5M /dev/urandom >"$dir/image"
 expect_exit 0 rehost_run copy --name image "$dir/image" root@new:/dev/vda \
 	--overwrite serial:new-vda

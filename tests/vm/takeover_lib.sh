@@ -16,7 +16,14 @@ boot_of() {
 	on "$1" cat /proc/sys/kernel/random/boot_id
 }
 
-# is_boot HOST NAME: it answers, and its hostname is that; for wait_for.
+# is_booted HOST BOOT: it answers, and that boot is over; for wait_for.
+is_booted() {
+	local now
+
+	now=$(ON_LIMIT=15 boot_of "$1") && [[ $now != "$2" ]]
+}
+
+# is_named HOST NAME: it answers, and this is its hostname; for wait_for.
 is_named() {
 	[[ $(ON_LIMIT=15 on "$1" hostname) == "$2" ]]
 }
