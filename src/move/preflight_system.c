@@ -169,11 +169,36 @@ void preflight_kexec(struct preflight *p)
 			    "image)");
 }
 
+/* Where a disk is that is not in this machine, or NULL. The kernel's names say
+ * it, or that a SCSI disk hangs on nothing else. */
+static const char *elsewhere(const struct preflight *p, const json_t *disk)
+{
+	static const char *const kinds[][2] = {
+		{"nbd", "NBD"}, {"rbd", "Ceph"}, {"drbd", "DRBD"}};
+	const json_t *path = facts_at(disk, "driver_path"), *o;
+	const json_t *devices = facts_at(p->target, "devices");
+	const char *name = preflight_text(disk, "name");
+	size_t i, n = 0;
+
+	if (preflight_is(disk, "kind", "part"))
+		return NULL;
+	for (i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strncmp(name, kinds[i][0], strlen(kinds[i][0])) == 0)
+			return kinds[i][1];
+	preflight_each(path, i, o)
+	{
+		const json_t *d = preflight_with(
+			devices, "address", preflight_text(o, ""));
+
+		n++;
+		if (i == PREFLIGHT_PATH_MAX || !preflight_is(d, "bus", "scsi"))
+			return NULL;
+	}
+	return n > 0 ? "iSCSI or the like" : NULL;
+}
+
 void preflight_takeover_disk(struct preflight *p)
 {
-	/* Disks that are somewhere else, by the names that the kernel gives. */
-	static const char *const kinds[][2] = {
-		{"nbd", "an NBD"}, {"rbd", "a Ceph"}, {"drbd", "a DRBD"}};
 	const json_t *list = facts_at(p->target, "disks"), *d;
 	size_t i;
 
@@ -181,21 +206,16 @@ void preflight_takeover_disk(struct preflight *p)
 		return;
 	preflight_each(list, i, d)
 	{
-		const char *name = preflight_text(d, "name");
+		const char *where = elsewhere(p, d);
 
-		for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-			size_t n = strlen(kinds[k][0]);
-
-			if (strncmp(name, kinds[k][0], n) != 0 ||
-				preflight_is(d, "kind", "part"))
-				continue;
-			preflight_find(p, WARNS, TARGET,
-				"%s is %s device, which the rescue system "
-				"does not have",
-				name, kinds[k][1]);
-			preflight_remedy(p, "move to another disk of it, or do "
-					    "without a takeover");
-		}
+		if (!where)
+			continue;
+		preflight_find(p, WARNS, TARGET,
+			"%s comes over the network (%s), and is not there in "
+			"the rescue system",
+			preflight_text(d, "name"), where);
+		preflight_remedy(p, "move to another disk of it, or do without "
+				    "a takeover");
 	}
 }
 

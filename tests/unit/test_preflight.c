@@ -198,6 +198,17 @@ static const struct {
 		&near, "10.8.0.1/24 (wg0, wireguard)"},
 	{"takeover-disk", "warns", NULL,
 		"{'disks':[{'name':'nbd0','kind':'disk'}]}", &near, "nbd0"},
+	{"takeover-disk", "warns", NULL,
+		"{'disks':[{'name':'sda','kind':'disk','driver_path':"
+		"['2:0:0:0']}],'devices':[{'address':'2:0:0:0',"
+		"'bus':'scsi'}]}",
+		&near, "sda comes over the network (iSCSI"},
+	{"takeover-disk", NULL, NULL,
+		"{'disks':[{'name':'sda','kind':'disk','driver_path':"
+		"['0000:00:05.0','2:0:0:0']}],'devices':[{'address':"
+		"'0000:00:05.0','bus':'pci'},{'address':'2:0:0:0',"
+		"'bus':'scsi'}]}",
+		&near},
 	{"takeover-disk", NULL, NULL,
 		"{'disks':[{'name':'nbd0','kind':'disk'}]}"},
 	{"clock-off", NULL, NULL, NULL, &clocks},

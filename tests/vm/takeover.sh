@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 900
+# timeout: 1200
 #
 # A running Debian becomes a target in memory by kexec: what is refused, with
 # nothing changed; then ssh with the host key as before, disks that are free, and

@@ -38,5 +38,5 @@ refused() {
 	expect_out "$pattern"
 	expect_same 0 "$(on "$host" cat /sys/kernel/kexec_loaded)" "loaded"
 	expect_same "$before" "$(boot_of "$host")" "boot id"
-	is_clean "$host"
+	expect_clean "$host"
 }
