@@ -42,6 +42,8 @@ struct content_modules {
 	int level;	     /* of zstd */
 	/* Names of further modules, with '_' only, and NULL; or NULL. */
 	const char *const *names;
+	/* Folder of the firmware that those ask for, or NULL: none is taken. */
+	const char *firmware;
 };
 
 /* The modules of the folder that machines need, with what these need, and the

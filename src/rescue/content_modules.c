@@ -16,6 +16,9 @@
 #include "rescue/modules.h"
 #include "rescue/program.h"
 
+#define FIRMWARE_NAME 256
+#define FIRMWARE_MAX (32U << 20) /* bytes, of all */
+
 /* Beginnings of paths: folders end with a slash, single modules with a dot. */
 static const char *const wanted[] = {
 	/* disks and their controllers */
@@ -172,6 +175,14 @@ static int read_lists(const struct content_modules *o, int folder,
 	return r < 0 ? error_set(err, r, "read the lists in %s", o->folder) : 0;
 }
 
+static bool is_named(const struct content_modules *o, const char *name)
+{
+	for (size_t k = 0; o->names && o->names[k]; k++)
+		if (strcmp(name, o->names[k]) == 0)
+			return true;
+	return false;
+}
+
 static int choose_one(
 	const struct modules *m, uint32_t i, bool *chosen, struct error *err)
 {
@@ -188,7 +199,7 @@ static int choose_one(
 }
 
 /* Marks what is wanted, and all that this needs. */
-static int choose(const struct modules *m, const char *const *names,
+static int choose(const struct content_modules *o, const struct modules *m,
 	bool *chosen, struct error *err)
 {
 	int r = 0;
@@ -199,9 +210,8 @@ static int choose(const struct modules *m, const char *const *names,
 		if (begins_with_any(path, wanted, ARRAY_LEN(wanted)) &&
 			!begins_with_any(path, unwanted, ARRAY_LEN(unwanted)))
 			r = choose_one(m, i, chosen, err);
-		for (size_t k = 0; r == 0 && names && names[k]; k++)
-			if (strcmp(modules_name(m, i), names[k]) == 0)
-				r = choose_one(m, i, chosen, err);
+		else if (is_named(o, modules_name(m, i)))
+			r = choose_one(m, i, chosen, err);
 	}
 	return r;
 }
@@ -239,8 +249,80 @@ static int slurp_module(int folder, const char *path, int level, char **ret,
 	return r < 0 ? error_set(err, r, "read the module %s", path) : 0;
 }
 
+/* ---- firmware ---- */
+
+static int add_firmware_file(
+	struct cpio *c, int folder, const char *name, struct error *err)
+{
+	/* As the kernel looks for it. */
+	static const char *const endings[] = {"", ".zst", ".xz"};
+
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		CLEANUP_FREE char *bytes = NULL;
+		char path[FIRMWARE_NAME + 8], to[FIRMWARE_NAME + 32];
+		size_t n;
+		int r;
+
+		(void)snprintf(path, sizeof(path), "%s%s", name, endings[i]);
+		(void)snprintf(to, sizeof(to), "lib/firmware/%s", path);
+		if (cpio_has(c, to))
+			return 0;
+		if (slurp_below(folder, path, FIRMWARE_MAX, &bytes, &n) < 0)
+			continue;
+		if (cpio_size(c, "lib/firmware/") + n > FIRMWARE_MAX) {
+			error_set(err, -E2BIG, "take the firmware %s", path);
+			return error_why(err, "it would be more than %u MiB",
+				FIRMWARE_MAX >> 20);
+		}
+		r = cpio_add_file(c, to, 0644, bytes, n);
+		return r < 0 ? error_set(err, r, "add %s to the archive", to)
+			     : 0;
+	}
+	/* Drivers name what some of their cards need. */
+	return 0;
+}
+
+/* What a module, packed by zstd, asks for: strings "firmware=NAME" of its
+ * .modinfo. */
+static int add_firmware(struct cpio *c, const struct content_modules *o,
+	const char *packed, size_t n, struct error *err)
+{
+	static const char key[] = "firmware=";
+	CLEANUP_CLOSE int folder =
+		open(o->firmware, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FREE char *plain = malloc(MODULES_FILE);
+	const char *at, *end;
+	int r = 0;
+
+	if (folder < 0)
+		return 0;
+	if (!plain)
+		return error_set(err, -ENOMEM, "look for firmware");
+	n = ZSTD_decompress(plain, MODULES_FILE, packed, n);
+	if (ZSTD_isError(n))
+		return error_set(err, -EBADMSG, "look for firmware");
+	end = plain + n;
+	for (at = plain; r == 0 && (at = memmem(at, (size_t)(end - at), key,
+					    sizeof(key) - 1));) {
+		bool begins = at == plain || at[-1] == '\0';
+		size_t length;
+		char name[FIRMWARE_NAME];
+
+		at += sizeof(key) - 1;
+		length = strnlen(at, (size_t)(end - at));
+		if (!begins || length == 0 || length >= sizeof(name) ||
+			at + length == end)
+			continue;
+		memcpy(name, at, length + 1);
+		r = add_firmware_file(c, folder, name, err);
+	}
+	return r;
+}
+
+/* ---- all of them ---- */
+
 static int add_module(struct cpio *c, const struct content_modules *o,
-	int folder, const char *module, struct error *err)
+	int folder, const char *module, bool firmware, struct error *err)
 {
 	CLEANUP_FREE char *bytes = NULL;
 	char to[PROGRAM_PATH];
@@ -252,7 +334,9 @@ static int add_module(struct cpio *c, const struct content_modules *o,
 	(void)snprintf(to, sizeof(to), "lib/modules/%s/%.*s%s", o->version,
 		(int)modalias_plain_path(module), module, MODULES_ENDING);
 	r = cpio_add_file(c, to, 0644, bytes, n);
-	return r < 0 ? error_set(err, r, "add %s to the archive", to) : 0;
+	if (r < 0)
+		return error_set(err, r, "add %s to the archive", to);
+	return firmware ? add_firmware(c, o, bytes, n, err) : 0;
 }
 
 static int add_list(struct cpio *c, const char *version, const char *name,
@@ -279,7 +363,9 @@ static int add_chosen(struct cpio *c, const struct content_modules *o,
 
 	for (uint32_t i = 0; r == 0 && i < modules_count(m); i++)
 		if (chosen[i])
-			r = add_module(c, o, folder, modules_path(m, i), err);
+			r = add_module(c, o, folder, modules_path(m, i),
+				o->firmware && is_named(o, modules_name(m, i)),
+				err);
 	if (r < 0)
 		return r;
 	r = modules_write_dep(m, chosen, &dep, &n);
@@ -309,7 +395,7 @@ int content_add_modules(struct cpio *c, const struct content_modules *o,
 	if (!chosen)
 		r = error_set(err, -ENOMEM, "choose modules");
 	else
-		r = choose(m, o->names, chosen, err);
+		r = choose(o, m, chosen, err);
 	if (r == 0)
 		r = add_chosen(c, o, m, chosen, folder, err);
 	for (uint32_t i = 0; r == 0 && i < modules_count(m); i++)

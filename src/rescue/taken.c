@@ -179,14 +179,16 @@ static int add_modules(const struct taken_options *o, struct cpio *c,
 	CLEANUP_FREE struct drivers *d = calloc(1, sizeof(*d));
 	struct content_modules m = {
 		.version = t->version, .level = CONTENT_QUICK};
-	char folder[PROGRAM_PATH];
+	char folder[PROGRAM_PATH], firmware[PROGRAM_PATH];
 
 	if (!d)
 		return error_set(err, -ENOMEM, "choose modules");
 	find_drivers(o, d);
 	(void)snprintf(folder, sizeof(folder), "%s/lib/modules/%s", o->root,
 		t->version);
+	path_of(o, "/lib/firmware", firmware);
 	m.folder = folder;
+	m.firmware = firmware;
 	m.names = d->list;
 	return content_add_modules(c, &m, &t->modules, err);
 }

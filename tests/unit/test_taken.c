@@ -13,6 +13,9 @@
 
 #define V "6.9.9-test"
 #define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIx me"
+#define ODD                                                                    \
+	"odd\0firmware=odd/a.bin\0firmware=odd/none\0xfirmware=two.bin\0"      \
+	"firmware=odd/b.bin"
 #define PRIVATE "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
 
 static char tree[64];
@@ -68,8 +71,12 @@ static int setup(void **state)
 		"kernel/lib/two.ko:\nextra/odd-nic.ko:\nkernel/sound/x.ko:\n");
 	put("/lib/modules/" V "/modules.alias", "alias mdio:1* one\n");
 	put("/lib/modules/" V "/kernel/drivers/net/phy/one.ko", "one");
-	put("/lib/modules/" V "/kernel/lib/two.ko", "two");
-	put("/lib/modules/" V "/extra/odd-nic.ko", "odd");
+	put_bytes("/lib/modules/" V "/kernel/lib/two.ko", "\0firmware=two.bin",
+		18);
+	put_bytes("/lib/modules/" V "/extra/odd-nic.ko", ODD, sizeof(ODD));
+	put("/lib/firmware/odd/a.bin.xz", "A");
+	put("/lib/firmware/odd/b.bin", "B");
+	put("/lib/firmware/two.bin", "not asked for here");
 	put("/sys/class/scsi_host/host0/proc_name", "odd-nic\n");
 	put("/etc/ssh/ssh_host_ed25519_key", PRIVATE);
 	put("/etc/ssh/ssh_host_ed25519_key.pub", KEY);
@@ -149,7 +156,7 @@ static void everything(void **state)
 	struct taken t;
 	struct error err = {0};
 	unsigned mode;
-	char plain[16];
+	char plain[256];
 	size_t n;
 	const char *packed;
 
@@ -170,8 +177,11 @@ static void everything(void **state)
 	packed = entry(&t, "lib/modules/" V "/extra/odd-nic.ko.zst", &n, &mode);
 	assert_non_null(packed);
 	n = ZSTD_decompress(plain, sizeof(plain), packed, n);
-	assert_int_equal(n, 3);
-	assert_memory_equal(plain, "odd", 3);
+	assert_int_equal(n, sizeof(ODD));
+	assert_memory_equal(plain, ODD, sizeof(ODD));
+	expect(&t, "lib/firmware/odd/a.bin.xz", 0644, "A");
+	expect(&t, "lib/firmware/odd/b.bin", 0644, "B");
+	assert_null(entry(&t, "lib/firmware/two.bin", &n, &mode));
 	assert_null(entry(
 		&t, "lib/modules/" V "/kernel/sound/x.ko.zst", &n, &mode));
 	done(&t);
