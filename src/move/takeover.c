@@ -17,8 +17,8 @@
 #define LOAD_MS 600000 /* modules are packed there */
 #define ORDER_MS 30000
 #define KEYS_MAX (64U << 10)
-/* Without a watchdog. */
-#define WAIT_MS 600000
+/* For the way down and the start; then the watchdog's time begins. */
+#define WAIT_MS 300000
 /* Until the old system ends the connection, which it does first of all; then
  * its sshd is about to go. Between two tries. */
 #define GONE_MS 60000
@@ -188,8 +188,8 @@ static void wait_says(struct job *j, uint64_t limit, struct error *err)
 		last.why[0] ? last.why : "the old system still does");
 	if (s > 0)
 		(void)error_todo(err,
-			"look at its console; %llu s after it was last heard "
-			"from it boots its old system by itself",
+			"look at its console; %llu s after it last heard from "
+			"rehost it boots its old system by itself",
 			(unsigned long long)s);
 	else
 		(void)error_todo(err,
@@ -243,10 +243,10 @@ static int try_once(struct job *j, unsigned connect_s, struct error *err)
 	json_decref(facts);
 	error_set(err, -ECANCELED, "take the machine over");
 	error_host(err, j->name);
-	error_why(err, "it was rebooted, and not by kexec: its own system is "
-		       "there again");
-	error_todo(err, "look for kexec in the last lines of its journal, or "
-			"boot the rescue system there in another way");
+	error_why(err, "its own system is there again: kexec did not work, or "
+		       "the rescue system could not be reached");
+	error_todo(err, "look at its console, or boot the rescue system there "
+			"in another way");
 	return -ECANCELED;
 }
 
@@ -277,7 +277,8 @@ static int check_free(struct job *j, struct error *err)
 
 static int wait_for(struct job *j, struct error *err)
 {
-	uint64_t limit = j->o->watchdog_ms ? j->o->watchdog_ms : WAIT_MS;
+	/* Also in vain: then the old system is to be seen coming back. */
+	uint64_t limit = WAIT_MS + j->o->watchdog_ms;
 	unsigned connect_s = CONNECT_LEAST_S;
 	int r = 0;
 

@@ -20,7 +20,7 @@ plain=$(((${EPOCHREALTIME/./} - start) / 1000))
 say "a takeover whose controller goes away"
 before=$(boot_of new)
 rehost_start takeover --watchdog 90s --format json root@new
-wait_for 300 grep -q 'telling it to go down' "$dir/log/rehost.$rehost_n.log"
+wait_for 300 grep -q 'waiting for' "$dir/log/rehost.$rehost_n.log"
 kill -KILL "$rehost_pid"
 wait "$rehost_pid" || :
 wait_for 300 is_named new rescue
