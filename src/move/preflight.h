@@ -32,7 +32,7 @@ struct preflight_wish {
 	/* What may be destroyed, as plan_disk_overwrite has it, NULL behind;
 	 * NULL: nothing. */
 	const char *const *overwrite;
-	bool takeover;	       /* the target becomes one by kexec */
+	bool takeover; /* the target becomes one by kexec */
 	/* For a takeover: its own address at which ssh reached it; "": none. */
 	const char *reached_at;
 	bool new_addresses;    /* the source's addresses are not kept */
