@@ -8,7 +8,7 @@ NOLAB=1
 
 root=$dir/root
 mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,root/.ssh,run/sshd}
-programs="chmod dd head id mkdir rm uname wc"
+programs=(chmod dd head id mkdir rm uname wc)
 
 # put FILE [AS]: a program, and the libraries that it wants.
 put() {
@@ -23,7 +23,7 @@ put() {
 
 put "$(command -v dash)" /bin/sh
 put "$(command -v sshd)" /usr/sbin/sshd
-for p in $programs; do
+for p in "${programs[@]}"; do
 	put "$(command -v "$p")" "/bin/$p"
 done
 mknod -m 666 "$root/dev/null" c 1 3
@@ -63,7 +63,7 @@ is() {
 }
 
 say "it has next to nothing"
-expect_same "$(printf '%s\n' $programs sh sshd | sort)" \
+expect_same "$(printf '%s\n' "${programs[@]}" sh sshd | sort)" \
 	"$(find "$root" -type f -perm /111 ! -name '*.so*' -printf '%f\n' | sort)"
 expect_exit 127 ssh -F "$dir/ssh_config" minimal ls
 expect_exit 127 ssh -F "$dir/ssh_config" minimal gzip
