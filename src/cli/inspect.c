@@ -357,12 +357,20 @@ static void print_running(const json_t *f)
 						    : "?");
 	}
 	heading = "databases";
-	json_array_foreach(facts_at(f, "databases"), i, v) line(
-		"%s %s, %s%s%s%s", facts_text(v, "kind"),
-		facts_text(v, "version"), facts_text(v, "data"),
-		number(v, "size") ? ", " : "",
-		number(v, "size") ? human_bytes(number(v, "size"), a) : "",
-		json_is_true(facts_at(v, "running")) ? "" : ", not running");
+	json_array_foreach(facts_at(f, "databases"), i, v)
+	{
+		(void)snprintf(buf, sizeof(buf), "%s%s%s",
+			facts_text(v, "kind"),
+			facts_text(v, "version")[0] ? " " : "",
+			facts_text(v, "version"));
+		add_text(buf, sizeof(buf), facts_text(v, "data"));
+		if (number(v, "size"))
+			add(buf, sizeof(buf), "%s",
+				human_bytes(number(v, "size"), a));
+		if (!json_is_true(facts_at(v, "running")))
+			add(buf, sizeof(buf), "not running");
+		line("%s", buf);
+	}
 	heading = "load";
 	line("%.2f; waiting for disks %.1f%% of the time",
 		real(f, "load.cpu.load1"),
