@@ -11,7 +11,7 @@
 
 /* What an initramfs may unpack to, and how long that may take. */
 #define UNPACK_BYTES_MAX (1ULL << 30)
-#define UNPACK_MS_MAX 30000
+#define UNPACK_MS_MAX 60000
 
 /* Calls fn for each name in the initramfs that fd is. *ret_compression is set
  * as soon as it is known, also on errors: "none", "gzip", "zstd", …; *ret_why
