@@ -3,11 +3,11 @@
 # timeout: 1800
 #
 # rehost inspect and rehost plan of whole machines whose root is more than a
-# filesystem on a disk: a mirror, LUKS, subvolumes of btrfs.
+# filesystem on a disk: a mirror, LUKS.
 . "$(dirname "$0")/../machines_lib.sh"
 
 targets
-sources md luks btrfs
+sources md luks
 
 say "md"
 ask md
@@ -41,19 +41,13 @@ is '.filesystems[] | "\(.mount) \(.type)"' $'/ ext4\n/boot ext4'
 is '.kernels[] | select(.default) | .initramfs_programs | index("cryptsetup") != null' true
 in_initramfs dm_crypt
 
-say "btrfs"
-ask btrfs
-agrees btrfs
-is '.filesystems[] | "\(.mount) \(.subvolume) \(.disk)"' \
-	$'/ @ vda2\n/home @home vda2'
-is '.boot.default.command_line | test("rootflags=subvol=@ ")' true
-in_initramfs btrfs
-
 say "plans"
 up blank
 up bare
-plan md blank
-plan luks blank
-plan luks bare
-plan btrfs blank
-plan btrfs bare
+network=("warns source interface-name" "warns target network-address")
+plan md blank "${network[@]}" "blocks source unsupported-part" \
+	"blocks target no-target-disk"
+plan luks blank "${network[@]}" "warns source unsupported-part"
+plan luks bare "${network[@]}" "warns source unsupported-part" \
+	"blocks target boot-mode-mismatch" "blocks target no-storage-driver" \
+	"blocks target no-network-driver" "blocks source cloud-kernel"
