@@ -34,6 +34,7 @@
 #define SWEEP_S 3600 /* no agent is that long on its way */
 
 static struct agent the_agent;
+static volatile sig_atomic_t told_to_end;
 
 /* ---- answers ---- */
 
@@ -410,7 +411,7 @@ static void serve(struct agent *a)
 				return;
 		}
 		/* A controller behind a cut connection may never end it. */
-		if (clock_ms() - heard > SILENCE_MS)
+		if (clock_ms() - heard > SILENCE_MS || told_to_end)
 			return;
 		if (r < 0 || n < 0)
 			return;
@@ -424,9 +425,15 @@ static void serve(struct agent *a)
 	}
 }
 
+static void tell_to_end(int number)
+{
+	told_to_end = 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct agent *a = &the_agent;
+	struct sigaction end = {.sa_handler = tell_to_end};
 	char greeting[128];
 
 	if (argc < 3 || strcmp(argv[1], "serve") != 0 || strlen(argv[2]) > 64) {
@@ -438,6 +445,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
+	(void)sigaction(SIGTERM, &end, NULL);
 	unlink_self();
 	a->state = IN_NEW;
 	a->volume.fd = a->keeper.fd = -1;

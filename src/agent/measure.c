@@ -182,6 +182,9 @@ static void sample_writes(struct agent *a, const struct msg_measure *q)
 	a->sampling = true;
 	tracker_sweep_left(SWEEP_S);
 	for (uint32_t i = 0; i < m.joined.n; i++) {
+		/* leaving waits for sampling: none begins after it. */
+		if (a->leaving)
+			break;
 		if (q->track && span > 0)
 			start_tracker(m.v[i], &answer.v[i]);
 		else

@@ -31,6 +31,7 @@
 #define SYNC_MS 20000
 #define READONLY_MS 2000
 #define ANSWER_MS 500 /* for the answer to get away */
+#define SOCKETS_MAX (16U << 20)
 
 /* ---- loading ---- */
 
@@ -72,10 +73,39 @@ static int explain(int code, struct error *err)
 			       "rehost-rescue(7)");
 }
 
+/* Is it the source of a move? Its keeper's socket says so (track/keeper.h), and
+ * its fence would end with this system. */
+static bool has_keeper(void)
+{
+	CLEANUP_FREE char *sockets = NULL;
+
+	return io_slurp("/proc/net/unix", SOCKETS_MAX, &sockets, NULL) == 0 &&
+	       strstr(sockets, " @rehost/");
+}
+
 /* So that it is refused before anything is made for it. Where it is allowed, a
  * descriptor that is none is what is wrong. */
-static int check(struct error *err)
+static int check(const struct agent *a, struct error *err)
 {
+	char loaded[4];
+
+	if (has_keeper()) {
+		error_set(err, -EBUSY, "load a kernel by kexec");
+		error_why(err, "it is the source of a move that is not "
+			       "finished");
+		return error_todo(err, "confirm, roll back or abort that move "
+				       "first");
+	}
+	/* Loading would replace it, and unloading leave none. */
+	if (!a->loaded &&
+		io_read_file(AT_FDCWD, "/sys/kernel/kexec_loaded", loaded,
+			sizeof(loaded)) > 0 &&
+		loaded[0] == '1') {
+		error_set(err, -EBUSY, "load a kernel by kexec");
+		error_why(err, "somebody has loaded one already");
+		return error_todo(err, "start it, or unload it there: "
+				       "kexec -u");
+	}
 	if (load_file(-1, -1, NULL, KEXEC_FILE_NO_INITRAMFS) == 0 ||
 		errno == EBADF)
 		return 0;
@@ -162,7 +192,7 @@ static int load(struct agent *a, const struct msg_load *m, struct taken *t,
 	CLEANUP_CLOSE int archive = -1;
 	struct taken_options o = {.root = "", .user = login_user()};
 	struct utsname u;
-	int r = check(err);
+	int r = check(a, err);
 
 	if (r == 0)
 		r = unpack(a, m->unpacked, &first, err);
@@ -250,11 +280,11 @@ static void hide(void)
 	(void)chdir("/");
 }
 
-static bool by_systemd(void)
+static bool by_systemd(uint64_t end)
 {
 	char path[PROGRAM_PATH];
 	int status = 0;
-	pid_t pid;
+	pid_t pid, r = 0;
 
 	if (access("/run/systemd/system", F_OK) < 0 ||
 		program_find("systemctl", path) < 0)
@@ -267,7 +297,13 @@ static bool by_systemd(void)
 			(char *)NULL);
 		_exit(127);
 	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	/* It may hang with what it asks. */
+	while (pid > 0 && (r = waitpid(pid, &status, WNOHANG)) == 0 &&
+		clock_ms() < end)
+		clock_sleep_ms(100);
+	if (pid > 0 && r == 0)
+		(void)kill(pid, SIGKILL);
+	return pid > 0 && r == pid && status == 0;
 }
 
 /* A child does it, because it may hang. */
@@ -330,15 +366,17 @@ static void by_force(void)
 static void __attribute__((noreturn)) go_down(void)
 {
 	uint64_t end = clock_ms() + DOWN_MS;
+	pid_t pid;
 
 	(void)setsid();
-	if (fork() != 0)
-		_exit(0);
+	pid = fork();
+	if (pid != 0)
+		_exit(pid < 0);
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	(void)signal(SIGTERM, SIG_IGN);
 	hide();
 	clock_sleep_ms(ANSWER_MS);
-	if (by_systemd())
+	if (by_systemd(end))
 		while (clock_ms() < end)
 			clock_sleep_ms(200);
 	by_force();
@@ -347,6 +385,7 @@ static void __attribute__((noreturn)) go_down(void)
 
 int takeover_kexec(struct agent *a, const struct frame *f, struct error *err)
 {
+	int status = 0;
 	pid_t pid;
 
 	if (!a->loaded)
@@ -357,7 +396,8 @@ int takeover_kexec(struct agent *a, const struct frame *f, struct error *err)
 		return error_set(err, -errno, "start a process");
 	if (pid == 0)
 		go_down();
-	(void)waitpid(pid, NULL, 0);
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		return error_set(err, -EAGAIN, "start a process");
 	/* From now on it stays. */
 	a->loaded = false;
 	agent_answer(a, MSG_OK, f->id, NULL);

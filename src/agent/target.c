@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "rescue/heard.h"
 #include "volume/probe.h"
 
 #define STATE_DIR "/var/lib/rehost"
@@ -24,6 +25,20 @@ static bool may_be_ours(
 {
 	return f->n_signatures == 0 ||
 	       (m->source_uuid[0] && strcmp(f->uuid, m->source_uuid) == 0);
+}
+
+/* A rescue system need not go back to the system whose disk is written. */
+static int leave_old_system(const struct volume_facts *f, struct error *err)
+{
+	int fd;
+
+	if (f->kind != VOLUME_BLOCK || access(RESCUE_HEARD, F_OK) < 0)
+		return 0;
+	fd = open(RESCUE_WRITTEN, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "make %s", RESCUE_WRITTEN);
+	(void)close(fd);
+	return 0;
 }
 
 /* Is this disk one that may be written? (Promise 5.) */
@@ -159,6 +174,8 @@ int target_open(struct agent *a, const struct frame *f, struct error *err)
 		agent_answer(a, MSG_TARGET_STATE, f->id, &state);
 		return 0;
 	}
+	if (r == 0)
+		r = leave_old_system(&a->facts, err);
 	if (r == 0)
 		r = volume_open_target(&a->facts, m.size, &a->volume, err);
 	if (r < 0) {

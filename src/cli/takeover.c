@@ -139,7 +139,8 @@ static void print_result(const struct flags *f, const struct place *p,
 	(void)printf("it is root@%s from now on", p->host);
 	if (f->watchdog_ms > 0)
 		(void)printf("; it boots its old system again when rehost is "
-			     "not heard\nfrom for %s",
+			     "not heard\nfrom for %s, until one of its disks "
+			     "is written",
 			human_ms(f->watchdog_ms, b));
 	(void)printf("\n");
 	json_decref(disks);

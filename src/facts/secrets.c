@@ -39,8 +39,9 @@ static bool is_secret(const char *key, size_t n)
 {
 	static const char *const names[] = {"password", "passwd", "passphrase",
 		"passcode", "pass", "rootpw", "secret", "token", "psk", "pin",
-		"credential", "apikey", "api_key", "access_key", "auth_key",
-		"authkey", "wep-key"};
+		"credential", "credential_binary", "apikey", "api_key",
+		"access_key", "accesskey", "secretkey", "auth_key", "authkey",
+		"wep-key"};
 
 	while (n > 0 && key[n - 1] >= '0' && key[n - 1] <= '9')
 		n--;

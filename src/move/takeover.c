@@ -73,6 +73,20 @@ static int refuse(struct job *j, struct error *err)
 	return error_todo(err, "%s", member(f, "remedy"));
 }
 
+/* Where the controller runs nobody would be left to drive it. */
+static int refuse_own(struct job *j, struct error *err)
+{
+	char own[IO_BOOT_ID_SIZE];
+
+	io_boot_id(own);
+	if (!own[0] || strcmp(own, j->boot_id) != 0)
+		return 0;
+	error_set(err, -EINVAL, "take the machine over");
+	error_host(err, j->name);
+	error_why(err, "it is the machine that this runs on");
+	return error_todo(err, "run rehost on another one");
+}
+
 static int look(struct job *j, struct error *err)
 {
 	const char *at = j->s.host[TARGET].hello.ssh_address;
@@ -86,6 +100,8 @@ static int look(struct job *j, struct error *err)
 		r = error_set(err, -ENOMEM, "look at the machine");
 	if (r == 0)
 		r = refuse(j, err);
+	if (r == 0)
+		r = refuse_own(j, err);
 	if (r == 0) {
 		takeover_network(facts, at, &n);
 		(void)snprintf(

@@ -21,6 +21,7 @@ static uint64_t patience; /* ms; 0: for ever */
 static uint64_t heard;	  /* clock_ms */
 static struct timespec touched;
 static int device = -1;
+static bool written;
 
 /* A kernel that fell over is no way back to the old system either. That of a
  * small machine may lack some of these. */
@@ -88,6 +89,13 @@ bool watchdog_step(void)
 	if (patience == 0)
 		return false;
 	step_device();
+	if (written)
+		return false;
+	if (access(RESCUE_WRITTEN, F_OK) == 0) {
+		written = true;
+		init_say("a disk is written: it waits for rehost for ever");
+		return false;
+	}
 	/* The clock may be set meanwhile: that it moved is what counts. */
 	if (stat(RESCUE_HEARD, &st) == 0 &&
 		(st.st_mtim.tv_sec != touched.tv_sec ||

@@ -34,16 +34,20 @@ expect_out '^  /dev/vdb .* serial:new-vdb'
 expect_out 'not heard'
 say "$(grep -o 'answered after [0-9.]* s' <<<"$out")"
 expect_same rescue "$(on new hostname)" "the machine"
-expect_same "" "$(on new 'grep ^/dev /proc/mounts; tail -n +2 /proc/swaps')" \
+expect_same listed \
+	"$(on new 'grep ^/dev /proc/mounts; tail -n +2 /proc/swaps; echo listed')" \
 	"what is in use"
 expect_same 'inet 10.77.0.2/24' \
 	"$(on new 'ip -o addr | grep -o "inet 10.77[^ ]*"')" "the other address"
-expect_same "" "$(on new 'ls /etc/rehost | grep openssh || :')" \
+expect_same listed \
+	"$(on new 'ls /etc/rehost | grep openssh; test -d /etc/rehost && echo listed')" \
 	"private keys that were converted"
 
-say "its disk can be written"
+say "its disk can be written, and then there is no way back to wait for"
+expect_exit 1 on new test -e /run/rehost.written
 head -c 5M /dev/urandom >"$dir/image"
 expect_exit 0 rehost_run copy --name image "$dir/image" root@new:/dev/vda \
 	--overwrite serial:new-vda
 expect_same "$(sha256sum <"$dir/image")" \
 	"$(on new 'head -c 5242880 /dev/vda | sha256sum')" "what is on the disk"
+on new test -e /run/rehost.written
