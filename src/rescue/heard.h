@@ -7,8 +7,8 @@
 
 #define RESCUE_HEARD "/run/rehost.heard"
 
-/* An agent makes this one before it writes to a disk of such a machine: there is
- * no old system any more to go back to. */
+/* An agent makes this one before it writes to a disk of such a machine: there
+ * is no old system any more to go back to. */
 #define RESCUE_WRITTEN "/run/rehost.written"
 
 #endif

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests that can fail: builds with one thing broken on purpose are each caught
 # by the test that is there for it.
-# ci
 # timeout: 900
 export NOLAB=1
 # shellcheck source=tests/functional/lib.sh
