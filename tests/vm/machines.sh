@@ -36,4 +36,4 @@ plan ey bare "${network[@]}" "$redis" "blocks target no-storage-driver" \
 	"blocks target boot-mode-mismatch"
 say "a disk that is too small"
 echo 'block_resize d1 1G' | socat -T5 - "unix:$dir/blank.mon" >/dev/null
-plan ey blank "${network[@]}" "$redis" "blocks target target-disk-too-small"
+plan ey blank "${network[@]}" "$redis" "blocks target no-target-disk"
