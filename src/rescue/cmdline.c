@@ -62,6 +62,15 @@ static int parse_prefix(char *text, struct cmdline_address *a)
 /* "KEY=VALUE" behind the first comma. */
 static int parse_option(const char *text, struct cmdline_address *a)
 {
+	uint64_t mtu;
+
+	if (strncmp(text, "mtu=", 4) == 0 && a->mtu == 0) {
+		if (parse_u64(text + 4, &mtu) < 0 || mtu < CMDLINE_MTU_MIN ||
+			mtu > CMDLINE_MTU_MAX)
+			return -EINVAL;
+		a->mtu = (uint32_t)mtu;
+		return 0;
+	}
 	if (strncmp(text, "gw=", 3) == 0 && a->family != AF_UNSPEC &&
 		!a->has_gateway) {
 		a->has_gateway = true;
@@ -111,7 +120,7 @@ int cmdline_parse_route(const char *text, struct cmdline_address *ret)
 	struct cmdline_address a;
 	int r = cmdline_parse_address(text, &a);
 
-	if (r < 0 || !a.has_gateway)
+	if (r < 0 || !a.has_gateway || a.mtu > 0)
 		return -EINVAL;
 	*ret = a;
 	return 0;
@@ -119,7 +128,7 @@ int cmdline_parse_route(const char *text, struct cmdline_address *ret)
 
 static int take_word(const char *word, struct cmdline *c)
 {
-	uint64_t seconds;
+	uint64_t seconds, port;
 
 	if (strncmp(word, "rehost.ip=", 10) == 0) {
 		if (c->n_addresses == CMDLINE_ADDRESSES ||
@@ -153,6 +162,13 @@ static int take_word(const char *word, struct cmdline *c)
 		c->watchdog = (uint32_t)seconds;
 		return 0;
 	}
+	if (strncmp(word, "rehost.port=", 12) == 0) {
+		if (parse_u64(word + 12, &port) < 0 || port == 0 ||
+			port > 65535)
+			return -EINVAL;
+		c->port = (uint32_t)port;
+		return 0;
+	}
 	if (strncmp(word, "rehost.id=", 10) == 0)
 		return 0;
 	return strncmp(word, "rehost.", 7) == 0 ? -EINVAL : 0;
@@ -162,6 +178,7 @@ void cmdline_parse(
 	const char *text, struct cmdline *ret, char *bad, size_t size)
 {
 	memset(ret, 0, sizeof(*ret));
+	ret->port = CMDLINE_PORT;
 	bad[0] = '\0';
 	for (;;) {
 		char word[WORD];

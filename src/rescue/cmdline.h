@@ -2,15 +2,17 @@
 /*
  * What the rescue system takes from the kernel's command line:
  *
- *	rehost.ip=dhcp[,WHERE]
- *	rehost.ip=ADDRESS/PREFIX[,gw=ADDRESS][,WHERE]	IPv4 or IPv6
+ *	rehost.ip=dhcp[,mtu=BYTES][,WHERE]
+ *	rehost.ip=ADDRESS/PREFIX[,gw=ADDRESS][,mtu=BYTES][,WHERE]
+ *							IPv4 or IPv6
  *	rehost.route=NETWORK/PREFIX,gw=ADDRESS[,WHERE]
  *	rehost.dns=ADDRESS
+ *	rehost.port=NUMBER	where ssh answers
  *	rehost.watchdog=SECONDS
  *	rehost.id=WORD		for whoever booted it; without a meaning here
  *
- * WHERE is mac=XX:XX:XX:XX:XX:XX or dev=NAME. All but the watchdog may be
- * repeated. Without any rehost.ip it is DHCP everywhere.
+ * WHERE is mac=XX:XX:XX:XX:XX:XX or dev=NAME. All but port and watchdog may
+ * be repeated. Without any rehost.ip it is DHCP everywhere.
  */
 #ifndef REHOST_RESCUE_CMDLINE_H
 #define REHOST_RESCUE_CMDLINE_H
@@ -25,6 +27,9 @@
 #define CMDLINE_ROUTES 16
 #define CMDLINE_DNS 3
 #define CMDLINE_TEXT 46 /* an address as text */
+#define CMDLINE_MTU_MIN 68
+#define CMDLINE_MTU_MAX 65535
+#define CMDLINE_PORT 22
 
 struct cmdline_address {
 	int family; /* AF_UNSPEC: DHCP */
@@ -33,6 +38,7 @@ struct cmdline_address {
 	bool has_gateway, has_mac;
 	uint8_t gateway[16];
 	uint8_t mac[6];
+	uint32_t mtu;	       /* of the card; 0: as it is */
 	char dev[IF_NAMESIZE]; /* "": any */
 };
 
@@ -44,6 +50,7 @@ struct cmdline {
 	char dns[CMDLINE_DNS][CMDLINE_TEXT];
 	uint32_t n_dns;
 	uint32_t watchdog; /* seconds; 0: none */
+	uint32_t port;	   /* CMDLINE_PORT when none is named */
 };
 
 /* One value of rehost.ip. 0 or -EINVAL. */

@@ -159,12 +159,16 @@ static void convert_keys(void)
 
 static void prepare_ssh(void)
 {
+	static char port[8];
 	char **arg = dropbear.args;
 
 	/* In the foreground, telling standard error, no passwords. */
 	*arg++ = (char *)"-F";
 	*arg++ = (char *)"-E";
 	*arg++ = (char *)"-s";
+	(void)snprintf(port, sizeof(port), "%u", config.port);
+	*arg++ = (char *)"-p";
+	*arg++ = port;
 	for (int i = 0; i < INIT_HOST_KEYS_MAX; i++) {
 		(void)snprintf(host_keys[i], sizeof(host_keys[i]), "%s%d",
 			INIT_HOST_KEYS, i);

@@ -28,6 +28,7 @@ static int applied[CMDLINE_ADDRESSES]; /* the card that has it; 0: none */
 static int failed[CMDLINE_ADDRESSES];  /* what was said last, negative errno */
 static int routed[CMDLINE_ROUTES];     /* the card that a route goes through */
 static int refused[CMDLINE_ROUTES];    /* as failed */
+static int unfit[CMDLINE_ADDRESSES];   /* their MTUs; as failed */
 static struct card cards[NET_LINKS];
 static struct net_address shown[ADDRESSES];
 static int n_shown;
@@ -66,6 +67,28 @@ static bool is_meant(const struct cmdline_address *a, const struct net_link *l)
 		return strcmp(a->dev, l->name) == 0;
 	/* Anywhere means where a cable is. */
 	return l->running;
+}
+
+/* One address's MTU holds for a card, so that two do not take turns. */
+static void step_mtu(const struct net_link *l)
+{
+	const struct cmdline_address *a;
+	uint32_t i = 0;
+	int r;
+
+	while (i < config.n_addresses &&
+		(config.addresses[i].mtu == 0 ||
+			!is_meant(&config.addresses[i], l)))
+		i++;
+	a = &config.addresses[i];
+	if (i == config.n_addresses || a->mtu == l->mtu)
+		return;
+	r = net_set_mtu(l->index, a->mtu);
+	if (r < 0 && r != unfit[i])
+		init_say("cannot set an MTU of %u on %s: %s", a->mtu, l->name,
+			strerror(-r));
+	if (r < 0)
+		unfit[i] = r;
 }
 
 static int apply(const struct cmdline_address *a, const struct net_link *l)
@@ -218,16 +241,18 @@ static bool is_among(
 static void say_address(
 	const struct net_address *a, const struct net_link *links, int n)
 {
-	char text[CMDLINE_TEXT] = "";
+	char text[CMDLINE_TEXT] = "", port[16] = "";
 
 	(void)inet_ntop(a->family, a->address, text, sizeof(text));
+	if (config.port != CMDLINE_PORT)
+		(void)snprintf(port, sizeof(port), " -p %u", config.port);
 	for (int k = 0; k < n; k++)
 		if (links[k].index == a->index && links[k].ethernet)
 			init_say("%s %02x:%02x:%02x:%02x:%02x:%02x: "
-				 "ssh root@%s",
+				 "ssh root@%s%s",
 				links[k].name, links[k].mac[0], links[k].mac[1],
 				links[k].mac[2], links[k].mac[3],
-				links[k].mac[4], links[k].mac[5], text);
+				links[k].mac[4], links[k].mac[5], text, port);
 }
 
 /* Says each address when it comes. */
@@ -262,6 +287,8 @@ void network_step(void)
 	for (int k = 0; k < n; k++) {
 		int r = 0;
 
+		/* Some cards take it only while they are down. */
+		step_mtu(&links[k]);
 		if (!links[k].up &&
 			(links[k].ethernet || strcmp(links[k].name, "lo") == 0))
 			r = net_set_up(links[k].index);

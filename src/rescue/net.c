@@ -127,6 +127,8 @@ static void take_link(const struct nlmsghdr *h, void *arg)
 		if (a->rta_type == IFLA_IFNAME && n > 0)
 			(void)snprintf(to->name, sizeof(to->name), "%.*s",
 				(int)n, (char *)RTA_DATA(a));
+		if (a->rta_type == IFLA_MTU && n == sizeof(to->mtu))
+			memcpy(&to->mtu, RTA_DATA(a), n);
 		if (a->rta_type == IFLA_ADDRESS && n == sizeof(to->mac)) {
 			memcpy(to->mac, RTA_DATA(a), n);
 			to->ethernet = i.ifi_type == ARPHRD_ETHER;
@@ -214,6 +216,19 @@ int net_set_up(int index)
 			.ifi_change = IFF_UP},
 	};
 
+	return talk(&q, NULL, NULL);
+}
+
+int net_set_mtu(int index, uint32_t mtu)
+{
+	struct request q = {
+		.h = {.nlmsg_len = NLMSG_LENGTH(sizeof(q.u.link)),
+			.nlmsg_type = RTM_NEWLINK,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.u.link = {.ifi_index = index},
+	};
+
+	add_attribute(&q, IFLA_MTU, &mtu, sizeof(mtu));
 	return talk(&q, NULL, NULL);
 }
 

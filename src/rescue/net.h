@@ -21,6 +21,7 @@ struct net_link {
 	int index;
 	char name[IF_NAMESIZE];
 	uint8_t mac[6];
+	uint32_t mtu;
 	bool ethernet; /* and has such an address */
 	bool up;       /* is meant to run */
 	bool running;  /* has a carrier */
@@ -43,6 +44,7 @@ int net_links(struct net_link *ret, uint32_t max) MUST_CHECK;
 int net_addresses(struct net_address *ret, uint32_t max) MUST_CHECK;
 
 int net_set_up(int index) MUST_CHECK;
+int net_set_mtu(int index, uint32_t mtu) MUST_CHECK;
 
 /* Adds an address; one that is there already is no error. A new IPv6 address is
  * used at once: nobody waits for the search for duplicates. */

@@ -35,6 +35,16 @@ static void good(void **state)
 	assert_int_equal(inet_pton(AF_INET6, "fe80::1", ip), 1);
 	assert_memory_equal(a.gateway, ip, 16);
 	assert_false(a.has_mac);
+	assert_int_equal(a.mtu, 0);
+	assert_int_equal(
+		cmdline_parse_address("10.0.0.5/24,mtu=65535,dev=a", &a), 0);
+	assert_int_equal(a.mtu, 65535);
+	assert_int_equal(cmdline_parse_address("dhcp,dev=a,mtu=68", &a), 0);
+	assert_int_equal(a.mtu, 68);
+	assert_int_equal(cmdline_parse_route("10.9.0.0/16,gw=10.0.0.1", &a), 0);
+	assert_int_equal(
+		cmdline_parse_route("10.9.0.0/16,gw=10.0.0.1,mtu=1400", &a),
+		-EINVAL);
 }
 
 static void bad(void **state)
@@ -46,7 +56,9 @@ static void bad(void **state)
 		"dhcp,mac=52:54:00:12:34", "dhcp,mac=52:54:00:12:34:5g",
 		"dhcp,mac=52-54-00-12-34-56", "dhcp,dev=", "dhcp,dev=a/b",
 		"dhcp,dev=a b", "dhcp,dev=sixteen-letters-",
-		"dhcp,dev=a,mac=52:54:00:12:34:56", "dhcp,x=1", NULL};
+		"dhcp,dev=a,mac=52:54:00:12:34:56", "dhcp,x=1",
+		"dhcp,mtu=", "dhcp,mtu=67", "dhcp,mtu=65536", "dhcp,mtu=1e3",
+		"dhcp,mtu=1400,mtu=1400", NULL};
 	struct cmdline_address a;
 	char longest[600];
 
@@ -70,6 +82,14 @@ static void lines(void **state)
 	assert_int_equal(c.n_addresses, 1);
 	assert_int_equal(c.addresses[0].family, AF_UNSPEC);
 	assert_int_equal(c.watchdog, 0);
+	assert_int_equal(c.port, 22);
+	cmdline_parse(
+		"rehost.port=2222 rehost.port=0", &c, wrong, sizeof(wrong));
+	assert_int_equal(c.port, 2222);
+	assert_string_equal(wrong, "rehost.port=0");
+	cmdline_parse("rehost.port=65536", &c, wrong, sizeof(wrong));
+	assert_int_equal(c.port, 22);
+	assert_string_equal(wrong, "rehost.port=65536");
 	cmdline_parse("rehost.ip=10.0.0.5/24  rehost.watchdog=90\t"
 		      "rehost.dns=10.0.0.1 rehost.ip=x rehost.ip=::7/64 "
 		      "rehost.foo xrehost.ip=1",
@@ -128,6 +148,10 @@ static void network(void **state)
 	assert_false(l[0].ethernet);
 	assert_int_equal(net_set_up(l[0].index), 0);
 	assert_int_equal(net_set_up(9999), -ENODEV);
+	assert_int_equal(net_set_mtu(l[0].index, 1400), 0);
+	assert_int_equal(net_set_mtu(9999, 1400), -ENODEV);
+	assert_true(net_links(l, 8) >= 1);
+	assert_int_equal(l[0].mtu, 1400);
 	assert_int_equal(inet_pton(AF_INET6, "2001:db8::7", v6), 1);
 	assert_int_equal(net_add_address(l[0].index, AF_INET, v4, 24), 0);
 	/* Once more is no harm. */

@@ -124,14 +124,15 @@ say "poweroff"
 on dhcp poweroff || :
 ends "$dhcp_pid" 60
 
-say "static addresses, IPv4 and IPv6"
+say "static addresses, IPv4 and IPv6, an MTU, and another port"
 ip tuntap add "$tap" mode tap
 ip addr add 10.213.77.1/24 dev "$tap"
 ip addr add fd5e:77::1/64 dev "$tap" nodad
 ip link set "$tap" up
 mac=52:54:00:77:00:07
 rescue_build "$dir/static" --no-media \
-	--address "10.213.77.7/24,gw=10.213.77.1,mac=$mac" \
+	--address "10.213.77.7/24,gw=10.213.77.1,mtu=1400,mac=$mac" \
+	--append rehost.port=2222 \
 	--address "fd5e:77::7/64,gw=fd5e:77::1,dev=eth1" --dns 192.0.2.53
 cmdline=$(sed -n 's/^kernel kernel initrd=initramfs //p' "$dir/static/rescue.ipxe")
 # The second card has the addresses; the first would be the nearer one.
@@ -144,8 +145,8 @@ machine static 256 -machine pc -kernel "$dir/static/kernel" \
 	-netdev "tap,id=n1,ifname=$tap,script=no,downscript=no" \
 	-device "virtio-net-pci,netdev=n1,mac=$mac,romfile="
 static_pid=$machine_pid
-host static "$dir/static" 10.213.77.7 22
-host static6 "$dir/static" fd5e:77::7 22
+host static "$dir/static" 10.213.77.7 2222
+host static6 "$dir/static" fd5e:77::7 2222
 up static
 wait_for 30 answers static6
 expect_same "default via 10.213.77.1" \
@@ -155,6 +156,7 @@ expect_same "10.5.0.0/16 via 10.213.77.2" \
 expect_same "default via fd5e:77::1" \
 	"$(on static6 ip -6 route | grep -o '^default via fd[0-9a-f:]*')" \
 	"IPv6 gateway"
+expect_same 1400 "$(on static cat /sys/class/net/eth1/mtu)" MTU
 expect_same "nameserver 192.0.2.53" "$(on static cat /etc/resolv.conf)" dns
 expect_same "" "$(on static 'pidof udhcpc || :')" "DHCP where none was wanted"
 expect_exit 255 on -o HostKeyAlias=10.213.77.8 static true
