@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/hook.h"
 #include "base/io.h"
+#include "base/parse.h"
 #include "build_id.h"
 #include "rescue/heard.h"
 #include "track/tracker.h"
@@ -280,12 +281,29 @@ static void add_address(struct msg_hello *m, const struct sockaddr *sa)
 		m->n_addresses++;
 }
 
+/* "client port server port", of which the last two are this machine's. */
+static void take_connection(struct msg_hello *m, const char *text)
+{
+	char copy[256], *next = copy, *words[4];
+	uint64_t port;
+
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		words[i] = strsep(&next, " ");
+		if (!words[i] || strlen(words[i]) >= sizeof(m->ssh_address))
+			return;
+	}
+	(void)snprintf(m->ssh_client, sizeof(m->ssh_client), "%s", words[0]);
+	(void)snprintf(m->ssh_address, sizeof(m->ssh_address), "%s", words[2]);
+	if (parse_u64(words[3], &port) == 0 && port <= 65535)
+		m->ssh_port = (uint32_t)port;
+}
+
 static void hello(struct agent *a, const char *ssh_connection)
 {
 	static struct msg_hello m;
 	struct ifaddrs *list = NULL;
 	struct utsname u;
-	char *copy, *save = NULL, *word;
 
 	(void)snprintf(m.build, sizeof(m.build), "%s", BUILD_ID);
 	if (uname(&u) == 0) {
@@ -303,16 +321,7 @@ static void hello(struct agent *a, const char *ssh_connection)
 				add_address(&m, i->ifa_addr);
 	if (list)
 		freeifaddrs(list);
-	/* "client port server port": the third word is what we were reached
-	 * at. */
-	copy = strdup(ssh_connection);
-	word = copy ? strtok_r(copy, " ", &save) : NULL;
-	for (int i = 0; word && i < 2; i++)
-		word = strtok_r(NULL, " ", &save);
-	if (word && strlen(word) < sizeof(m.ssh_address))
-		(void)snprintf(
-			m.ssh_address, sizeof(m.ssh_address), "%s", word);
-	free(copy);
+	take_connection(&m, ssh_connection);
 	agent_answer(a, MSG_HELLO, 0, &m);
 }
 

@@ -189,6 +189,7 @@ static int load(struct agent *a, const struct msg_load *m, struct taken *t,
 {
 	CLEANUP_FREE char *first = NULL;
 	CLEANUP_FREE char *keys = NULL;
+	CLEANUP_FREE char *offered = NULL;
 	CLEANUP_CLOSE int archive = -1;
 	struct taken_options o = {.root = "", .user = login_user()};
 	struct utsname u;
@@ -199,10 +200,12 @@ static int load(struct agent *a, const struct msg_load *m, struct taken *t,
 	if (r < 0)
 		return r;
 	keys = strndup((const char *)m->keys, m->n_keys);
-	if (!keys || uname(&u) < 0)
+	offered = strndup((const char *)m->offered, m->n_offered);
+	if (!keys || !offered || uname(&u) < 0)
 		return error_set(err, -ENOMEM, "load a kernel by kexec");
 	o.running = u.release;
 	o.keys = keys;
+	o.offered = offered;
 	r = taken_make(&o, t, err);
 	if (r < 0)
 		return r;
@@ -237,6 +240,7 @@ int takeover_load(struct agent *a, const struct frame *f, struct error *err)
 	answer.host_keys = t.host_keys;
 	answer.logins = t.logins;
 	answer.logins_left = t.logins_left;
+	answer.known = t.known;
 	agent_answer(a, MSG_LOADED, f->id, &answer);
 	return 0;
 }

@@ -191,6 +191,9 @@ int cmd_takeover(const struct command *c, struct flags *f)
 		*p = *p < ' ' || *p > '~' ? '?' : *p;
 	if (!f->json && !f->quiet && result.findings)
 		(void)print_findings(stderr, result.findings);
+	if (f->json && r != EXIT_DONE && result.findings)
+		print_json(json_pack("{s:s s:s s:O}", "event", "findings",
+			"host", place.host, "findings", result.findings));
 	if (r != EXIT_DONE)
 		print_error(f, &err);
 	else if (f->json)

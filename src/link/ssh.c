@@ -509,44 +509,60 @@ static size_t count(const char *const *args)
 	return n;
 }
 
-static int start_ssh(struct start *s, const struct ssh_options *o,
-	struct child *ret, struct error *err)
+const char **ssh_arguments(const struct place *place,
+	const struct ssh_options *o, const char *extra,
+	char port[SSH_PORT_SIZE], size_t *ret_n)
 {
 	const char *program = getenv("REHOST_SSH");
 	const char *const *args = o ? o->args : NULL;
-	CLEANUP_FREE const char **argv = NULL;
-	char command[BOOTSTRAP_COMMAND_SIZE], port[12];
+	const char **argv;
 	size_t n = 0;
-	int r;
 
 	if (!program || !*program)
 		program = o && o->program ? o->program : "ssh";
-	argv = calloc(count(args) + count(own_args) + 8, sizeof(*argv));
+	argv = calloc(count(args) + count(own_args) + 9, sizeof(*argv));
 	if (!argv)
-		return fail(s, err, -ENOMEM);
+		return NULL;
 	argv[n++] = program;
-	if (s->place->port) {
-		(void)snprintf(port, sizeof(port), "%u", s->place->port);
+	if (extra)
+		argv[n++] = extra;
+	if (place->port) {
+		(void)snprintf(port, SSH_PORT_SIZE, "%u", place->port);
 		argv[n++] = "-p";
 		argv[n++] = port;
 	}
-	if (s->place->user[0]) {
+	if (place->user[0]) {
 		argv[n++] = "-l";
-		argv[n++] = s->place->user;
+		argv[n++] = place->user;
 	}
 	for (size_t i = 0; i < count(args); i++)
 		argv[n++] = args[i];
 	for (size_t i = 0; i < count(own_args); i++)
 		argv[n++] = own_args[i];
-	argv[n++] = s->place->host;
+	argv[n++] = place->host;
+	*ret_n = n;
+	return argv;
+}
+
+static int start_ssh(struct start *s, const struct ssh_options *o,
+	struct child *ret, struct error *err)
+{
+	CLEANUP_FREE const char **argv = NULL;
+	char command[BOOTSTRAP_COMMAND_SIZE], port[SSH_PORT_SIZE];
+	size_t n = 0;
+	int r;
+
+	argv = ssh_arguments(s->place, o, NULL, port, &n);
+	if (!argv)
+		return fail(s, err, -ENOMEM);
 	bootstrap_command(s->marker, payload_agent_size(),
 		payload_packed_size(), o && o->any_user, command);
-	argv[n++] = command;
+	argv[n] = command;
 	r = child_start(-1, (char *const *)argv, ret);
 	if (r == 0)
 		return 0;
 	(void)fail(s, err, r);
-	(void)error_why(err, "%s does not run: %s", program, strerror(-r));
+	(void)error_why(err, "%s does not run: %s", argv[0], strerror(-r));
 	(void)error_todo(err, "install the OpenSSH client");
 	return r;
 }

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "link/place.h"
 
@@ -38,6 +39,15 @@ struct ssh_options {
 						is not 0; may be NULL */
 	bool any_user; /* neither root nor sudo -n is fine as well */
 };
+
+/* What ssh is called with, up to the host; NULL is behind it, with room for one
+ * argument more. extra comes before all others, unless it is NULL. All of it
+ * points into what was given, and the caller frees the list alone. NULL: no
+ * memory. */
+#define SSH_PORT_SIZE 12
+const char **ssh_arguments(const struct place *place,
+	const struct ssh_options *o, const char *extra,
+	char port[SSH_PORT_SIZE], size_t *ret_n) MUST_CHECK;
 
 /* A running agent, connected. */
 struct peer {

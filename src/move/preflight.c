@@ -30,6 +30,7 @@ static const struct {
 	{"kexec-forbidden", preflight_kexec, true, true},
 	{"takeover-network", preflight_takeover_network, true, true},
 	{"takeover-disk", preflight_takeover_disk, true, true},
+	{"takeover-login", preflight_takeover_login, true, true},
 	{"clock-off", preflight_clock, false},
 	{"databases-running", preflight_databases, false},
 
@@ -293,11 +294,11 @@ int preflight(const json_t *source, const json_t *target,
 	return run(&p, true, ret_findings);
 }
 
-int preflight_takeover(
-	const json_t *target, const char *reached_at, json_t **ret_findings)
+int preflight_takeover(const json_t *target, const struct takeover_reach *reach,
+	const struct preflight_login *login, json_t **ret_findings)
 {
 	struct preflight_wish wish = {
-		.takeover = true, .reached_at = reached_at};
+		.takeover = true, .reach = reach, .login = login};
 	struct preflight p = {.target = target, .wish = &wish};
 
 	return run(&p, false, ret_findings);

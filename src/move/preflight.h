@@ -24,6 +24,15 @@ struct preflight_disk {
 	const char *target; /* NULL: this disk stays behind */
 };
 
+struct takeover_reach; /* move/takeover_network.h */
+
+/* Whether the user's ssh can log in again after a takeover. */
+struct preflight_login {
+	bool offers;   /* it has keys that it offers without asking */
+	unsigned kept; /* of them may log in afterwards */
+	bool sure;     /* it offers no others */
+};
+
 /* What the user asks for, and what was measured. All zero: nothing is. */
 struct preflight_wish {
 	/* Fixed disks of the source that are not here have no target yet. */
@@ -33,8 +42,9 @@ struct preflight_wish {
 	 * NULL: nothing. */
 	const char *const *overwrite;
 	bool takeover; /* the target becomes one by kexec */
-	/* For a takeover: its own address at which ssh reached it; "": none. */
-	const char *reached_at;
+	/* For a takeover; NULL: not known yet. */
+	const struct takeover_reach *reach;
+	const struct preflight_login *login;
 	bool new_addresses;    /* the source's addresses are not kept */
 	uint64_t link_bytes_s; /* measured between both; 0: not known */
 	/* The controller's clock when each machine told its own, milliseconds
@@ -54,9 +64,9 @@ int preflight(const json_t *source, const json_t *target,
 	const struct preflight_wish *wish, json_t **ret_findings) MUST_CHECK;
 
 /* The same for a takeover alone: what stands in the way of it on the target,
- * whatever is moved there later. */
-int preflight_takeover(const json_t *target, const char *reached_at,
-	json_t **ret_findings) MUST_CHECK;
+ * whatever is moved there later. login may be NULL. */
+int preflight_takeover(const json_t *target, const struct takeover_reach *reach,
+	const struct preflight_login *login, json_t **ret_findings) MUST_CHECK;
 
 /* The modaliases of a target's storage and network controllers and of what
  * those hang on, each once, to have facts_gather look for their drivers on the

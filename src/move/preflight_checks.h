@@ -101,6 +101,9 @@ const json_t *preflight_with(
 		      ((o) = json_array_get((list), (i)));                     \
 		(i)++)
 
+/* Whether the first bits of two are the same. */
+bool preflight_same_bits(const uint8_t *a, const uint8_t *b, unsigned bits);
+
 /* What a person calls a disk: its path or name, with its ID. Returns buf. */
 const char *preflight_disk_text(const json_t *disk, char *buf, size_t size);
 
@@ -135,8 +138,8 @@ bool preflight_stands_on(const struct preflight *p, enum preflight_host host,
 typedef void preflight_check(struct preflight *p);
 preflight_check preflight_no_root, preflight_not_known, preflight_same_machine,
 	preflight_architecture, preflight_container, preflight_memory,
-	preflight_kexec, preflight_takeover_disk, preflight_clock,
-	preflight_databases;
+	preflight_kexec, preflight_takeover_disk, preflight_takeover_login,
+	preflight_clock, preflight_databases;
 preflight_check preflight_boot_mode, preflight_boot_loader,
 	preflight_efi_fallback, preflight_secure_boot, preflight_root_name,
 	preflight_unstable_names;

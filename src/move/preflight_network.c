@@ -47,15 +47,21 @@ static bool parse(const char *text, struct address *ret)
 	       !(ret->bytes[0] == 0xfe && (ret->bytes[1] & 0xc0) == 0x80);
 }
 
+bool preflight_same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+	unsigned mask = 0xff00U >> rest & 0xff;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || ((a[whole] ^ b[whole]) & mask) == 0;
+}
+
 /* Whether a lies in the network of b. */
 static bool is_within(const struct address *a, const struct address *b)
 {
-	unsigned whole = b->bits / 8, rest = b->bits % 8;
-	unsigned mask = 0xff00U >> rest & 0xff;
-
-	if (a->family != b->family || memcmp(a->bytes, b->bytes, whole) != 0)
-		return false;
-	return rest == 0 || ((a->bytes[whole] ^ b->bytes[whole]) & mask) == 0;
+	return a->family == b->family &&
+	       preflight_same_bits(a->bytes, b->bytes, b->bits);
 }
 
 static bool is_outer(const json_t *interface)
@@ -290,14 +296,12 @@ void preflight_takeover_network(struct preflight *p)
 {
 	struct takeover_network n;
 
-	if (!p->wish->takeover || !p->wish->reached_at)
+	if (!p->wish->takeover || !p->wish->reach)
 		return;
-	takeover_network(p->target, p->wish->reached_at, &n);
+	takeover_network(p->target, p->wish->reach, &n);
 	if (n.refused[0]) {
 		preflight_find(p, BLOCKS, TARGET, "%s", n.refused);
-		preflight_remedy(p, "reach it by ssh at an address of a plain "
-				    "network card, or boot the rescue system "
-				    "there in another way");
+		preflight_remedy(p, "%s", n.remedy);
 	}
 	if (n.left[0]) {
 		preflight_find(p, WARNS, TARGET,

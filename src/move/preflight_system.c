@@ -219,6 +219,28 @@ void preflight_takeover_disk(struct preflight *p)
 	}
 }
 
+/* Who drives the takeover must come in again, and cannot be asked for anything
+ * while it waits. */
+void preflight_takeover_login(struct preflight *p)
+{
+	const struct preflight_login *l = p->wish->login;
+
+	if (!p->wish->takeover || !l || l->kept > 0)
+		return;
+	if (l->sure && l->offers)
+		preflight_find(p, BLOCKS, TARGET,
+			"none of the keys that ssh offers without asking for a "
+			"password may log in afterwards");
+	else
+		preflight_find(p, WARNS, TARGET,
+			"whether ssh can log in afterwards is not known: no "
+			"key that it is seen to offer without asking for a "
+			"password is among those that may");
+	preflight_remedy(p,
+		"use a key of its authorized_keys that has no password or is "
+		"in an ssh-agent, or name one: --authorized-keys FILE");
+}
+
 /* How far a machine's clock is ahead; false when it is not known. */
 static bool ahead(const json_t *facts, int64_t asked_ms, int64_t *ret)
 {

@@ -10,13 +10,13 @@
 #include "base/parse.h"
 #include "move/inspect.h"
 #include "move/preflight.h"
+#include "move/takeover_keys.h"
 #include "move/takeover_network.h"
 #include "rescue/rescue.h"
 
 #define ARCHIVE_MS 120000
 #define LOAD_MS 600000 /* modules are packed there */
 #define ORDER_MS 30000
-#define KEYS_MAX (64U << 10)
 /* For the way down and the start; then the watchdog's time begins. */
 #define WAIT_MS 300000
 /* Until the old system ends the connection, which it does first of all; then
@@ -41,6 +41,8 @@ struct job {
 	char id[ID_SIZE];
 	char boot_id[40]; /* of the old system */
 	char cmdline[KERNEL_LINE];
+	json_t *facts; /* of the old system */
+	struct takeover_reach reach;
 	uint64_t down_at; /* clock_ms */
 };
 
@@ -58,13 +60,51 @@ static const char *member(const json_t *j, const char *key)
 	return s ? s : "";
 }
 
+/* ---- ssh, to the new system ---- */
+
+struct later {
+	struct ssh_options ssh;
+	struct place place;
+	const char *args[SSH_ARGS];
+	char timeout[32];
+};
+
+/* Before what the user said, which counts less then: nobody is asked at every
+ * try, and a connection that is kept ready leads to the old system. */
+static void prepare_later(
+	const struct job *j, unsigned connect_s, struct later *ret)
+{
+	const char *own[] = {"-o", ret->timeout, "-o", "ControlPath=none", "-o",
+		"BatchMode=yes"};
+	size_t n = 0;
+
+	(void)snprintf(ret->timeout, sizeof(ret->timeout), "ConnectTimeout=%u",
+		connect_s);
+	for (; n < ARRAY_LEN(own); n++)
+		ret->args[n] = own[n];
+	for (const char *const *a = j->ssh->args; a && *a && n + 1 < SSH_ARGS;
+		a++)
+		ret->args[n++] = *a;
+	ret->args[n] = NULL;
+	ret->ssh = *j->ssh;
+	ret->ssh.args = ret->args;
+	ret->place = *j->place;
+	(void)snprintf(ret->place.user, sizeof(ret->place.user), "root");
+}
+
 /* ---- before ---- */
 
-/* The first finding that blocks is why. */
-static int refuse(struct job *j, struct error *err)
+/* Looks for what stands in the way; the first finding that blocks is why. */
+static int check(
+	struct job *j, const struct preflight_login *login, struct error *err)
 {
-	const json_t *f = json_array_get(j->r->findings, 0);
+	const json_t *f;
 
+	json_decref(j->r->findings);
+	j->r->findings = NULL;
+	if (preflight_takeover(j->facts, &j->reach, login, &j->r->findings) < 0)
+		return error_set(err, -ENOMEM, "look at the machine");
+	f = json_array_get(j->r->findings, 0);
 	if (strcmp(member(f, "severity"), "blocks") != 0)
 		return 0;
 	error_set(err, -EPERM, "take the machine over");
@@ -89,32 +129,27 @@ static int refuse_own(struct job *j, struct error *err)
 
 static int look(struct job *j, struct error *err)
 {
-	const char *at = j->s.host[TARGET].hello.ssh_address;
+	const struct msg_hello *h = &j->s.host[TARGET].hello;
 	struct takeover_network n;
-	json_t *facts = NULL;
-	int r = inspect_with(&j->s, TARGET, 0, NULL, &facts, err);
+	int r = inspect_with(&j->s, TARGET, 0, NULL, &j->facts, err);
 
-	if (r < 0)
-		return r;
-	if (preflight_takeover(facts, at, &j->r->findings) < 0)
-		r = error_set(err, -ENOMEM, "look at the machine");
+	j->reach = (struct takeover_reach){.at = h->ssh_address,
+		.from = h->ssh_client,
+		.port = h->ssh_port};
 	if (r == 0)
-		r = refuse(j, err);
+		r = check(j, NULL, err);
 	if (r == 0)
 		r = refuse_own(j, err);
-	if (r == 0) {
-		takeover_network(facts, at, &n);
-		(void)snprintf(
-			j->r->address, sizeof(j->r->address), "%s", n.address);
-		r = takeover_cmdline(facts, &n,
-			(unsigned)(j->o->watchdog_ms / 1000), j->id, j->cmdline,
-			sizeof(j->cmdline));
-		if (r < 0) {
-			error_set(err, r, "make the kernel's command line");
-			error_host(err, j->name);
-		}
+	if (r < 0)
+		return r;
+	takeover_network(j->facts, &j->reach, &n);
+	(void)snprintf(j->r->address, sizeof(j->r->address), "%s", n.address);
+	r = takeover_cmdline(j->facts, &n, (unsigned)(j->o->watchdog_ms / 1000),
+		j->id, j->cmdline, sizeof(j->cmdline));
+	if (r < 0) {
+		error_set(err, r, "make the kernel's command line");
+		error_host(err, j->name);
 	}
-	json_decref(facts);
 	return r;
 }
 
@@ -142,26 +177,39 @@ static int load(struct job *j, const char *base, size_t n, size_t unpacked,
 {
 	CLEANUP_FREE struct msg_load *m = calloc(1, sizeof(*m));
 	CLEANUP_FREE char *keys = NULL;
+	CLEANUP(takeover_keys_done) struct takeover_keys own = {0};
+	struct preflight_login login = {0};
+	struct later later;
 	size_t keys_n = 0;
 	int r = 0;
 
-	if (!m)
+	prepare_later(j, CONNECT_LEAST_S, &later);
+	if (!m || takeover_keys_find(&later.place, &later.ssh, &own) < 0)
 		return error_set(err, -ENOMEM, "load the rescue system");
 	if (j->o->authorized_keys) {
-		r = io_slurp(j->o->authorized_keys, KEYS_MAX, &keys, &keys_n);
+		r = io_slurp(j->o->authorized_keys, LOAD_KEYS, &keys, &keys_n);
 		if (r < 0)
 			return error_set(
 				err, r, "read %s", j->o->authorized_keys);
 		memcpy(m->keys, keys, MIN(keys_n, sizeof(m->keys)));
 		m->n_keys = (uint32_t)MIN(keys_n, sizeof(m->keys));
 	}
+	m->n_offered = (uint32_t)MIN(own.n, sizeof(m->offered));
+	memcpy(m->offered, own.text, m->n_offered);
 	m->unpacked = unpacked;
 	(void)snprintf(m->cmdline, sizeof(m->cmdline), "%s", j->cmdline);
 	r = send_archive(j, base, n, err);
 	if (r == 0)
 		r = session_call(&j->s, TARGET, MSG_LOAD, m, &j->r->loaded,
 			LOAD_MS, err);
-	return r;
+	if (r < 0)
+		return r;
+	/* Whoever names a file knows why. */
+	login.sure = own.sure && own.n <= sizeof(m->offered) &&
+		     !j->o->authorized_keys;
+	login.offers = own.n > 0;
+	login.kept = j->r->loaded.known;
+	return check(j, &login, err);
 }
 
 /* Everything up to the point where the machine only has to be told. */
@@ -215,29 +263,13 @@ static void wait_says(struct job *j, uint64_t limit, struct error *err)
 /* 1: it is the rescue system; 0: try again; negative: no use. */
 static int try_once(struct job *j, unsigned connect_s, struct error *err)
 {
-	const char *args[SSH_ARGS];
-	char timeout[32];
-	struct ssh_options ssh = *j->ssh;
-	struct place place = *j->place;
+	struct later later;
 	json_t *facts = NULL;
-	size_t n = 0;
 	int r;
 
-	/* Before what the user said, which counts less then: a connection that
-	 * is kept ready leads to the old system. */
-	(void)snprintf(
-		timeout, sizeof(timeout), "ConnectTimeout=%u", connect_s);
-	args[n++] = "-o";
-	args[n++] = timeout;
-	args[n++] = "-o";
-	args[n++] = "ControlPath=none";
-	for (const char *const *a = ssh.args; a && *a && n + 1 < SSH_ARGS; a++)
-		args[n++] = *a;
-	args[n] = NULL;
-	ssh.args = args;
-	(void)snprintf(place.user, sizeof(place.user), "root");
+	prepare_later(j, connect_s, &later);
 	session_init(&j->s);
-	r = session_connect(&j->s, TARGET, &place, &ssh, err);
+	r = session_connect(&j->s, TARGET, &later.place, &later.ssh, err);
 	/* Another key than before is no matter of time. */
 	if (r < 0)
 		return r == -EKEYREJECTED ? r : 0;
@@ -366,6 +398,7 @@ int takeover(const struct place *place, const struct ssh_options *options,
 			await_end(j);
 	}
 	session_done(&j->s);
+	json_decref(j->facts);
 	if (r < 0)
 		return EXIT_REFUSED;
 	return o->dry_run ? EXIT_DONE : wait_for(j, err);

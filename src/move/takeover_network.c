@@ -11,6 +11,7 @@
 
 #define WORD 200
 #define PER_INTERFACE 64 /* addresses that are looked at */
+#define USUAL_MTU 1500
 
 /* Appends "text" or ", text", or dots once when it does not fit. */
 static void list(char *buf, size_t size, const char *text)
@@ -70,8 +71,23 @@ static bool is_same(const char *address, const struct cmdline_address *b)
 
 /* ---- the default routes ---- */
 
-/* The one that the machine uses, NULL when it has none with a gateway. */
-static const json_t *best_default(const json_t *facts, uint64_t family)
+/* Whether the rescue system can have it: it goes through a gateway of its own
+ * family, on a card that is there. */
+static bool is_keepable(const json_t *facts, const json_t *route, int family)
+{
+	const json_t *interface =
+		preflight_with(facts_at(facts, "network.interfaces"), "name",
+			preflight_text(route, "interface"));
+	uint8_t gateway[16];
+
+	return is_plain(interface) &&
+	       inet_pton(family, preflight_text(route, "via"), gateway) == 1;
+}
+
+/* The one that the machine uses, of all or of those that can be kept; NULL when
+ * there is none. */
+static const json_t *best_default(
+	const json_t *facts, int family, bool keepable)
 {
 	const json_t *routes = facts_at(facts, "network.routes"), *o;
 	const json_t *best = NULL;
@@ -83,9 +99,10 @@ static const json_t *best_default(const json_t *facts, uint64_t family)
 		metric = 0;
 		(void)preflight_number(o, "metric", &metric);
 		if (!preflight_is(o, "to", "default") ||
-			!preflight_number(o, "family", &f) || f != family ||
-			!preflight_text(o, "via")[0] ||
-			preflight_true(o, "refuses") || metric >= least)
+			!preflight_number(o, "family", &f) ||
+			f != (family == AF_INET6 ? 6 : 4) ||
+			preflight_true(o, "refuses") || metric >= least ||
+			(keepable && !is_keepable(facts, o, family)))
 			continue;
 		least = metric;
 		best = o;
@@ -97,9 +114,14 @@ static const json_t *best_default(const json_t *facts, uint64_t family)
 
 struct keeper {
 	const json_t *facts;
-	const char *reached_at;
+	const struct takeover_reach *reach;
 	struct takeover_network *n;
-	const json_t *defaults[2]; /* IPv4, IPv6; NULL once it has its place */
+	/* IPv4, IPv6: the default routes, and whether they have a place. */
+	const json_t *defaults[2];
+	bool kept_default[2];
+	/* Networks that are kept: of addresses, and of routes. */
+	struct cmdline_address kept[CMDLINE_ADDRESSES + CMDLINE_ROUTES];
+	unsigned n_kept;
 };
 
 static void leave(struct keeper *k, const char *what, const json_t *interface)
@@ -117,30 +139,28 @@ static void leave(struct keeper *k, const char *what, const json_t *interface)
 static bool keep(
 	struct keeper *k, const char *text, int family, const json_t *interface)
 {
-	const json_t **route = &k->defaults[family == AF_INET6];
+	const json_t *route = k->defaults[family == AF_INET6];
 	struct cmdline_address parsed;
-	char word[WORD], gateway[80] = "";
+	char word[WORD], gateway[80] = "", mtu[16] = "";
+	uint64_t bytes;
 
-	if (*route && preflight_is(*route, "interface",
-			      preflight_text(interface, "name")))
+	if (route && !k->kept_default[family == AF_INET6] &&
+		preflight_is(
+			route, "interface", preflight_text(interface, "name")))
 		(void)snprintf(gateway, sizeof(gateway), ",gw=%.64s",
-			preflight_text(*route, "via"));
-	for (;;) {
-		(void)snprintf(word, sizeof(word),
-			"rehost.ip=%.64s%s,mac=%.20s", text, gateway,
-			mac_of(interface));
-		if (cmdline_parse_address(word + 10, &parsed) == 0)
-			break;
-		/* A gateway of the other family, or one that is none. */
-		if (!gateway[0])
-			return false;
-		gateway[0] = '\0';
-	}
-	if (k->n->n_addresses == CMDLINE_ADDRESSES || !add_word(k->n, word))
+			preflight_text(route, "via"));
+	if (preflight_number(interface, "mtu", &bytes) && bytes != USUAL_MTU &&
+		bytes >= CMDLINE_MTU_MIN && bytes <= CMDLINE_MTU_MAX)
+		(void)snprintf(mtu, sizeof(mtu), ",mtu=%u", (unsigned)bytes);
+	(void)snprintf(word, sizeof(word), "rehost.ip=%.64s%s%s,mac=%.20s",
+		text, gateway, mtu, mac_of(interface));
+	if (cmdline_parse_address(word + 10, &parsed) < 0 ||
+		k->n->n_addresses == CMDLINE_ADDRESSES || !add_word(k->n, word))
 		return false;
+	k->kept[k->n_kept++] = parsed;
 	k->n->n_addresses++;
 	if (gateway[0])
-		*route = NULL;
+		k->kept_default[family == AF_INET6] = true;
 	return true;
 }
 
@@ -152,7 +172,7 @@ static void take(
 	struct cmdline_address a;
 
 	if (cmdline_parse_address(text, &a) < 0 || a.family == AF_UNSPEC ||
-		is_link_local(&a) || is_same(k->reached_at, &a) != first)
+		is_link_local(&a) || is_same(k->reach->at, &a) != first)
 		return;
 	if (!is_plain(interface)) {
 		if (first)
@@ -160,8 +180,7 @@ static void take(
 				"ssh reaches it at %.64s on %.40s, which is no "
 				"plain network card (%.20s): the rescue system "
 				"has no other",
-				k->reached_at,
-				preflight_text(interface, "name"),
+				k->reach->at, preflight_text(interface, "name"),
 				preflight_text(interface, "kind"));
 		else
 			leave(k, text, interface);
@@ -173,7 +192,7 @@ static void take(
 	}
 	if (first)
 		(void)snprintf(k->n->address, sizeof(k->n->address), "%s",
-			k->reached_at);
+			k->reach->at);
 	if (preflight_has(dynamic, text, PER_INTERFACE))
 		list(k->n->dynamic, sizeof(k->n->dynamic), text);
 }
@@ -202,40 +221,99 @@ static void take_all(struct keeper *k, bool first)
 
 /* ---- routes and name servers ---- */
 
+/* Whether a network that is kept has this address, or it is a gateway. */
+static bool has_way(const struct keeper *k, int family, const uint8_t *address)
+{
+	for (unsigned i = 0; i < k->n_kept; i++) {
+		const struct cmdline_address *a = &k->kept[i];
+
+		if (a->family != family)
+			continue;
+		if (preflight_same_bits(a->address, address, a->prefix) ||
+			(a->has_gateway &&
+				memcmp(a->gateway, address,
+					family == AF_INET6 ? 16 : 4) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void take_route(struct keeper *k, const json_t *route)
+{
+	const char *to = preflight_text(route, "to");
+	const json_t *interface =
+		preflight_with(facts_at(k->facts, "network.interfaces"), "name",
+			preflight_text(route, "interface"));
+	struct cmdline_address a;
+	char word[WORD], text[128];
+
+	/* On a network that is kept, or to a gateway. */
+	if (!preflight_text(route, "via")[0] &&
+		cmdline_parse_address(to, &a) == 0 &&
+		has_way(k, a.family, a.address))
+		return;
+	(void)snprintf(word, sizeof(word),
+		"rehost.route=%.64s,gw=%.64s,mac=%.20s", to,
+		preflight_text(route, "via"), mac_of(interface));
+	if (is_plain(interface) && cmdline_parse_route(word + 13, &a) == 0 &&
+		k->n->n_routes < CMDLINE_ROUTES && add_word(k->n, word)) {
+		k->kept[k->n_kept++] = a;
+		k->n->n_routes++;
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "the route to %.64s", to);
+	list(k->n->left, sizeof(k->n->left), text);
+}
+
 static void take_routes(struct keeper *k)
 {
 	const json_t *routes = facts_at(k->facts, "network.routes"), *o;
-	const json_t *interfaces = facts_at(k->facts, "network.interfaces");
 	size_t i;
 
 	preflight_each(routes, i, o)
 	{
-		const char *to = preflight_text(o, "to");
-		const json_t *interface = preflight_with(
-			interfaces, "name", preflight_text(o, "interface"));
-		struct cmdline_address a;
-		char word[WORD];
+		if (!preflight_is(o, "to", "default") &&
+			!preflight_is(o, "protocol", "kernel") &&
+			!preflight_true(o, "refuses"))
+			take_route(k, o);
+	}
+}
 
-		if (strcmp(to, "default") == 0 ||
-			!preflight_text(o, "via")[0] ||
-			preflight_is(o, "protocol", "kernel") ||
-			preflight_true(o, "refuses"))
+/* Default routes of which none was kept are named; and where ssh came from
+ * must be reached by what was. */
+static void check_ways(struct keeper *k)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	int ours = strchr(k->reach->at, ':') ? AF_INET6 : AF_INET;
+	uint8_t from[16] = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		int f = families[i];
+		const json_t *best = best_default(k->facts, f, false);
+		char text[128] = "";
+
+		if (best)
+			(void)snprintf(text, sizeof(text),
+				"the IPv%d default route through %.40s",
+				f == AF_INET6 ? 6 : 4,
+				preflight_text(best, "interface"));
+		if (k->kept_default[i])
 			continue;
-		(void)snprintf(word, sizeof(word),
-			"rehost.route=%.64s,gw=%.64s,mac=%.20s", to,
-			preflight_text(o, "via"), mac_of(interface));
-		if (!is_plain(interface) ||
-			cmdline_parse_route(word + 13, &a) < 0 ||
-			k->n->n_routes == CMDLINE_ROUTES ||
-			!add_word(k->n, word)) {
-			char text[128];
-
-			(void)snprintf(
-				text, sizeof(text), "the route to %.64s", to);
-			list(k->n->left, sizeof(k->n->left), text);
+		if (f != ours || (inet_pton(f, k->reach->from, from) == 1 &&
+					 has_way(k, f, from))) {
+			if (best)
+				list(k->n->left, sizeof(k->n->left), text);
 			continue;
 		}
-		k->n->n_routes++;
+		(void)snprintf(k->n->refused, sizeof(k->n->refused),
+			"the rescue system would not reach %.64s, from where "
+			"ssh comes: %s%s",
+			k->reach->from, best ? text : "it has no default route",
+			best ? " cannot be kept" : "");
+		k->n->remedy = "run rehost from a machine in one of its own "
+			       "networks, give it a default route through a "
+			       "gateway on a plain network card, or boot the "
+			       "rescue system there in another way";
 	}
 }
 
@@ -260,40 +338,60 @@ static unsigned take_servers(struct keeper *k, const char *path, unsigned n)
 	return n;
 }
 
-void takeover_network(const json_t *facts, const char *reached_at,
-	struct takeover_network *ret)
+/* The address at which ssh reaches it must be one that is kept. */
+static void take_reached(struct keeper *k)
 {
-	struct keeper k = {.facts = facts, .n = ret, .reached_at = reached_at};
+	const char *at = k->reach->at;
 	struct cmdline_address a;
 	char text[80];
 
-	memset(ret, 0, sizeof(*ret));
-	k.defaults[0] = best_default(facts, 4);
-	k.defaults[1] = best_default(facts, 6);
-	(void)snprintf(text, sizeof(text), "%.60s/%s", reached_at,
-		strchr(reached_at, ':') ? "128" : "32");
-	if (!reached_at[0]) {
-		(void)snprintf(ret->refused, sizeof(ret->refused),
+	k->n->remedy = "reach it by ssh at an address of a plain network card, "
+		       "or boot the rescue system there in another way";
+	(void)snprintf(text, sizeof(text), "%.60s/%s", at,
+		strchr(at, ':') ? "128" : "32");
+	if (!at[0]) {
+		(void)snprintf(k->n->refused, sizeof(k->n->refused),
 			"it was not reached by ssh over a network");
-	} else if (cmdline_parse_address(text, &a) < 0 || is_link_local(&a)) {
-		(void)snprintf(ret->refused, sizeof(ret->refused),
+		return;
+	}
+	if (cmdline_parse_address(text, &a) < 0 || is_link_local(&a)) {
+		(void)snprintf(k->n->refused, sizeof(k->n->refused),
 			"ssh reaches it at %.64s, an address that it has for "
 			"its own link alone",
-			reached_at);
-	} else {
-		take_all(&k, true);
-		if (!ret->refused[0] && !ret->address[0])
-			(void)snprintf(ret->refused, sizeof(ret->refused),
-				"ssh reaches it at %.64s, which none of its "
-				"network cards has",
-				reached_at);
+			at);
+		return;
 	}
+	take_all(k, true);
+	if (!k->n->refused[0] && !k->n->address[0])
+		(void)snprintf(k->n->refused, sizeof(k->n->refused),
+			"ssh reaches it at %.64s, which none of its "
+			"network cards has",
+			at);
+}
+
+void takeover_network(const json_t *facts, const struct takeover_reach *reach,
+	struct takeover_network *ret)
+{
+	struct keeper k = {.facts = facts, .n = ret, .reach = reach};
+	char port[32];
+
+	memset(ret, 0, sizeof(*ret));
+	k.defaults[0] = best_default(facts, AF_INET, true);
+	k.defaults[1] = best_default(facts, AF_INET6, true);
+	take_reached(&k);
 	if (ret->refused[0])
 		return;
+	(void)snprintf(port, sizeof(port), "rehost.port=%u", reach->port);
+	if (reach->port > 0 && reach->port != CMDLINE_PORT)
+		(void)add_word(ret, port);
 	take_all(&k, false);
 	take_routes(&k);
-	(void)take_servers(&k, "network.resolver.upstream",
-		take_servers(&k, "network.resolver.nameservers", 0));
+	check_ways(&k);
+	if (ret->refused[0])
+		ret->words[0] = '\0';
+	else
+		(void)take_servers(&k, "network.resolver.upstream",
+			take_servers(&k, "network.resolver.nameservers", 0));
 }
 
 /* ---- the command line ---- */

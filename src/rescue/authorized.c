@@ -86,6 +86,55 @@ unsigned authorized_filter(const char *text, FILE *f, unsigned *ret_left)
 	return n;
 }
 
+/* The key itself of a line, behind its options and its type, and its length;
+ * NULL when there is none. */
+static const char *key_of(const char *line, size_t *ret_n)
+{
+	size_t end = strcspn(line, "\r\n"), n;
+
+	for (size_t at = 0; at < end; at += n) {
+		at += strspn(line + at, " \t");
+		n = strcspn(line + at, " \t\r\n");
+		if (strncmp(line + at, "AAAA", 4) == 0) {
+			*ret_n = n;
+			return line + at;
+		}
+	}
+	return NULL;
+}
+
+static const char *next_line(const char *text)
+{
+	text += strcspn(text, "\r\n");
+	return text + strspn(text, "\r\n");
+}
+
+unsigned authorized_count(const char *kept, const char *offered)
+{
+	const char *mine, *theirs;
+	unsigned count = 0;
+	size_t n, k;
+
+	for (; *offered; offered = next_line(offered)) {
+		bool found = false;
+
+		mine = key_of(offered, &n);
+		for (const char *s = kept; mine && *s && !found;
+			s = next_line(s)) {
+			theirs = key_of(s, &k);
+			found = theirs && k == n &&
+				strncmp(mine, theirs, n) == 0;
+		}
+		count += found;
+	}
+	return count;
+}
+
+bool authorized_adds_up(const char *key)
+{
+	return strcmp(key, "hostkey") == 0;
+}
+
 /* Takes a word, which may be in quotes. NULL behind the last of a line. */
 static const char *take_word(const char *s, char *ret, size_t size)
 {
@@ -133,6 +182,8 @@ bool authorized_option(
 				(*at)++;
 				return true;
 			}
+		if (!authorized_adds_up(key))
+			return false;
 	}
 	return false;
 }

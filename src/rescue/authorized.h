@@ -22,9 +22,16 @@ bool authorized_is_usable(const char *line);
  */
 unsigned authorized_filter(const char *text, FILE *f, unsigned *ret_left);
 
+/* How many of the keys of one text of such lines are in another one. */
+unsigned authorized_count(const char *kept, const char *offered);
+
+/* Whether all lines of an option hold (in lower case); of others the first
+ * does. */
+bool authorized_adds_up(const char *key);
+
 /* The next word that an option has in the text of an sshd_config: of the lines
- * of this key (in lower case), above any Match. *at is the state, 0 at first.
- * false when there is none left, or it does not fit. */
+ * of this key (in lower case) that hold, above any Match. *at is the state, 0
+ * at first. false when there is none left, or it does not fit. */
 bool authorized_option(
 	const char *text, const char *key, size_t *at, char *ret, size_t size);
 

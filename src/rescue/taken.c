@@ -200,6 +200,12 @@ struct words {
 	unsigned n;
 };
 
+/* As in one file, so in several. */
+static bool wanted(const char *key, const struct words *have)
+{
+	return have->n == 0 || authorized_adds_up(key);
+}
+
 static void take_option(const char *text, const char *key, struct words *ret)
 {
 	size_t at = 0;
@@ -209,7 +215,8 @@ static void take_option(const char *text, const char *key, struct words *ret)
 		ret->n++;
 }
 
-/* What sshd_config says for a key, and the files that Debian's includes. */
+/* What sshd_config says for a key, and the files that Debian's includes, which
+ * come first. */
 static void read_option(
 	const struct taken_options *o, const char *key, struct words *ret)
 {
@@ -220,7 +227,8 @@ static void read_option(
 	ret->n = 0;
 	path_of(o, "/etc/ssh/sshd_config.d/*.conf", pattern);
 	if (glob(pattern, 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++) {
+		for (size_t i = 0; i < found.gl_pathc && wanted(key, ret);
+			i++) {
 			CLEANUP_FREE char *one = NULL;
 
 			if (slurp(o, found.gl_pathv[i] + strlen(o->root),
@@ -229,7 +237,7 @@ static void read_option(
 		}
 		globfree(&found);
 	}
-	if (slurp(o, "/etc/ssh/sshd_config", &text) == 0)
+	if (wanted(key, ret) && slurp(o, "/etc/ssh/sshd_config", &text) == 0)
 		take_option(text, key, ret);
 }
 
@@ -396,6 +404,8 @@ static int add_logins(const struct taken_options *o, struct cpio *c,
 		add_logins_of(o, "root", f, t);
 	if (fclose(f) != 0)
 		r = -ENOMEM;
+	if (r == 0)
+		t->known = authorized_count(text, o->offered);
 	if (r == 0 && t->logins == 0) {
 		error_set(err, -ENOKEY, "let anybody log in afterwards");
 		error_why(err,

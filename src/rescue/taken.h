@@ -20,6 +20,7 @@ struct taken_options {
 	const char *running; /* version of the kernel that runs */
 	const char *user;    /* who logged in; "root" */
 	const char *keys;    /* further lines of authorized_keys */
+	const char *offered; /* public keys that are looked for among them */
 };
 
 struct taken {
@@ -30,6 +31,7 @@ struct taken {
 	size_t archive_n;
 	uint32_t modules, host_keys;
 	unsigned logins, logins_left; /* lines of authorized_keys */
+	unsigned known;		      /* of the offered keys */
 };
 
 /* Errors, all before anything was kept: no kernel whose modules are there, no

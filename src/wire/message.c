@@ -29,6 +29,7 @@ DEF(signature, signature, F_U64(signature, offset),
 DEF(hello, msg_hello, F_STR(msg_hello, build), F_STR(msg_hello, hostname),
 	F_STR(msg_hello, boot_id), F_STR(msg_hello, kernel),
 	F_U32(msg_hello, uid), F_STR(msg_hello, ssh_address),
+	F_U32(msg_hello, ssh_port), F_STR(msg_hello, ssh_client),
 	F_LIST(msg_hello, n_addresses, addresses, &text64));
 DEF(error, msg_error, F_U32(msg_error, code), F_STR(msg_error, what),
 	F_STR(msg_error, why), F_STR(msg_error, todo));
@@ -179,12 +180,12 @@ DEF(open_sink, msg_open_sink, F_U64(msg_open_sink, size),
 DEF(archive, msg_archive, F_U64(msg_archive, total),
 	F_U64(msg_archive, offset), F_BLOB(msg_archive, n, data));
 DEF(load, msg_load, F_U64(msg_load, unpacked), F_STR(msg_load, cmdline),
-	F_BLOB(msg_load, n_keys, keys));
+	F_BLOB(msg_load, n_keys, keys), F_BLOB(msg_load, n_offered, offered));
 DEF(loaded, msg_loaded, F_STR(msg_loaded, version),
 	F_STR(msg_loaded, kernel), F_STR(msg_loaded, user),
 	F_U32(msg_loaded, modules), F_U32(msg_loaded, host_keys),
 	F_U32(msg_loaded, logins), F_U32(msg_loaded, logins_left),
-	F_U64(msg_loaded, bytes));
+	F_U32(msg_loaded, known), F_U64(msg_loaded, bytes));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
 #define REQ(type, shape, in, answer)                                           \

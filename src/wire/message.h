@@ -146,7 +146,11 @@ struct msg_hello {
 	char boot_id[40];
 	char kernel[128];
 	uint32_t uid;
-	char ssh_address[64]; /* own address that ssh was reached at, or "" */
+	/* Of SSH_CONNECTION: the own address that ssh was reached at, or "";
+	 * its port, or 0; the address on the other side, or "". */
+	char ssh_address[64];
+	uint32_t ssh_port;
+	char ssh_client[64];
 	uint32_t n_addresses;
 	struct msg_text64 addresses[32]; /* numeric, not loopback */
 };
@@ -508,12 +512,15 @@ struct msg_archive {
 };
 
 #define KERNEL_LINE 2048
+#define LOAD_KEYS 65536
 /* Loads a kernel of this machine, with that archive and its own. */
 struct msg_load {
 	uint64_t unpacked; /* bytes of the archive */
 	char cmdline[KERNEL_LINE];
 	uint32_t n_keys;
-	uint8_t keys[65536]; /* further lines of authorized_keys */
+	uint8_t keys[LOAD_KEYS]; /* further lines of authorized_keys */
+	uint32_t n_offered;
+	uint8_t offered[LOAD_KEYS]; /* the keys that the user's ssh has */
 };
 
 struct msg_loaded {
@@ -521,6 +528,7 @@ struct msg_loaded {
 	char kernel[512];  /* its path */
 	char user[256];	   /* who logged in */
 	uint32_t modules, host_keys, logins, logins_left;
+	uint32_t known; /* of the offered keys, those that may log in */
 	uint64_t bytes; /* of the archive as a whole */
 };
 

@@ -13,6 +13,7 @@ expect_out '^rehost: root@old: cannot take the machine over: .+; .+'
 expect_clean old
 expect_exit 1 rehost_run takeover -n --format json root@old
 expect_out '"event":"progress","step":"looking at the machine"'
+expect_out '"event":"findings","host":"old","findings":\[\{.*"takeover-network"'
 expect_out '"event":"error","error":\{"host":"root@old","what":"take the machine'
 
 say "whoever is not root may not"

@@ -55,6 +55,7 @@ static void options(void **state)
 				   "  hostkey\t\"/d e\"\nHOSTKEY=/f\r\n"
 				   "HostKeyAgent x\n"
 				   "AuthorizedKeysFile a %h/b\n"
+				   "AuthorizedKeysFile never\n"
 				   "Match User x\nHostKey /g\n";
 	char word[16];
 	size_t at = 0;
@@ -70,10 +71,28 @@ static void options(void **state)
 	assert_true(
 		authorized_option(text, "authorizedkeysfile", &at, word, 16));
 	assert_string_equal(word, "%h/b");
+	assert_false(
+		authorized_option(text, "authorizedkeysfile", &at, word, 16));
 	at = 0;
 	assert_true(authorized_option(
 		"hostkey /aaaaaaaaaaaaaaaaaaaaaaa", "hostkey", &at, word, 16));
 	assert_string_equal(word, "");
+}
+
+static void count(void **state)
+{
+	static const char kept[] = "restrict ssh-rsa AAAAone me\n"
+				   "ssh-ed25519 AAAAtwo\n";
+
+	assert_int_equal(authorized_count(kept, "ssh-rsa AAAAone you"), 1);
+	assert_int_equal(
+		authorized_count(kept, "x AAAAtwo\r\n\nx AAAAone\nx AAAAsix\n"),
+		2);
+	assert_int_equal(authorized_count(kept, ""), 0);
+	assert_int_equal(authorized_count("", "x AAAAone"), 0);
+	/* Parts of a key, and a line without one. */
+	assert_int_equal(authorized_count(kept, "x AAAAon\nAAAAones\n "), 0);
+	assert_int_equal(authorized_count("x\n \nAAAA", "y\n AAAA \n"), 1);
 }
 
 int main(void)
@@ -82,6 +101,7 @@ int main(void)
 		cmocka_unit_test(lines),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(options),
+		cmocka_unit_test(count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "move/preflight.h"
+#include "move/takeover_network.h"
 #include "preflight_facts.h"
 
 #define DISK(name, size, more)                                                 \
@@ -114,18 +115,28 @@
 static const char *const ours[] = {"serial:T1", NULL};
 static const char *const by_id[] = {"uuid:U", NULL};
 static const char *const by_name[] = {"vda/uuid:U", NULL};
-static const struct preflight_wish takeover = {.takeover = true},
-				   near = {.takeover = true,
-					   .reached_at = "10.0.2.16"},
-				   far = {.takeover = true,
-					   .reached_at = "10.9.9.9"},
-				   overwrite = {.overwrite = ours},
-				   fresh = {.new_addresses = true},
-				   slow = {.link_bytes_s = 1000000},
-				   middling = {.link_bytes_s = 1900000},
-				   fast = {.link_bytes_s = 100000000},
-				   clocks = {.source_asked_ms = 1700000000000,
-					   .target_asked_ms = 1700000000000};
+static const struct takeover_reach at_it = {.at = "10.0.2.16",
+					   .from = "10.0.2.2"},
+				   elsewhere = {.at = "10.9.9.9",
+					   .from = "10.0.2.2"},
+				   not_at_all = {.at = "", .from = ""};
+static const struct preflight_login known = {true, 1, true},
+				    other = {true, 0, true},
+				    unsure = {true, 0, false},
+				    none = {false, 0, true};
+static const struct preflight_wish
+	takeover = {.takeover = true},
+	near = {.takeover = true, .reach = &at_it},
+	far = {.takeover = true, .reach = &elsewhere},
+	by_known = {.takeover = true, .login = &known},
+	by_other = {.takeover = true, .login = &other},
+	by_unsure = {.takeover = true, .login = &unsure},
+	by_none = {.takeover = true, .login = &none},
+	overwrite = {.overwrite = ours}, fresh = {.new_addresses = true},
+	slow = {.link_bytes_s = 1000000}, middling = {.link_bytes_s = 1900000},
+	fast = {.link_bytes_s = 100000000},
+	clocks = {.source_asked_ms = 1700000000000,
+		.target_asked_ms = 1700000000000};
 static const struct preflight_disk to_b[] = {{"vda", "serial:B"}},
 				   to_nothing[] = {{"vda", "vdz"}},
 				   to_part[] = {{"vda", "vda1"}},
@@ -182,6 +193,11 @@ static const struct {
 		"{'system':{'virtualization':{'machine':'xen-pv'}}}",
 		&takeover},
 	{"kexec-forbidden", NULL, NULL, NULL, &takeover},
+	{"takeover-login", NULL, NULL, NULL, &by_known},
+	{"takeover-login", NULL, NULL, NULL, &near},
+	{"takeover-login", "blocks", NULL, NULL, &by_other, "none of the keys"},
+	{"takeover-login", "warns", NULL, NULL, &by_unsure, "is not known"},
+	{"takeover-login", "warns", NULL, NULL, &by_none, "is not known"},
 	{"takeover-network", NULL, NULL, NULL, &near},
 	{"takeover-network", "blocks", NULL, NULL, &far, "10.9.9.9"},
 	{"takeover-network", "notes", NULL,
@@ -661,7 +677,7 @@ static void takeover_alone(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
 		target = machine(target_text, alone[i].changes);
 		assert_int_equal(
-			preflight_takeover(target, "10.0.2.16", &found), 0);
+			preflight_takeover(target, &at_it, NULL, &found), 0);
 		check_all(found);
 		assert_int_equal(json_array_size(found), alone[i].name ? 1 : 0);
 		if (alone[i].name)
@@ -672,11 +688,12 @@ static void takeover_alone(void **state)
 	}
 	target = machine(
 		target_text, "{'system':{'firmware':{'secure_boot':true}}}");
-	assert_int_equal(preflight_takeover(target, "10.0.2.16", &found), 0);
+	assert_int_equal(preflight_takeover(target, &at_it, &known, &found), 0);
 	assert_non_null(find(found, "secure-boot", "warns", NULL));
 	json_decref(found);
 	json_decref(target);
-	assert_int_equal(preflight_takeover(NULL, "", &found), 0);
+	assert_int_equal(
+		preflight_takeover(NULL, &not_at_all, NULL, &found), 0);
 	json_decref(found);
 }
 

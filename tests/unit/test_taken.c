@@ -98,8 +98,11 @@ static int teardown(void **state)
 static int make(const char *user, const char *keys, struct taken *ret,
 	struct error *err)
 {
-	struct taken_options o = {
-		.root = tree, .running = V, .user = user, .keys = keys};
+	struct taken_options o = {.root = tree,
+		.running = V,
+		.user = user,
+		.keys = keys,
+		.offered = "ssh-rsa AAAAB3other\n" KEY "\n"};
 
 	return taken_make(&o, ret, err);
 }
@@ -168,6 +171,7 @@ static void everything(void **state)
 	assert_int_equal(t.host_keys, 1);
 	assert_int_equal(t.logins, 1);
 	assert_int_equal(t.logins_left, 1);
+	assert_int_equal(t.known, 1);
 	expect(&t, "etc/rehost", 0700, NULL);
 	expect(&t, "etc/rehost/openssh_key0", 0600, PRIVATE);
 	expect(&t, "root", 0700, NULL);
@@ -205,7 +209,25 @@ static void keys_of_the_user(void **state)
 	expect(&t, "root/.ssh/authorized_keys", 0600, "restrict " KEY "\n");
 	expect(&t, "etc/rehost/openssh_key0", 0600, PRIVATE "2");
 	assert_int_equal(t.host_keys, 1);
+	assert_int_equal(t.known, 1);
 	done(&t);
+	/* What is included comes first, and holds alone; host keys add up. */
+	put("/etc/ssh/sshd_config.d/10.conf",
+		"authorizedkeysfile /etc/keys/first\nHostKey /etc/third\n");
+	put("/etc/ssh/sshd_config.d/20.conf",
+		"AuthorizedKeysFile /etc/keys/second\n");
+	put("/etc/keys/first", "ssh-rsa AAAAB3first\n");
+	put("/etc/keys/second", "ssh-rsa AAAAB3second\n");
+	put("/etc/third", PRIVATE "3");
+	assert_int_equal(make("root", "", &t, &err), 0);
+	expect(&t, "root/.ssh/authorized_keys", 0600, "ssh-rsa AAAAB3first\n");
+	expect(&t, "etc/rehost/openssh_key0", 0600, PRIVATE "3");
+	expect(&t, "etc/rehost/openssh_key1", 0600, PRIVATE "2");
+	assert_int_equal(t.logins, 1);
+	assert_int_equal(t.known, 0);
+	done(&t);
+	drop("/etc/ssh/sshd_config.d/10.conf");
+	drop("/etc/ssh/sshd_config.d/20.conf");
 	drop("/etc/ssh/sshd_config");
 }
 

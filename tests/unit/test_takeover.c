@@ -25,6 +25,18 @@
 	"'protocol':'kernel'},"                                                \
 	"{'to':'default','via':'fe80::9','interface':'eth0','family':6}"
 
+/* One card at 10.0.2.15, with other interfaces and routes. */
+#define AT "10.0.2.15"
+#define WORD0 " rehost.ip=10.0.2.15/24" MAC0
+#define NET(more, routes)                                                      \
+	"{'network':{'interfaces':[" CARD0 more "],'routes':[" routes "]}}"
+#define CARD0 CARD("eth0", "52:54:00:00:00:01", ",'addresses':['10.0.2.15/24']")
+#define OTHER(name, kind)                                                      \
+	",{'name':'" name "','kind':'" kind "','mac':'52:54:00:00:00:02'}"
+#define DEFAULT(family, more)                                                  \
+	"{'to':'default','family':" family ",'interface':" more "}"
+#define LOST "would not reach 192.0.2.1, from where ssh comes: "
+
 static json_t *load(const char *text)
 {
 	char *copy = strdup(text);
@@ -41,11 +53,14 @@ static json_t *load(const char *text)
 	return j;
 }
 
+/* clang-format off */
 static const struct {
 	const char *facts, *reached;
 	const char *words;	    /* "": refused */
 	const char *refused, *left; /* parts */
 	const char *dynamic;
+	const char *from; /* NULL: from its own network */
+	uint32_t port;
 } cases[] = {
 	{"{'network':{'interfaces':[" ETH0 "]," ROUTES "]}}", "10.0.2.15",
 		" rehost.ip=10.0.2.15/24,gw=10.0.2.2" MAC0
@@ -157,20 +172,93 @@ static const struct {
 						  "'to':'default','via':'a "
 						  "b','interface':'eth0','"
 						  "family':4}]}}",
-		"10.0.2.15", " rehost.ip=10.0.2.15/24" MAC0, "", "", ""},
+		AT, WORD0, "", "the IPv4 default route through eth0", ""},
+	/* A default route without a gateway. */
+	{NET("", DEFAULT("4", "'eth0'")), AT, WORD0, "",
+		"the IPv4 default route through eth0", ""},
+	{NET("", DEFAULT("4", "'eth0'")), AT, "",
+		LOST "the IPv4 default route through eth0 cannot be kept", "",
+		"", "192.0.2.1"},
+	/* One over a bridge, while ssh came over the card. */
+	{NET(OTHER("br0", "bridge"), DEFAULT("4", "'br0','via':'10.1.0.1'")),
+		AT, WORD0, "", "the IPv4 default route through br0", ""},
+	{NET(OTHER("br0", "bridge"), DEFAULT("4", "'br0','via':'10.1.0.1'")),
+		AT, "", LOST "the IPv4 default route through br0", "", "",
+		"192.0.2.1"},
+	/* One through a card that has no address. */
+	{NET("," CARD("b", "52:54:00:00:00:0b", ""),
+		 DEFAULT("4", "'b','via':'10.1.0.1'")),
+		AT, "", LOST "the IPv4 default route through b", "", "",
+		"192.0.2.1"},
+	/* IPv4 by a gateway that has IPv6. */
+	{NET("", DEFAULT("4", "'eth0','via':'fe80::1'")), AT, "",
+		LOST "the IPv4 default route through eth0", "", "",
+		"192.0.2.1"},
+	/* The second best can be kept. */
+	{NET(OTHER("wg0", "wireguard"),
+		 DEFAULT("4", "'wg0'") "," DEFAULT(
+			 "4", "'eth0','via':'10.0.2.2','metric':9")),
+		AT, " rehost.ip=10.0.2.15/24,gw=10.0.2.2" MAC0, "", "", "",
+		"192.0.2.1"},
+	/* That of the other family. */
+	{NET(OTHER("br0", "bridge"),
+		 DEFAULT("4", "'eth0','via':'10.0.2.2'") "," DEFAULT(
+			 "6", "'br0','via':'fe80::1'")),
+		AT, " rehost.ip=10.0.2.15/24,gw=10.0.2.2" MAC0, "",
+		"the IPv6 default route through br0", "", "192.0.2.1"},
+	/* Rules may lead to another table; and a route does as well. */
+	{NET("", ""), AT, "", LOST "it has no default route", "", "",
+		"192.0.2.1"},
+	{NET("", "{'to':'192.0.2.0/25','via':'10.0.2.3','interface':'eth0',"
+		 "'family':4}"),
+		AT,
+		WORD0 " rehost.route=192.0.2.0/25,gw=10.0.2.3" MAC0, "", "", "",
+		"192.0.2.1"},
+	{NET("", "{'to':'192.0.2.0/25','via':'10.0.2.3','interface':'eth0',"
+		 "'family':4}"),
+		AT, "", "would not reach 192.0.2.129", "", "", "192.0.2.129"},
+	/* Of routes without a gateway that to the gateway is not missed. */
+	{NET("", DEFAULT("4", "'eth0','via':'172.31.1.1'") ","
+		 "{'to':'172.31.1.1/32','interface':'eth0','family':4},"
+		 "{'to':'10.5.0.0/16','interface':'eth0','family':4}"),
+		AT, " rehost.ip=10.0.2.15/24,gw=172.31.1.1" MAC0, "",
+		"the route to 10.5.0.0/16", "", "192.0.2.1"},
+	/* An MTU, and another port of ssh. */
+	{"{'network':{'interfaces':[" CARD("eth0", "52:54:00:00:00:01",
+		 ",'mtu':9000,'addresses':['10.0.2.15/24']") "," CARD("b",
+		 "52:54:00:00:00:0b",
+		 ",'mtu':1500,'addresses':['10.1.0.2/16','10.3.0.2/16']") ","
+		 CARD("c", "52:54:00:00:00:0c",
+		 ",'mtu':65536,'addresses':['10.2.0.2/16']") "],'routes':["
+		 DEFAULT("4", "'eth0','via':'10.0.2.2'") "]}}",
+		AT,
+		" rehost.ip=10.0.2.15/24,gw=10.0.2.2,mtu=9000" MAC0
+		" rehost.port=2222"
+		" rehost.ip=10.1.0.2/16,mac=52:54:00:00:00:0b"
+		" rehost.ip=10.3.0.2/16,mac=52:54:00:00:00:0b"
+		" rehost.ip=10.2.0.2/16,mac=52:54:00:00:00:0c",
+		"", "", "", "192.0.2.1", 2222},
+	{NET("", ""), AT, WORD0, "", "", "", NULL, 22},
 };
+/* clang-format on */
 
 static void words(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		json_t *facts = load(cases[i].facts);
+		struct takeover_reach reach = {.at = cases[i].reached,
+			.from = cases[i].from ? cases[i].from
+					      : cases[i].reached,
+			.port = cases[i].port};
 		struct takeover_network n;
 
-		takeover_network(facts, cases[i].reached, &n);
+		takeover_network(facts, &reach, &n);
 		if (strcmp(n.words, cases[i].words) != 0)
 			fail_msg("case %zu: %s", i, n.words);
 		if (!n.refused[0] == !cases[i].words[0])
 			fail_msg("case %zu: %s", i, n.refused);
+		if (n.refused[0])
+			assert_non_null(n.remedy);
 		if (!strstr(n.refused, cases[i].refused))
 			fail_msg("case %zu: %s", i, n.refused);
 		if (cases[i].words[0]) {
@@ -196,6 +284,8 @@ static void too_many(void **state)
 				"interfaces"),
 			0),
 		"addresses");
+	struct takeover_reach reach = {.at = "2001:db8:1111:2222::3b",
+		.from = "2001:db8:1111:2222::1"};
 	struct takeover_network n;
 	struct cmdline c;
 	char line[2048], text[64], bad[64];
@@ -205,7 +295,7 @@ static void too_many(void **state)
 			text, sizeof(text), "2001:db8:1111:2222::%x/64", i);
 		json_array_append_new(list, json_string(text));
 	}
-	takeover_network(facts, "2001:db8:1111:2222::3b", &n);
+	takeover_network(facts, &reach, &n);
 	assert_string_equal(n.refused, "");
 	assert_non_null(strstr(n.left, "2001:db8:1111:2222::20/64 (eth0"));
 	assert_string_equal(n.left + strlen(n.left) - 4, " ...");
@@ -253,10 +343,11 @@ static void hostile(void **state)
 		"'1.1.1.1/8 init=/x','dhcp']}]}}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct takeover_reach reach = {.at = "1.1.1.1", .from = "x"};
 		json_t *facts = load(texts[i]);
 		struct takeover_network n;
 
-		takeover_network(facts, "1.1.1.1", &n);
+		takeover_network(facts, &reach, &n);
 		assert_null(strstr(n.words, "init"));
 		assert_string_equal(n.words, "");
 		assert_true(n.refused[0] != '\0');
