@@ -179,6 +179,7 @@ static int load(struct job *j, const char *base, size_t n, size_t unpacked,
 	CLEANUP_FREE char *keys = NULL;
 	CLEANUP(takeover_keys_done) struct takeover_keys own = {0};
 	struct preflight_login login = {0};
+	struct error ignored;
 	struct later later;
 	size_t keys_n = 0;
 	int r = 0;
@@ -209,7 +210,11 @@ static int load(struct job *j, const char *base, size_t n, size_t unpacked,
 		     !j->o->authorized_keys;
 	login.offers = own.n > 0;
 	login.kept = j->r->loaded.known;
-	return check(j, &login, err);
+	r = check(j, &login, err);
+	if (r < 0)
+		(void)session_call(&j->s, TARGET, MSG_UNLOAD, NULL, NULL,
+			ORDER_MS, &ignored);
+	return r;
 }
 
 /* Everything up to the point where the machine only has to be told. */

@@ -19,6 +19,12 @@ ssh-keygen -y -f "$dir/key" >"$dir/key.pub"
 on new sed -i "'s/^ssh-/from=\"10.0.2.2\" ssh-/'" /root/.ssh/authorized_keys
 refused 'cannot let anybody log in .*--authorized-keys' new
 
+say "refused: somebody could, but not with the caller's keys"
+ssh-keygen -q -t ed25519 -N '' -f "$dir/stranger"
+on_sh new 'cat >>/root/.ssh/authorized_keys' <"$dir/stranger.pub"
+refused 'none of the keys .*\(takeover-login\); .*--authorized-keys' new
+on new sed -i "'\$d'" /root/.ssh/authorized_keys
+
 say "a dry run changes nothing; further keys may be named"
 before=$(boot_of new)
 expect_exit 0 rehost_run takeover -n --authorized-keys "$dir/key.pub" root@new
