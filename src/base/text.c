@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 
 size_t text_character(const char *s, size_t n, uint32_t *ret)
@@ -43,4 +45,24 @@ bool text_is_hidden(uint32_t c)
 		if (c >= ranges[i][0] && c <= ranges[i][1])
 			return true;
 	return false;
+}
+
+void text_clean(char *s)
+{
+	char *to = s;
+	uint32_t c;
+
+	while (*s) {
+		size_t n = text_character(s, strnlen(s, 4), &c);
+		bool shown = n > 0 &&
+			     (*s == '\n' || *s == '\t' || !text_is_hidden(c));
+
+		if (shown)
+			memmove(to, s, n);
+		else
+			*to = '?';
+		to += shown ? n : 1;
+		s += n > 0 ? n : 1;
+	}
+	*to = '\0';
 }

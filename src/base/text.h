@@ -16,4 +16,8 @@ size_t text_character(const char *s, size_t n, uint32_t *ret);
  * look like another. */
 bool text_is_hidden(uint32_t c);
 
+/* Puts a question mark in the place of what must not reach a terminal, but for
+ * newlines and tabs, and of bytes that are no UTF-8. It may become shorter. */
+void text_clean(char *s);
+
 #endif

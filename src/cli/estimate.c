@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "move/estimate.h"
 
@@ -48,32 +49,18 @@ static unsigned percent(uint64_t part, uint64_t all)
 	return n < 1000 ? (unsigned)n : 999;
 }
 
-/* What machines said may hold anything; it keeps its length. */
-static void clean(char *text)
-{
-	json_t *j = text ? json_string(text) : NULL;
-
-	if (j) {
-		report_clean(j);
-		memcpy(text, json_string_value(j), strlen(text));
-		json_decref(j);
-		return;
-	}
-	for (; text && *text; text++)
-		if (*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
+/* What machines said may hold anything. */
 static void clean_all(struct estimate *e)
 {
-	clean(e->left_out);
+	if (e->left_out)
+		text_clean(e->left_out);
 	for (uint32_t i = 0; i < e->source->n; i++) {
 		struct msg_measured_volume *v = &e->source->v[i];
 		char *texts[] = {
 			v->path, v->fstype, v->mount, v->reason, v->why};
 
 		for (size_t k = 0; k < ARRAY_LEN(texts); k++)
-			clean(texts[k]);
+			text_clean(texts[k]);
 	}
 }
 

@@ -26,27 +26,14 @@ void report_clean(json_t *j)
 	const char *old = json_string_value(j), *key;
 	json_t *v;
 	size_t i;
-	char *text, *to;
-	uint32_t c;
+	char *text;
 
 	json_object_foreach(j, key, v) report_clean(v);
 	json_array_foreach(j, i, v) report_clean(v);
-	text = to = old ? strdup(old) : NULL;
-	for (const char *at = text; at && *at;) {
-		size_t n = text_character(at, strnlen(at, 4), &c);
-		bool shown = n > 0 &&
-			     (*at == '\n' || *at == '\t' || !text_is_hidden(c));
-
-		if (shown)
-			memmove(to, at, n);
-		else
-			*to = '?';
-		to += shown ? n : 1;
-		at += n > 0 ? n : 1;
-	}
+	text = old ? strdup(old) : NULL;
 	if (!text)
 		return;
-	*to = '\0';
+	text_clean(text);
 	(void)json_string_set_nocheck(j, text);
 	free(text);
 }

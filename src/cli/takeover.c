@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "facts/facts.h"
 #include "move/takeover.h"
 
 #define LINE_MS 10000
@@ -48,13 +49,6 @@ static void show_end(struct view *v)
 	v->drawn = false;
 }
 
-static const char *text(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
 /* Whole disks, as inspect shows them. */
 static json_t *disks_of(const json_t *facts)
 {
@@ -68,7 +62,7 @@ static json_t *disks_of(const json_t *facts)
 			"name", "path", "size", "id", "model", "content"};
 		json_t *o;
 
-		if (strcmp(text(d, "kind"), "disk") != 0)
+		if (strcmp(facts_text(d, "kind"), "disk") != 0)
 			continue;
 		o = json_object();
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++)
@@ -92,10 +86,11 @@ static void print_disks(const json_t *list)
 		json_int_t size =
 			json_integer_value(json_object_get(d, "size"));
 
-		(void)printf("  %-14s %10s  %s%s%s\n", text(d, "path"),
+		(void)printf("  %-14s %10s  %s%s%s\n", facts_text(d, "path"),
 			human_bytes(size > 0 ? (uint64_t)size : 0, a),
-			text(d, "id"), text(d, "model")[0] ? ", " : "",
-			text(d, "model"));
+			facts_text(d, "id"),
+			facts_text(d, "model")[0] ? ", " : "",
+			facts_text(d, "model"));
 	}
 }
 

@@ -10,6 +10,11 @@
 #define KEEP_US 30000000     /* until it is tried again, */
 #define KEEP_BYTES 134217728 /* if so much is left of the pass */
 
+bool adapt_pays(uint64_t plain, uint64_t compressed)
+{
+	return compressed > plain + plain / 16;
+}
+
 void adapt_begin(struct adapt *a, uint64_t now_us)
 {
 	if (a->decided) {
@@ -43,7 +48,7 @@ void adapt_step(struct adapt *a, uint64_t now_us, uint64_t done, uint64_t left)
 	a->step = (a->step + 1) % (TRIALS + 1);
 	if (a->step == 0) {
 		a->decided = true;
-		a->verdict = a->moved[1] > a->moved[0] + a->moved[0] / 16;
+		a->verdict = adapt_pays(a->moved[0], a->moved[1]);
 	}
 	a->use = a->step ? a->step % 2 == 0 : a->verdict;
 	a->since_us = now_us;

@@ -22,6 +22,10 @@ struct adapt {
 	uint64_t moved[2]; /* bytes a second, plain and compressed, summed */
 };
 
+/* Whether compressed is enough faster than plain, in bytes of the volume a
+ * second. */
+bool adapt_pays(uint64_t plain, uint64_t compressed);
+
 /* A pass begins. A trial that was not finished begins anew, unless it is known
  * already what is better. */
 void adapt_begin(struct adapt *a, uint64_t now_us);

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arithmetic of an estimate. */
 #include "base/cleanup.h"
+#include "copy/adapt.h"
 #include "move/estimate.h"
 
 static uint64_t way_rate(const struct estimate_way *w)
 {
 	return forecast_rate(w->bytes, w->ms);
-}
-
-/* By the rule that the copy path decides with, see adapt_step. */
-static bool pays(uint64_t plain, uint64_t packed)
-{
-	return packed > plain + plain / 16;
 }
 
 /* The way's rate on a link of so many bytes a second. */
@@ -29,15 +24,14 @@ uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
 	uint64_t plain = way_on(&e->plain, link);
 	uint64_t packed = way_on(&e->packed, link);
 
-	return forecast_ms(e->used, pays(plain, packed) ? packed : plain);
+	return forecast_ms(e->used, adapt_pays(plain, packed) ? packed : plain);
 }
 
 void estimate_work_out(struct estimate *e, uint64_t budget_ms)
 {
 	const struct estimate_way *w;
-	uint64_t span = MAX(e->writes.sample_ms, (uint64_t)1);
 
-	e->packs = pays(way_rate(&e->plain), way_rate(&e->packed));
+	e->packs = adapt_pays(way_rate(&e->plain), way_rate(&e->packed));
 	w = e->packs ? &e->packed : &e->plain;
 	e->rate = way_rate(w);
 	e->low = MIN(w->low, e->rate);
@@ -52,7 +46,9 @@ void estimate_work_out(struct estimate *e, uint64_t budget_ms)
 	e->writes.most = e->size;
 	e->forecast.send_rate = e->rate;
 	e->forecast.dirty_rate =
-		e->writes.sample_ms ? forecast_rate(e->written, span) : 0;
+		e->writes.sample_ms
+			? forecast_rate(e->written, e->writes.sample_ms)
+			: 0;
 	forecast_course(&e->forecast, &e->writes, e->used, e->seed_ms,
 		budget_ms, &e->course);
 }

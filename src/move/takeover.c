@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "facts/facts.h"
 #include "move/inspect.h"
 #include "move/preflight.h"
 #include "move/takeover_keys.h"
@@ -51,13 +52,6 @@ static void say(const struct job *j, const char *what)
 	if (j->o->say)
 		j->o->say(j->o->arg, what,
 			j->down_at ? clock_ms() - j->down_at : 0);
-}
-
-static const char *member(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
 }
 
 /* ---- ssh, to the new system ---- */
@@ -105,12 +99,12 @@ static int check(
 	if (preflight_takeover(j->facts, &j->reach, login, &j->r->findings) < 0)
 		return error_set(err, -ENOMEM, "look at the machine");
 	f = json_array_get(j->r->findings, 0);
-	if (strcmp(member(f, "severity"), "blocks") != 0)
+	if (strcmp(facts_text(f, "severity"), "blocks") != 0)
 		return 0;
 	error_set(err, -EPERM, "take the machine over");
 	error_host(err, j->name);
-	error_why(err, "%s (%s)", member(f, "fact"), member(f, "name"));
-	return error_todo(err, "%s", member(f, "remedy"));
+	error_why(err, "%s (%s)", facts_text(f, "fact"), facts_text(f, "name"));
+	return error_todo(err, "%s", facts_text(f, "remedy"));
 }
 
 /* Where the controller runs nobody would be left to drive it. */
@@ -286,10 +280,7 @@ static int try_once(struct job *j, unsigned connect_s, struct error *err)
 	r = inspect_with(&j->s, TARGET, 0, NULL, &facts, err);
 	if (r < 0)
 		return 0;
-	if (strstr(member(json_object_get(
-				  json_object_get(facts, "system"), "kernel"),
-			   "command_line"),
-		    j->id)) {
+	if (strstr(facts_text(facts, "system.kernel.command_line"), j->id)) {
 		j->r->facts = facts;
 		return 1;
 	}
@@ -314,14 +305,14 @@ static int check_free(struct job *j, struct error *err)
 		json_array_foreach(json_object_get(j->r->facts, lists[k]), i, v)
 		{
 			const json_t *holders = json_object_get(v, "holders");
-			const char *disk = member(v, "disk");
+			const char *disk = facts_text(v, "disk");
 
 			if (k == 2 ? json_array_size(holders) == 0 : !disk[0])
 				continue;
 			error_set(err, -EBUSY, "have all disks free");
 			error_host(err, j->name);
 			error_why(err, "%s is in use in the rescue system",
-				k == 2 ? member(v, "name") : disk);
+				k == 2 ? facts_text(v, "name") : disk);
 			return error_todo(err, "see rehost inspect");
 		}
 	}

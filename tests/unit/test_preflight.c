@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit.h"
+#include "unit_json.h"
 
 #include <errno.h>
 
@@ -516,22 +516,6 @@ static const struct {
 	{"link-too-slow", NULL, NULL, "", &fast},
 	{"link-too-slow", NULL, "{'load':null}", "", &slow},
 };
-
-static json_t *load(const char *text)
-{
-	char *copy = strdup(text);
-	json_error_t e;
-	json_t *j;
-
-	assert_non_null(copy);
-	for (char *c = copy; *c; c++)
-		*c = *c == '\'' ? '"' : *c;
-	j = json_loads(copy, 0, &e);
-	if (!j)
-		fail_msg("%s: %s", e.text, copy);
-	free(copy);
-	return j;
-}
 
 static json_t *machine(const char *text, const char *changes)
 {

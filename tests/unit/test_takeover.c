@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a rescue system keeps of a machine's network, and its command line. */
-#include "unit.h"
+#include "unit_json.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -36,22 +36,6 @@
 #define DEFAULT(family, more)                                                  \
 	"{'to':'default','family':" family ",'interface':" more "}"
 #define LOST "would not reach 192.0.2.1, from where ssh comes: "
-
-static json_t *load(const char *text)
-{
-	char *copy = strdup(text);
-	json_error_t e;
-	json_t *j;
-
-	assert_non_null(copy);
-	for (char *c = copy; *c; c++)
-		*c = *c == '\'' ? '"' : *c;
-	j = json_loads(copy, 0, &e);
-	if (!j)
-		fail_msg("%s: %s", e.text, copy);
-	free(copy);
-	return j;
-}
 
 /* clang-format off */
 static const struct {
