@@ -19,8 +19,8 @@
 #include "copy/sender.h"
 #include "link/lane.h"
 #include "track/keeper.h"
+#include "volume/joined.h"
 #include "volume/usedmap.h"
-#include "volume/volume.h"
 #include "wire/channel.h"
 
 /* One lane that is relayed through the controller. */
@@ -49,8 +49,10 @@ struct agent {
 	unsigned n_relays;
 	struct relay relays[LANES_MAX];
 
-	struct volume volume;
-	struct volume_facts facts;
+	/* What moves, all volumes behind one another; or what keeps nothing. */
+	struct joined joined;
+	struct volume sink;
+	struct volume *volume;
 	uint8_t secret[SECRET_SIZE];
 
 	/* Source. What a pass sends: of a move, or of a measurement. */
@@ -58,6 +60,8 @@ struct agent {
 	struct volume *reads;
 	struct keeper_link keeper;
 	bool keeper_gone;
+	bool machine;
+	bool filesystem; /* something known is on the first volume */
 	/* What the keeper was asked and has not answered. */
 	struct {
 		uint32_t type, id;
@@ -117,6 +121,15 @@ agent_handler source_forward;
 void source_keeper_input(struct agent *a);
 /* DURABLE and MISMATCH, passed on by the controller. */
 int source_event(struct agent *a, const struct frame *f);
+
+/* used.c: marks in the maps what is used of the volumes; ret->mapped is 0 when
+ * nobody can tell, and then all is. */
+int used_find(struct maps *m, bool machine, bool filesystem,
+	struct msg_map_result *ret, struct error *err);
+agent_handler source_lie;
+
+/* fit.c */
+agent_handler fit_machine, fit_boot;
 
 /* Calls fn for what is used of a volume that is as now says. false when nobody
  * can tell, and then all counts as used, whatever fn was told; reason says why.

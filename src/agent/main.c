@@ -157,6 +157,7 @@ static const struct {
 	[MSG_READ_BLOCKS] = {source_read_blocks, true},
 	[MSG_MEASURE] = {measure_open, true},
 	[MSG_SAMPLE] = {measure_sample, false},
+	[MSG_LIE] = {source_lie, false},
 	[MSG_SETTLE] = {source_forward, false},
 	[MSG_ARM] = {source_forward, false},
 	[MSG_RENEW] = {source_forward, false},
@@ -175,6 +176,8 @@ static const struct {
 	[MSG_KEEP_FILE] = {target_keep_file, false},
 	[MSG_DROP_FILE] = {target_drop_file, false},
 	[MSG_OPEN_SINK] = {measure_sink, false},
+
+
 };
 
 static void run_handler(struct agent *a, const struct frame *f)
@@ -457,7 +460,7 @@ int main(int argc, char **argv)
 	(void)sigaction(SIGTERM, &end, NULL);
 	unlink_self();
 	a->state = IN_NEW;
-	a->volume.fd = a->keeper.fd = -1;
+	a->keeper.fd = -1;
 	(void)pthread_mutex_init(&a->sender_lock, NULL);
 	(void)snprintf(
 		greeting, sizeof(greeting), "\nREHOST-AGENT %s\n", argv[2]);

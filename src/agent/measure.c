@@ -60,7 +60,7 @@ static int open_one(const char *path, struct error *err)
 		error_why(err, "it has no bytes");
 	}
 	if (r == 0)
-		r = joined_add(&m.joined, &o->facts, 256 * 1024, err);
+		r = joined_add_source(&m.joined, &o->facts, err);
 	if (r < 0) {
 		free(o);
 		return r;
@@ -162,6 +162,11 @@ static void lose(
 	(void)snprintf(to->why, sizeof(to->why), "%.255s", err->why);
 }
 
+static uint64_t count_of(const struct one *o)
+{
+	return probe_written(o->facts.kind, o->facts.major, o->facts.minor);
+}
+
 static void collect(void)
 {
 	struct error err;
@@ -191,7 +196,7 @@ static void sample_writes(struct agent *a, const struct msg_measure *q)
 			answer.v[i].by = m.v[i]->facts.kind == VOLUME_BLOCK
 						 ? WRITES_COUNTED
 						 : WRITES_UNKNOWN;
-		m.v[i]->written = probe_written(&m.v[i]->facts);
+		m.v[i]->written = count_of(m.v[i]);
 	}
 	begin = now = clock_ms();
 	while (now - begin < span && !a->leaving) {
@@ -209,7 +214,7 @@ static void sample_writes(struct agent *a, const struct msg_measure *q)
 		struct one *o = m.v[i];
 		int r = 0;
 
-		answer.v[i].written = probe_written(&o->facts) - o->written;
+		answer.v[i].written = count_of(o) - o->written;
 		/* Did it see all? */
 		if (o->tracker && !a->leaving)
 			r = tracker_settle(o->tracker, true, SETTLE_MS, &err);
@@ -321,7 +326,8 @@ int measure_sink(struct agent *a, const struct frame *f, struct error *err)
 
 	if (frame_decode(f, &q) < 0)
 		return error_set(err, -EPROTO, "understand a request");
-	volume_open_sink(q.size, &a->volume);
+	volume_open_sink(q.size, &a->sink);
+	a->volume = &a->sink;
 	memcpy(a->secret, q.secret, sizeof(a->secret));
 	a->state = IN_TARGET;
 	state.size = q.size;

@@ -58,47 +58,83 @@ static void answer_state(
 	agent_answer(a, MSG_SOURCE_STATE, id, &m);
 }
 
+/* Opens one more volume and tells the keeper's configuration of it. */
+static int open_volume(struct agent *a, const char *path,
+	struct keeper_config *c, struct error *err)
+{
+	CLEANUP_FREE struct volume_facts *f = calloc(1, sizeof(*f));
+	struct maps_disk *d = &c->disks[c->n];
+	int r;
+
+	if (!f)
+		return error_set(err, -ENOMEM, "open the source");
+	r = probe_volume(path, f, err);
+	if (r == 0)
+		r = joined_add_source(&a->joined, f, err);
+	if (r < 0)
+		return r;
+	memcpy(d->path, f->path, sizeof(d->path));
+	d->kind = f->kind;
+	d->major = f->major;
+	d->minor = f->minor;
+	d->size = f->size;
+	d->start = a->joined.v[c->n++].start;
+	if (f->fstype[0])
+		c->filesystem = true;
+	return 0;
+}
+
+static int attach(struct agent *a, const struct msg_open_source *m,
+	struct keeper_config *c, struct error *err)
+{
+	int r;
+
+	memcpy(c->key, m->key, sizeof(c->key));
+	memcpy(c->name, m->name, sizeof(c->name));
+	c->machine = m->machine;
+	c->linger_ms = m->linger_ms;
+	c->granule = maps_granule(a->joined.volume.size);
+	c->track = m->track;
+	/* What is discarded is free, not content. */
+	c->filesystem = c->filesystem || m->machine;
+	c->drop_every = m->test_drop_every;
+	c->trace_kb = m->test_trace_kb;
+	r = keeper_attach(c, !m->attach, &a->keeper, err);
+	if (r < 0)
+		return r;
+	/* Who wants nothing but the keeper may still end it. */
+	if (m->attach || a->keeper.maps.shared->size == a->joined.volume.size)
+		return 0;
+	keeper_detach(&a->keeper);
+	error_set(err, -EINVAL, "go on with %s", m->v[0].path);
+	return error_why(err, "its size changed since the move began");
+}
+
 int source_open(struct agent *a, const struct frame *f, struct error *err)
 {
 	CLEANUP_FREE struct keeper_config *c = calloc(1, sizeof(*c));
 	static struct msg_open_source m;
 	struct msg_source_state state = {0};
-	int r;
+	int r = 0;
 
 	if (!c)
 		return error_set(err, -ENOMEM, "open the source");
-	if (frame_decode(f, &m) < 0)
+	if (frame_decode(f, &m) < 0 || m.n == 0)
 		return error_set(err, -EPROTO, "understand a request");
-	r = probe_volume(m.path, &a->facts, err);
-	if (r < 0)
-		return r;
-	r = volume_open_source(&a->facts, &a->volume, err);
-	if (r < 0)
-		return r;
-	memcpy(a->secret, m.secret, sizeof(a->secret));
-	memcpy(c->key, m.key, sizeof(c->key));
-	memcpy(c->name, m.name, sizeof(c->name));
-	c->facts = a->facts;
-	c->linger_ms = m.linger_ms;
-	c->granule = maps_granule(a->facts.size);
-	c->track = m.track;
-	c->filesystem = a->facts.fstype[0] != '\0';
-	c->drop_every = m.test_drop_every;
-	c->trace_kb = m.test_trace_kb;
-	r = keeper_attach(c, !m.attach, &a->keeper, err);
+	joined_init(&a->joined);
+	for (uint32_t i = 0; i < m.n && r == 0; i++)
+		r = open_volume(a, m.v[i].path, c, err);
+	if (r == 0)
+		r = attach(a, &m, c, err);
 	if (r < 0) {
-		volume_close(&a->volume);
+		joined_close(&a->joined);
 		return r;
 	}
-	/* Who wants nothing but the keeper may still end it. */
-	if (!m.attach && a->keeper.maps.shared->size != a->facts.size) {
-		keeper_detach(&a->keeper);
-		volume_close(&a->volume);
-		error_set(err, -EINVAL, "go on with %s", m.path);
-		return error_why(err, "its size changed since the move began");
-	}
+	memcpy(a->secret, m.secret, sizeof(a->secret));
+	a->volume = a->reads = &a->joined.volume;
 	a->sends = &a->keeper.maps;
-	a->reads = &a->volume;
+	a->machine = c->machine;
+	a->filesystem = c->filesystem;
 	a->state = IN_SOURCE;
 	state.fresh = a->keeper.fresh;
 	fill_state(a, &state);
@@ -107,39 +143,6 @@ int source_open(struct agent *a, const struct frame *f, struct error *err)
 }
 
 /* ---- used map ---- */
-
-struct map_run {
-	struct maps *maps;
-	uint64_t used, added;
-};
-
-static void use(void *arg, uint64_t offset, uint64_t bytes)
-{
-	struct map_run *run = arg;
-	struct maps *m = run->maps;
-	uint64_t g = m->shared->granule, first = offset / g, n;
-
-	if (bytes == 0 || offset >= m->shared->size)
-		return;
-	n = (MIN(offset + bytes, m->shared->size) + g - 1) / g - first;
-	run->used += n * g;
-	run->added += g * bitmap_set_unless(&m->dirty, &m->known, first, n);
-	bitmap_set(&m->used, first, n);
-}
-
-/* What is free needs no equal and no proof: discards change it at any time,
- * even under a freeze. If it is used again, it is sent again. */
-static void forget_free(struct maps *m)
-{
-	uint64_t at = 0, first, n;
-
-	while (bitmap_next_and(
-		&m->known, &m->used, true, at, UINT64_MAX, &first, &n)) {
-		bitmap_clear(&m->known, first, n);
-		bitmap_clear(&m->unproved, first, n);
-		at = first + n;
-	}
-}
 
 bool source_used(const struct volume_facts *now, bool filesystem,
 	usedmap_fn *fn, void *arg, char *reason, size_t size)
@@ -161,38 +164,13 @@ bool source_used(const struct volume_facts *now, bool filesystem,
 
 int source_map(struct agent *a, const struct frame *f, struct error *err)
 {
-	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
-	struct map_run run = {.maps = &a->keeper.maps};
 	struct msg_map_result m = {0};
-	int r;
+	int r = used_find(
+		&a->keeper.maps, a->machine, a->filesystem, &m, err);
 
-	if (!now)
-		return error_set(err, -ENOMEM, "read the used map");
-	r = probe_use(a->facts.path, now, err);
-	if (r < 0)
-		return r;
-	if (now->size != a->keeper.maps.shared->size) {
-		error_set(err, -EINVAL, "go on with %s", a->facts.path);
-		error_why(err, "its size changed since the move began");
-		return error_todo(err, "abort the move and begin a new one");
-	}
-	run.maps->shared->used_holds = 0;
-	bitmap_clear(&run.maps->used, 0, run.maps->granules);
-	m.mapped = source_used(now, a->facts.fstype[0] != '\0', use, &run,
-		m.reason, sizeof(m.reason));
-	if (!m.mapped) {
-		run.used = 0;
-		use(&run, 0, now->size);
-	}
-	if (m.mapped) {
-		forget_free(run.maps);
-		run.maps->shared->used_holds =
-			run.maps->shared->hold == HOLD_FROZEN;
-	}
-	m.used = MIN(run.used, now->size);
-	m.added = run.added;
-	agent_answer(a, MSG_MAP_RESULT, f->id, &m);
-	return 0;
+	if (r == 0)
+		agent_answer(a, MSG_MAP_RESULT, f->id, &m);
+	return r;
 }
 
 /* ---- passes ---- */
@@ -324,7 +302,7 @@ int source_read_blocks(
 	int r = 0;
 
 	if (!out || posix_memalign(&buf, 4096, 2 * SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "read %s", a->facts.path);
+		return error_set(err, -ENOMEM, "read %s", a->volume->path);
 	if (frame_decode(f, &m) < 0)
 		r = error_set(err, -EPROTO, "understand a request");
 	for (uint32_t i = 0; i < m.n && r == 0; i++) {
@@ -332,16 +310,16 @@ int source_read_blocks(
 
 		if (m.v[i].bytes > SIGNATURE_BLOCK ||
 			m.v[i].offset % SIGNATURE_BLOCK ||
-			m.v[i].offset > a->volume.size ||
-			m.v[i].bytes > a->volume.size - m.v[i].offset) {
-			r = error_set(err, -ERANGE, "read %s", a->facts.path);
+			m.v[i].offset > a->volume->size ||
+			m.v[i].bytes > a->volume->size - m.v[i].offset) {
+			r = error_set(err, -ERANGE, "read %s", a->volume->path);
 			break;
 		}
 		b->offset = m.v[i].offset;
 		b->n = (uint32_t)m.v[i].bytes;
-		r = a->volume.ops->read(&a->volume, buf, b->n, b->offset);
+		r = a->volume->ops->read(a->volume, buf, b->n, b->offset);
 		if (r < 0)
-			error_set(err, r, "read %s", a->facts.path);
+			error_set(err, r, "read %s", a->volume->path);
 		else
 			memcpy(b->data, buf, b->n);
 	}
@@ -410,7 +388,7 @@ static void keeper_died(struct agent *a)
 	a->keeper_gone = true;
 	for (unsigned i = 0; i < a->n_asked; i++)
 		unacknowledged |= a->asked[i].type == MSG_COMMIT;
-	if (keeper_undo(&a->keeper.maps, a->facts.path, unacknowledged)) {
+	if (keeper_undo(&a->keeper.maps, unacknowledged)) {
 		run_rollback(a, phase);
 		agent_answer(a, MSG_LOG, 0, &m);
 	}

@@ -21,10 +21,10 @@
 /* A half-made replica shows no signature, one that was published the source's:
  * anything else got here without us. */
 static bool may_be_ours(
-	const struct volume_facts *f, const struct msg_open_target *m)
+	const struct volume_facts *f, const struct msg_target_disk *d)
 {
 	return f->n_signatures == 0 ||
-	       (m->source_uuid[0] && strcmp(f->uuid, m->source_uuid) == 0);
+	       (d->source_uuid[0] && strcmp(f->uuid, d->source_uuid) == 0);
 }
 
 /* A rescue system need not go back to the system whose disk is written. */
@@ -43,7 +43,7 @@ static int leave_old_system(const struct volume_facts *f, struct error *err)
 
 /* Is this disk one that may be written? (Promise 5.) */
 static int check_writable(const struct volume_facts *f,
-	const struct msg_open_target *m, struct error *err)
+	const struct msg_target_disk *m, bool resume, struct error *err)
 {
 	char identity[256];
 
@@ -76,7 +76,7 @@ static int check_writable(const struct volume_facts *f,
 		error_why(err, "%s uses it", f->holder);
 		return error_todo(err, "stop that first");
 	}
-	if (f->writers > 0 && !m->resume) {
+	if (f->writers > 0 && !resume) {
 		error_why(err, "%s has it open for writing", f->writer);
 		return error_todo(err, "stop that first");
 	}
@@ -98,7 +98,7 @@ static int check_writable(const struct volume_facts *f,
 		return error_todo(err, "name a disk with the same block size");
 	}
 	(void)probe_identity(f, identity, sizeof(identity));
-	if ((m->resume && may_be_ours(f, m)) || f->empty ||
+	if ((resume && may_be_ours(f, m)) || f->empty ||
 		strcmp(m->overwrite, identity) == 0) {
 		memset(err, 0, sizeof(*err));
 		return 0;
@@ -117,96 +117,131 @@ static int check_writable(const struct volume_facts *f,
 
 /* Removes what libblkid knows the old content by, also beyond the source's
  * size. */
-static int wipe_old(struct agent *a, struct error *err)
+static int wipe_old(const struct volume *v, const struct volume_facts *f,
+	struct error *err)
 {
-	struct volume whole = a->volume;
+	struct volume whole = *v;
 	struct withheld *old = calloc(1, sizeof(*old));
-	struct msg_extent v[PROBE_SIGNATURES_MAX];
+	struct msg_extent e[PROBE_SIGNATURES_MAX];
 	uint32_t n = 0;
 	int r;
 
 	if (!old)
-		return error_set(err, -ENOMEM, "wipe %s", a->facts.path);
-	whole.size = a->facts.size;
-	for (uint32_t i = 0; i < a->facts.n_signatures; i++)
-		if (a->facts.signatures[i].bytes > 0)
-			v[n++] = (struct msg_extent){
-				a->facts.signatures[i].offset,
-				a->facts.signatures[i].bytes};
-	r = withheld_init(old, v, n, whole.size);
+		return error_set(err, -ENOMEM, "wipe %s", f->path);
+	whole.size = f->size;
+	for (uint32_t i = 0; i < f->n_signatures; i++)
+		if (f->signatures[i].bytes > 0)
+			e[n++] = (struct msg_extent){f->signatures[i].offset,
+				f->signatures[i].bytes};
+	r = withheld_init(old, e, n, whole.size);
 	if (r < 0)
-		error_set(err, r, "wipe %s", a->facts.path);
+		error_set(err, r, "wipe %s", f->path);
 	else
 		r = receiver_wipe(&whole, old, err);
 	free(old);
 	return r;
 }
 
+/* Looks at one disk, or makes its file; opens it unless it is only a check. */
+static int open_disk(struct agent *a, const struct msg_open_target *m,
+	const struct msg_target_disk *d, bool *ret_made, struct error *err)
+{
+	CLEANUP_FREE struct volume_facts *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return error_set(err, -ENOMEM, "open the target");
+	r = probe_volume(d->path, f, err);
+	if (r == -ENOENT && m->create && m->check)
+		return volume_room(d->path, d->size, err);
+	if (r == -ENOENT && m->create) {
+		r = volume_create(d->path, d->size, err);
+		*ret_made = r == 0;
+		if (r == 0)
+			r = probe_volume(d->path, f, err);
+	}
+	/* A file gets its size from us; what it had does not matter. */
+	if (r == 0 && f->kind == VOLUME_FILE && f->size < d->size &&
+		(f->size == 0 || m->resume))
+		f->size = d->size;
+	if (r == 0)
+		r = check_writable(f, d, m->resume, err);
+	if (r < 0 || m->check)
+		return r;
+	r = leave_old_system(f, err);
+	if (r == 0)
+		r = joined_add_target(&a->joined, f, d->size, err);
+	if (r < 0 && *ret_made)
+		(void)unlink(d->path);
+	return r < 0 ? r
+		     : wipe_old(&a->joined.v[a->joined.n - 1].volume, f, err);
+}
+
+/* None is written before all were looked at. */
+static int check_all(
+	struct agent *a, struct msg_open_target *m, struct error *err)
+{
+	uint8_t check = m->check;
+	bool made = false;
+	int r = 0;
+
+	m->check = 1;
+	for (uint32_t i = 0; i < m->n && r == 0; i++)
+		r = open_disk(a, m, &m->v[i], &made, err);
+	m->check = check;
+	return r;
+}
+
+static int open_all(
+	struct agent *a, const struct msg_open_target *m, struct error *err)
+{
+	bool made = false;
+	int r = 0;
+
+	joined_init(&a->joined);
+	for (uint32_t i = 0; i < m->n && r == 0; i++)
+		r = open_disk(a, m, &m->v[i], &made, err);
+	if (r < 0)
+		return r;
+	r = withheld_init(&a->withheld, m->withhold, m->n_withhold,
+		a->joined.volume.size);
+	if (r < 0)
+		return error_set(err, r, "withhold the source's signatures");
+	return made ? 0
+		    : receiver_wipe(&a->joined.volume, &a->withheld, err);
+}
+
 int target_open(struct agent *a, const struct frame *f, struct error *err)
 {
 	static struct msg_open_target m;
 	struct msg_target_state state = {0};
-	bool made = false;
 	int r;
 
-	if (frame_decode(f, &m) < 0)
+	if (frame_decode(f, &m) < 0 || m.n == 0)
 		return error_set(err, -EPROTO, "understand a request");
-	r = probe_volume(m.path, &a->facts, err);
-	if (r == -ENOENT && m.create && m.check) {
-		r = volume_room(m.path, m.size, err);
-		if (r == 0)
-			agent_answer(a, MSG_TARGET_STATE, f->id, &state);
-		return r;
-	}
-	if (r == -ENOENT && m.create) {
-		r = volume_create(m.path, m.size, err);
-		made = r == 0;
-		if (r == 0)
-			r = probe_volume(m.path, &a->facts, err);
-	}
-	/* A file gets its size from us; what it had does not matter. */
-	if (r == 0 && a->facts.kind == VOLUME_FILE && a->facts.size < m.size &&
-		(a->facts.size == 0 || m.resume))
-		a->facts.size = m.size;
-	if (r == 0)
-		r = check_writable(&a->facts, &m, err);
-	if (r == 0 && m.check) {
-		agent_answer(a, MSG_TARGET_STATE, f->id, &state);
-		return 0;
-	}
-	if (r == 0)
-		r = leave_old_system(&a->facts, err);
-	if (r == 0)
-		r = volume_open_target(&a->facts, m.size, &a->volume, err);
+	r = check_all(a, &m, err);
+	if (r == 0 && !m.check)
+		r = open_all(a, &m, err);
 	if (r < 0) {
-		if (made)
-			(void)unlink(m.path);
+		joined_close(&a->joined);
 		return r;
 	}
-	r = withheld_init(&a->withheld, m.withhold, m.n_withhold, m.size);
-	if (r < 0)
-		error_set(err, r, "withhold the source's signatures");
-	else
-		r = wipe_old(a, err);
-	if (r == 0 && !made)
-		r = receiver_wipe(&a->volume, &a->withheld, err);
-	if (r < 0) {
-		volume_close(&a->volume);
-		return r;
+	if (!m.check) {
+		memcpy(a->secret, m.secret, sizeof(a->secret));
+		memcpy(a->name, m.name, sizeof(a->name));
+		a->volume = &a->joined.volume;
+		a->state = IN_TARGET;
+		state.size = a->volume->size;
+		state.hwm_kb = agent_hwm(getpid());
 	}
-	memcpy(a->secret, m.secret, sizeof(a->secret));
-	memcpy(a->name, m.name, sizeof(a->name));
-	a->state = IN_TARGET;
-	state.size = a->facts.size;
-	state.hwm_kb = agent_hwm(getpid());
 	agent_answer(a, MSG_TARGET_STATE, f->id, &state);
 	return 0;
 }
 
 int target_publish(struct agent *a, const struct frame *f, struct error *err)
 {
-	struct msg_target_state state = {.size = a->facts.size};
-	int r = receiver_publish(&a->volume, &a->withheld, err);
+	struct msg_target_state state = {.size = a->volume->size};
+	int r = receiver_publish(a->volume, &a->withheld, err);
 
 	state.hwm_kb = agent_hwm(getpid());
 	if (r == 0)
@@ -216,7 +251,7 @@ int target_publish(struct agent *a, const struct frame *f, struct error *err)
 
 int target_wipe(struct agent *a, const struct frame *f, struct error *err)
 {
-	int r = receiver_wipe(&a->volume, &a->withheld, err);
+	int r = receiver_wipe(a->volume, &a->withheld, err);
 
 	if (r == 0)
 		agent_answer(a, MSG_OK, f->id, NULL);
@@ -228,15 +263,17 @@ int target_close(struct agent *a, const struct frame *f, struct error *err)
 	receiver_stop(a->receiver);
 	a->receiver = NULL;
 	relay_end(a);
-	if (a->volume.fd >= 0 && fsync(a->volume.fd) < 0)
-		return error_set(err, -errno, "flush %s", a->facts.path);
-	if (a->facts.kind == VOLUME_BLOCK && a->volume.fd >= 0) {
+	for (uint32_t i = 0; i < a->joined.n; i++) {
+		const struct volume *v = &a->joined.v[i].volume;
+
+		if (fsync(v->fd) < 0)
+			return error_set(err, -errno, "flush %s", v->path);
 		/* What was cached before is not what is there now; and a new
-		 * partition table wants to be seen. */
-		(void)ioctl(a->volume.fd, BLKFLSBUF, 0);
-		(void)ioctl(a->volume.fd, BLKRRPART, 0);
+		 * partition table wants to be seen. Files have neither. */
+		(void)ioctl(v->fd, BLKFLSBUF, 0);
+		(void)ioctl(v->fd, BLKRRPART, 0);
 	}
-	volume_close(&a->volume);
+	joined_close(&a->joined);
 	a->state = IN_NEW;
 	agent_answer(a, MSG_OK, f->id, NULL);
 	return 0;

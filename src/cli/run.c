@@ -91,9 +91,12 @@ int cmd_run(const struct command *c, struct flags *f)
 	if (move_new(&f->options, &observer, &m, &err) < 0) {
 		print_error(f, &err);
 		r = EXIT_REFUSED;
-	} else if (m.source.path[0] == '\0' || m.target.path[0] == '\0') {
-		r = usage_error(c, "whole machines cannot be moved yet; name "
-				   "a volume, like host:/dev/vdb");
+	} else if ((m.source.path[0] == '\0') != (m.target.path[0] == '\0')) {
+		r = usage_error(c, "one place is a machine, the other a "
+				   "volume like host:/dev/vdb");
+	} else if (m.machine && (place_is_local(&m.source) ||
+					place_is_local(&m.target))) {
+		r = usage_error(c, "a machine is named by its host");
 	} else if (store_open(&store, &err) < 0) {
 		print_error(f, &err);
 		r = EXIT_REFUSED;

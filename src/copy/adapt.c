@@ -26,6 +26,13 @@ void adapt_begin(struct adapt *a, uint64_t now_us)
 	a->since_bytes = 0;
 }
 
+/* One pair tells enough when one way moves twice as much as the other. */
+static bool is_clear(const struct adapt *a)
+{
+	return a->step == 2 && (a->moved[0] / 2 > a->moved[1] ||
+				       a->moved[1] / 2 > a->moved[0]);
+}
+
 static bool is_over(
 	const struct adapt *a, uint64_t span, uint64_t moved, uint64_t left)
 {
@@ -45,7 +52,7 @@ void adapt_step(struct adapt *a, uint64_t now_us, uint64_t done, uint64_t left)
 		memset(a->moved, 0, sizeof(a->moved));
 	else
 		a->moved[a->use] += moved * 1000 / (span / 1000 + 1);
-	a->step = (a->step + 1) % (TRIALS + 1);
+	a->step = is_clear(a) ? 0 : (a->step + 1) % (TRIALS + 1);
 	if (a->step == 0) {
 		a->decided = true;
 		a->verdict = adapt_pays(a->moved[0], a->moved[1]);

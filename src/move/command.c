@@ -94,7 +94,10 @@ int move_rollback(struct move *m, struct error *err)
 		error_why(err, "it is confirmed");
 		return EXIT_REFUSED;
 	}
-	r = move_connect(m, TARGET, err);
+	/* A machine that was moved is at its own address: its part knows. */
+	r = m->machine && move_get(m, "machine", "booted")
+		    ? 0
+		    : move_connect(m, TARGET, err);
 	if (r == 0)
 		r = ALL(m, deactivate, err);
 	if (r < 0) {
@@ -129,7 +132,9 @@ int move_confirm(struct move *m, struct error *err)
 		return EXIT_REFUSED;
 	}
 	if (move_committed(m) &&
-		(move_connect_both(m, err) < 0 || ALL(m, settle, err) < 0))
+		((m->machine ? move_connect(m, SOURCE, err)
+			     : move_connect_both(m, err)) < 0 ||
+			ALL(m, settle, err) < 0))
 		return EXIT_REFUSED;
 	move_set_state(m, "confirmed", NULL);
 	return move_save(m, true, err) < 0 ? EXIT_REFUSED : EXIT_DONE;
@@ -161,6 +166,8 @@ int move_check(struct move *m, struct error *err)
 	if (r == 0)
 		r = ALL(m, prepare, err);
 	for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
+		if (!m->parts[i].ops->check)
+			continue;
 		r = m->parts[i].ops->check(&m->parts[i], &d, err);
 		differ += r == 0 ? d : 0;
 	}

@@ -123,6 +123,18 @@ static void notice(void *arg, enum side side, const char *text)
 
 /* ---- making and loading ---- */
 
+int move_make_parts(struct move *m, struct error *err)
+{
+	int r = part_volume_new(m, &m->parts[0]);
+
+	m->n_parts = r == 0;
+	if (r == 0 && m->machine) {
+		r = part_machine_new(m, &m->parts[1]);
+		m->n_parts += r == 0;
+	}
+	return r < 0 ? error_set(err, r, "begin a move") : 0;
+}
+
 static int init(
 	struct move *m, const struct observer *observer, struct error *err)
 {
@@ -139,11 +151,9 @@ static int init(
 		r = place_parse(m->options.target, &m->target, err);
 	if (r < 0)
 		return r;
-	r = part_volume_new(m, &m->parts[0]);
-	if (r < 0)
-		return error_set(err, r, "begin a move");
-	m->n_parts = 1;
-	return 0;
+	m->machine = m->source.path[0] == '\0';
+	return m->machine && m->options.n_disks == 0 ? 0
+						     : move_make_parts(m, err);
 }
 
 /* A name from what the user wrote: host and last part of the path. */
@@ -153,9 +163,9 @@ static void make_name(struct move *m)
 	char text[512];
 	size_t n = 0;
 
-	(void)snprintf(text, sizeof(text), "%.200s-%.200s",
+	(void)snprintf(text, sizeof(text), "%.200s%s%.200s",
 		m->source.host[0] ? m->source.host : "local",
-		base ? base + 1 : m->source.path);
+		m->machine ? "" : "-", base ? base + 1 : m->source.path);
 	for (const char *p = text; *p && n < 60; p++) {
 		char c = (char)tolower((unsigned char)*p);
 

@@ -18,7 +18,7 @@
 #include "move/session.h"
 #include "store/store.h"
 
-#define PARTS_MAX 1
+#define PARTS_MAX 2
 
 /* Exit codes that other programs rely on. */
 enum {
@@ -54,8 +54,10 @@ struct move {
 	struct place source, target;
 	json_t *report;
 	struct session session;
+	/* Of a machine they are made when its disks are known. */
 	struct part parts[PARTS_MAX];
 	unsigned n_parts;
+	bool machine;
 	struct observer observer;
 
 	enum phase phase;

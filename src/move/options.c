@@ -32,9 +32,15 @@ void options_done(struct options *o)
 	list_done(&o->rollback);
 	list_done(&o->activate);
 	list_done(&o->deactivate);
+	list_done(&o->probes);
 	for (uint32_t i = 0; i < o->n_ssh; i++)
 		free(o->ssh[i]);
 	o->n_ssh = 0;
+	free(o->disks);
+	o->disks = NULL;
+	o->n_disks = 0;
+	json_decref(o->wish);
+	o->wish = NULL;
 }
 
 int options_add_hook(struct hook_list *l, const char *command)
@@ -61,6 +67,58 @@ int options_add_ssh(struct options *o, const char *arg)
 	return 0;
 }
 
+int options_add_disk(struct options *o, const char *source, const char *target,
+	const char *overwrite)
+{
+	struct move_disk *v, *d;
+
+	if (o->n_disks == VOLUMES_MAX)
+		return -E2BIG;
+	v = reallocarray(o->disks, o->n_disks + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	o->disks = v;
+	d = &v[o->n_disks];
+	if ((size_t)snprintf(d->source, sizeof(d->source), "%s", source) >=
+			sizeof(d->source) ||
+		(size_t)snprintf(d->target, sizeof(d->target), "%s", target) >=
+			sizeof(d->target) ||
+		(size_t)snprintf(d->overwrite, sizeof(d->overwrite), "%s",
+			overwrite) >= sizeof(d->overwrite))
+		return -ENAMETOOLONG;
+	o->n_disks++;
+	return 0;
+}
+
+static json_t *disks_to_json(const struct options *o)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; a && i < o->n_disks; i++)
+		if (json_array_append_new(a,
+			    json_pack("{s:s s:s s:s}", "source",
+				    o->disks[i].source, "target",
+				    o->disks[i].target, "overwrite",
+				    o->disks[i].overwrite)) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	return a;
+}
+
+static int read_disks(const json_t *a, struct options *o)
+{
+	const char *source, *target, *overwrite;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)a, i, v) if (
+		json_unpack(v, "{s:s s:s s:s}", "source", &source, "target",
+			&target, "overwrite", &overwrite) < 0 ||
+		options_add_disk(o, source, target, overwrite) < 0) return -1;
+	return 0;
+}
+
 static json_t *list_to_json(char *const *v, uint32_t n)
 {
 	json_t *a = json_array();
@@ -76,7 +134,8 @@ static json_t *list_to_json(char *const *v, uint32_t n)
 json_t *options_to_json(const struct options *o)
 {
 	return json_pack("{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I "
-			 "s:I s:I s:I s:I s:s s:o s:o s:o s:o s:o}",
+			 "s:I s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:O? s:o "
+			 "s:b}",
 		"name", o->name, "source", o->source, "target", o->target,
 		"copy", o->copy, "wait", o->wait, "freeze", o->freeze,
 		"full_verify", o->full_verify, "fence", (int)o->fence, "via",
@@ -91,7 +150,9 @@ json_t *options_to_json(const struct options *o)
 		list_to_json(o->rollback.v, o->rollback.n), "activate",
 		list_to_json(o->activate.v, o->activate.n), "deactivate",
 		list_to_json(o->deactivate.v, o->deactivate.n), "ssh",
-		list_to_json(o->ssh, o->n_ssh));
+		list_to_json(o->ssh, o->n_ssh), "disks", disks_to_json(o),
+		"wish", o->wish, "probes",
+		list_to_json(o->probes.v, o->probes.n), "clone", o->clone);
 }
 
 static int read_hooks(const json_t *a, struct hook_list *l)
@@ -110,8 +171,9 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 {
 	const char *name, *source, *target, *overwrite;
 	json_t *quiesce, *rollback, *activate, *deactivate, *ssh, *v;
+	json_t *disks, *wish, *probes;
 	json_int_t lanes, low, high, bw, down, linger, hook, lease;
-	int copy, wait, freeze, full, fence, via;
+	int copy, wait, freeze, full, fence, via, clone;
 	struct options o;
 	size_t i;
 
@@ -126,7 +188,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		    "hook_timeout_ms", &hook, "lease_ms", &lease, "overwrite",
 		    &overwrite, "quiesce", &quiesce, "rollback", &rollback,
 		    "activate", &activate, "deactivate", &deactivate, "ssh",
-		    &ssh) < 0)
+		    &ssh, "disks", &disks, "wish", &wish, "probes", &probes,
+		    "clone", &clone) < 0)
 		return error_set(err, -EINVAL, "read the stored options");
 	options_init(&o);
 	(void)snprintf(o.name, sizeof(o.name), "%s", name);
@@ -137,6 +200,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	o.wait = wait;
 	o.freeze = freeze;
 	o.full_verify = full;
+	o.clone = clone;
+	o.wish = json_is_object(wish) ? json_incref(wish) : NULL;
 	o.fence = (enum fence_kind)(
 		fence >= 0 && fence <= FENCE_SIGNATURE ? fence : 0);
 	o.via = (enum via)(via >= 0 && via <= VIA_RELAY ? via : 0);
@@ -151,7 +216,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	if (read_hooks(quiesce, &o.quiesce) < 0 ||
 		read_hooks(rollback, &o.rollback) < 0 ||
 		read_hooks(activate, &o.activate) < 0 ||
-		read_hooks(deactivate, &o.deactivate) < 0) {
+		read_hooks(deactivate, &o.deactivate) < 0 ||
+		read_hooks(probes, &o.probes) < 0 || read_disks(disks, &o) < 0) {
 		options_done(&o);
 		return error_set(err, -EINVAL, "read the stored hooks");
 	}

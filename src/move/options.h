@@ -20,6 +20,12 @@ struct hook_list {
 	char *v[HOOKS_MAX];
 };
 
+/* One disk of a machine that moves, and the one that it goes to. */
+struct move_disk {
+	char source[4096], target[4096]; /* paths */
+	char overwrite[256];
+};
+
 struct options {
 	char name[64];
 	char source[4600], target[4600]; /* as the user wrote them */
@@ -32,6 +38,14 @@ struct options {
 	uint64_t bwlimit, downtime_ms, linger_ms, hook_timeout_ms, lease_ms;
 	char overwrite[256];
 	struct hook_list quiesce, rollback, activate, deactivate;
+	/* A machine: its disks, and what its moved system is to become
+	 * (fixup/fixup.h), both by its plan. 0: a volume. */
+	uint32_t n_disks;
+	struct move_disk *disks;
+	json_t *wish;
+	struct hook_list probes; /* that must answer on the new machine */
+	bool clone;		 /* the source stays */
+	char plan[4096];	 /* the file, or ""; not stored */
 	uint32_t n_ssh;
 	char *ssh[SSH_ARGS_MAX + 1]; /* NULL-terminated */
 };
@@ -43,6 +57,9 @@ void options_done(struct options *o);
 /* Adds a copy; -E2BIG when there are too many. */
 int options_add_hook(struct hook_list *l, const char *command);
 int options_add_ssh(struct options *o, const char *arg);
+/* Adds a disk; -E2BIG when there are VOLUMES_MAX. */
+int options_add_disk(struct options *o, const char *source, const char *target,
+	const char *overwrite);
 
 /* A new reference, or NULL when out of memory. */
 json_t *options_to_json(const struct options *o);

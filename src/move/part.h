@@ -83,7 +83,9 @@ struct part {
 	void *data; /* the kind's own */
 };
 
-/* parts/volume.c */
+/* parts/volume.c: the volume, or all disks of a machine. */
 int part_volume_new(struct move *m, struct part *ret);
+/* parts/machine.c: comes after its disks. */
+int part_machine_new(struct move *m, struct part *ret);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "move/forecast.h"
+#include "move/machine.h"
 #include "move/steps.h"
 
 #define CUT_TRIES 3
@@ -73,6 +74,8 @@ static int follow(struct move *m, struct error *err)
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
 			struct backlog b = {0};
 
+			if (!m->parts[i].ops->follow)
+				continue;
 			r = m->parts[i].ops->follow(&m->parts[i], &b, err);
 			add_backlog(&sum, &b);
 		}
@@ -420,6 +423,18 @@ static int carry(struct move *m, struct error *err)
 	return stop(m, err);
 }
 
+/* Which disks a machine has is known only now. */
+static int plan_machine(struct move *m, struct error *err)
+{
+	int r = 0;
+
+	if (m->machine && m->n_parts == 0)
+		r = machine_plan(m, err);
+	if (r == 0 && m->n_parts == 0)
+		r = move_make_parts(m, err);
+	return r;
+}
+
 static int begin(struct move *m, struct error *err)
 {
 	int r;
@@ -433,6 +448,8 @@ static int begin(struct move *m, struct error *err)
 		r = ALL(m, recover, err);
 	if (r == 0)
 		r = move_connect(m, TARGET, err);
+	if (r == 0)
+		r = plan_machine(m, err);
 	if (r == 0)
 		r = RUN(m, PHASE_INSPECT, inspect, err);
 	if (r == 0 && !m->stored) {
@@ -533,6 +550,8 @@ int move_dry_run(struct move *m, struct error *err)
 {
 	int r = move_connect_both(m, err);
 
+	if (r == 0)
+		r = plan_machine(m, err);
 	if (r == 0)
 		r = ALL(m, inspect, err);
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;

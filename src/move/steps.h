@@ -23,6 +23,9 @@ void move_set_error(struct move *m, const struct error *err);
 int move_connect(struct move *m, enum side side, struct error *err);
 int move_connect_both(struct move *m, struct error *err);
 
+/* Makes the parts, once the disks of a machine are known. */
+int move_make_parts(struct move *m, struct error *err);
+
 /* Stores that a phase begins, and that it is over. */
 int move_enter(struct move *m, enum phase p, struct error *err);
 int move_leave(struct move *m, struct error *err);

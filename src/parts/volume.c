@@ -255,21 +255,16 @@ int volume_open_source_agent(
 
 	if (v->source_agent == (int)h->peer.pid && v->source_agent)
 		return 0;
-	if (v->source.size == 0) {
-		/* Not inspected by this process: is it still the same one? */
-		r = volume_probe(p, SOURCE, m->source.path, &v->source, err);
-		if (r == 0)
-			r = volume_check_identity(p, SOURCE, &v->source, err);
-		/* Whatever became of the volume, its keeper can be asked. */
-		if (r == -ERANGE && only_keeper) {
-			v->source.size = 0;
-			r = 0;
-		}
-		if (r < 0)
-			return r;
-	}
+	/* Whatever became of the volume, its keeper can be asked. */
+	r = volume_know_source(p, err);
+	if (r < 0 && (r != -ERANGE || !only_keeper))
+		return r;
 	memset(&open, 0, sizeof(open));
-	(void)snprintf(open.path, sizeof(open.path), "%s", m->source.path);
+	open.n = v->n;
+	for (uint32_t i = 0; i < v->n; i++)
+		(void)snprintf(open.v[i].path, sizeof(open.v[i].path), "%s",
+			v->disks[i].source_path);
+	open.machine = v->machine;
 	(void)snprintf(open.name, sizeof(open.name), "%s", m->row.name);
 	memcpy(open.key, m->row.key, sizeof(open.key));
 	memcpy(open.secret, m->row.secret, sizeof(open.secret));
@@ -294,7 +289,11 @@ int volume_open_source_agent(
 
 static void volume_free(struct part *p)
 {
-	free(p->data);
+	struct volume_part *v = p->data;
+
+	if (v)
+		free(v->disks);
+	free(v);
 	p->data = NULL;
 }
 
@@ -321,11 +320,38 @@ static const struct part_ops ops = {
 	.free = volume_free,
 };
 
+/* A machine has those of its plan, a volume is the one that was named. */
+static void name_disks(struct move *m, struct volume_part *v)
+{
+	const struct options *o = &m->options;
+
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct volume_disk *d = &v->disks[i];
+
+		d->source_path = v->machine ? o->disks[i].source
+					    : m->source.path;
+		d->target_path = v->machine ? o->disks[i].target
+					    : m->target.path;
+		d->overwrite = v->machine ? o->disks[i].overwrite
+					  : o->overwrite;
+	}
+}
+
 int part_volume_new(struct move *m, struct part *ret)
 {
-	ret->data = calloc(1, sizeof(struct volume_part));
-	if (!ret->data)
+	struct volume_part *v = calloc(1, sizeof(*v));
+
+	if (!v)
 		return -ENOMEM;
+	v->machine = m->options.n_disks > 0;
+	v->n = v->machine ? m->options.n_disks : 1;
+	v->disks = calloc(v->n, sizeof(*v->disks));
+	if (!v->disks) {
+		free(v);
+		return -ENOMEM;
+	}
+	name_disks(m, v);
+	ret->data = v;
 	ret->ops = &ops;
 	ret->move = m;
 	return 0;

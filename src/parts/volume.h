@@ -8,9 +8,19 @@
 #define CALL_MS 60000
 #define LONG_MS 600000
 
-struct volume_part {
+/* One of the volumes that move together; there is always one. */
+struct volume_disk {
+	const char *source_path, *target_path, *overwrite;
 	struct volume_facts source, target;
 	bool target_exists;
+	uint64_t start; /* in all of them: see volume/joined.h */
+};
+
+struct volume_part {
+	uint32_t n;
+	struct volume_disk *disks;
+	bool machine;
+	bool known; /* the facts of the source are of this process */
 	int source_agent, target_agent; /* pids of the peers that opened it */
 	bool fresh; /* the keeper was made by this process */
 	bool tracking;
@@ -67,10 +77,13 @@ int volume_open_source_agent(
 /* Is it the disk that the move began with? Paths may have changed hands. With
  * nothing stored yet, stores it. -ENXIO: another disk; -ERANGE: the same one,
  * of another size. */
-int volume_check_identity(struct part *p, enum side side,
+int volume_check_identity(struct part *p, enum side side, uint32_t disk,
 	const struct volume_facts *f, struct error *err);
 int volume_probe(struct part *p, enum side side, const char *path,
 	struct volume_facts *ret, struct error *err);
+/* Looks at all of the source, unless this process has; all must be those that
+ * the move began with. -ERANGE as above. */
+int volume_know_source(struct part *p, struct error *err);
 int volume_inspect(struct part *p, struct error *err);
 int volume_discard(struct part *p, struct error *err);
 int volume_prepare(struct part *p, struct error *err);

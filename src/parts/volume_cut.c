@@ -9,6 +9,11 @@
 #include "move/phase.h"
 #include "parts/volume.h"
 
+static struct volume_part *volume_of(const struct part *p)
+{
+	return p->data;
+}
+
 static void copy_hooks(
 	const struct hook_list *l, struct msg_hook *v, uint32_t *n)
 {
@@ -48,6 +53,36 @@ static int hook_error(struct part *p, enum side side, const char *phase,
 
 /* ---- quiesce ---- */
 
+/* What was frozen, for a rollback after its keeper has died. */
+static void keep_mounts(struct move *m, const struct msg_held *held)
+{
+	json_t *list = json_array(), *fence;
+
+	move_set_text(m, "fence", "mount",
+		held->n_mounts ? held->mounts[0].path : "");
+	fence = json_object_get(m->report, "fence");
+	for (uint32_t i = 0; i < held->n_mounts; i++)
+		(void)json_array_append_new(
+			list, json_string_nocheck(held->mounts[i].path));
+	(void)json_object_set_new(fence, "mounts", list);
+}
+
+static void take_mounts(const struct move *m, struct msg_unfence *u)
+{
+	const json_t *v, *list = json_object_get(
+		json_object_get(m->report, "fence"), "mounts");
+	size_t i;
+
+	json_array_foreach(list, i, v)
+	{
+		if (u->n_mounts == HELD_MAX)
+			break;
+		(void)snprintf(u->mounts[u->n_mounts++].path,
+			sizeof(u->mounts[0].path), "%s",
+			json_is_string(v) ? json_string_value(v) : "");
+	}
+}
+
 int volume_quiesce(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -62,7 +97,8 @@ int volume_quiesce(struct part *p, struct error *err)
 		return error_set(err, -ENOMEM, "quiesce");
 	arm->lease_ms = (uint32_t)o->lease_ms;
 	(void)snprintf(arm->name, sizeof(arm->name), "%s", m->row.name);
-	(void)snprintf(arm->device, sizeof(arm->device), "%s", v->source.path);
+	(void)snprintf(arm->device, sizeof(arm->device), "%s",
+		v->disks[0].source.path);
 	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
 	if (!o->copy) {
 		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
@@ -88,18 +124,18 @@ int volume_quiesce(struct part *p, struct error *err)
 	m->frozen = held.kind == HOLD_FROZEN;
 	move_set(m, "downtime_ms", "sync", (int64_t)held.sync_ms);
 	move_set(m, "downtime_ms", "freeze", (int64_t)held.freeze_ms);
-	move_set_text(m, "fence", "mount", held.mount);
+	keep_mounts(m, &held);
 	if (o->fence == FENCE_FREEZE && v->hold != HOLD_FROZEN) {
 		error_set(err, -EINVAL, "use --fence freeze");
 		return error_why(err, "the volume is not mounted any more");
 	}
-	if (!o->copy && o->quiesce.n == 0 && !o->freeze &&
+	if (!o->copy && o->quiesce.n == 0 && !o->freeze && !v->machine &&
 		v->hold == HOLD_FROZEN) {
 		error_set(err, -EBUSY, "cut over");
 		error_why(err,
 			"it is still mounted on %s, and nothing says how its "
 			"writers stop",
-			held.mount);
+			held.mounts[0].path);
 		return error_todo(err,
 			"unmount it and resume; or resume with --freeze to "
 			"leave it frozen (its writers then hang until rollback "
@@ -109,7 +145,7 @@ int volume_quiesce(struct part *p, struct error *err)
 		error_set(err, -EINVAL, "use --fence unmounted");
 		return error_why(err,
 			"the quiesce hook left the volume mounted on %s",
-			held.mount);
+			held.mounts[0].path);
 	}
 	return 0;
 }
@@ -208,7 +244,12 @@ int volume_verify(struct part *p, struct error *err)
 			r = lost_at_cut(volume_take_differences(
 						p, DIFFER_HELD, &found, err),
 				err);
-		if (r < 0 || done.differ == 0 || found.unexplained > 0)
+		if (r == 0)
+			r = volume_state(p, &state, err);
+		/* What lies between a frozen filesystem and its disk may have
+		 * a last word: an array says that it is clean. */
+		if (r < 0 || found.unexplained > 0 ||
+			(done.differ == 0 && state.dirty == 0))
 			break;
 		r = send_rest(p, err);
 	}
@@ -362,8 +403,8 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 		return error_set(err, -ENOMEM, "run hooks");
 	(void)snprintf(hooks->name, sizeof(hooks->name), "%s", m->row.name);
 	(void)snprintf(hooks->phase, sizeof(hooks->phase), "%s", phase);
-	(void)snprintf(
-		hooks->device, sizeof(hooks->device), "%s", m->target.path);
+	(void)snprintf(hooks->device, sizeof(hooks->device), "%s",
+		volume_of(p)->disks[0].target_path);
 	hooks->timeout_ms = (uint32_t)m->options.hook_timeout_ms;
 	copy_hooks(l, hooks->v, &hooks->n);
 	if (l == &m->options.activate)
@@ -378,12 +419,13 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 	return result.failed ? hook_error(p, TARGET, phase, &result, err) : 0;
 }
 
-static int probe_target(
-	struct part *p, struct volume_facts *ret, struct error *err)
+static int probe_target(struct part *p, uint32_t i, struct volume_facts *ret,
+	struct error *err)
 {
-	int r = volume_probe(p, TARGET, p->move->target.path, ret, err);
+	int r = volume_probe(
+		p, TARGET, volume_of(p)->disks[i].target_path, ret, err);
 
-	return r < 0 ? r : volume_check_identity(p, TARGET, ret, err);
+	return r < 0 ? r : volume_check_identity(p, TARGET, i, ret, err);
 }
 
 /* The kernel counts what is written to a disk, from the boot on. */
@@ -433,44 +475,53 @@ int volume_activate(struct part *p, struct error *err)
 		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
 		v->target_agent = 0;
 	}
-	if (r == 0 && !m->options.copy) {
+	/* A machine boots from its disks: parts/machine.c. */
+	if (r == 0 && !m->options.copy && !v->machine) {
 		static struct volume_facts now;
 
-		if (probe_target(p, &now, NULL) == 0)
+		if (probe_target(p, 0, &now, NULL) == 0)
 			remember_written(p, now.written);
 		r = run_target_hooks(p, &m->options.activate, "activate", err);
 	}
 	return r;
 }
 
+static int check_stopped(
+	struct part *p, const struct volume_facts *now, struct error *err)
+{
+	if (now->n_mounts == 0 && !now->busy && now->holder_count == 0 &&
+		now->writers == 0 && !now->swap)
+		return 0;
+	error_set(err, -EBUSY, "stop the target");
+	error_host(err, p->move->session.host[TARGET].peer.name);
+	error_why(err, "%s is still in use%s%s", now->path,
+		now->n_mounts  ? ", mounted on "
+		: now->writers ? " by "
+			       : "",
+		now->n_mounts  ? now->mounts[0].point
+		: now->writers ? now->writer
+			       : "");
+	return error_todo(
+		err, "give --deactivate a command that stops what uses it");
+}
+
 int volume_deactivate(struct part *p, struct error *err)
 {
-	struct move *m = p->move;
 	static struct volume_facts now;
 	int r;
 
-	r = run_target_hooks(p, &m->options.deactivate, "deactivate", err);
+	/* A machine that runs is stopped as a whole: parts/machine.c. */
+	if (volume_of(p)->machine)
+		return 0;
+	r = run_target_hooks(
+		p, &p->move->options.deactivate, "deactivate", err);
 	if (r == 0)
-		r = probe_target(p, &now, err);
-	if (r < 0)
-		return r;
-	if (now.n_mounts > 0 || now.busy || now.holder_count > 0 ||
-		now.writers > 0 || now.swap) {
-		error_set(err, -EBUSY, "stop the target");
-		error_host(err, m->session.host[TARGET].peer.name);
-		error_why(err, "%s is still in use%s%s", now.path,
-			now.n_mounts  ? ", mounted on "
-			: now.writers ? " by "
-				      : "",
-			now.n_mounts  ? now.mounts[0].point
-			: now.writers ? now.writer
-				      : "");
-		return error_todo(err, "give --deactivate a command that stops "
-				       "what uses it");
-	}
-	if (now.kind == VOLUME_BLOCK)
+		r = probe_target(p, 0, &now, err);
+	if (r == 0)
+		r = check_stopped(p, &now, err);
+	if (r == 0 && now.kind == VOLUME_BLOCK)
 		say_written(p, now.written);
-	return 0;
+	return r;
 }
 
 /* ---- ways back ---- */
@@ -516,7 +567,6 @@ static int unfence(struct part *p, bool back, struct error *err)
 	struct msg_unfence *u = calloc(1, sizeof(*u));
 	static struct msg_hooks_result hooks;
 	struct msg_blocks *blocks = NULL;
-	const char *mount;
 	uint32_t n = 0;
 	int r;
 
@@ -531,13 +581,12 @@ static int unfence(struct part *p, bool back, struct error *err)
 		memcpy(u->v, blocks->v, sizeof(u->v));
 	}
 	free(blocks);
-	mount = json_string_value(
-		json_object_get(json_object_get(m->report, "fence"), "mount"));
 	u->rollback = back;
+	take_mounts(m, u);
 	u->hook_timeout_ms = (uint32_t)m->options.hook_timeout_ms;
 	(void)snprintf(u->name, sizeof(u->name), "%s", m->row.name);
-	(void)snprintf(u->device, sizeof(u->device), "%s", m->source.path);
-	(void)snprintf(u->mount, sizeof(u->mount), "%s", mount ? mount : "");
+	(void)snprintf(u->device, sizeof(u->device), "%s",
+		volume_of(p)->disks[0].source_path);
 	copy_hooks(&m->options.rollback, u->rollback_hooks, &u->n_rollback);
 	if (r == 0)
 		r = session_call(
@@ -581,7 +630,8 @@ int volume_settle(struct part *p, struct error *err)
 	struct move *m = p->move;
 	static struct msg_path name;
 	/* A fence ends only when the user confirmed the target. */
-	struct msg_end end = {.confirm = strcmp(m->row.live, "target") == 0};
+	struct msg_end end = {.confirm = strcmp(m->row.live, "target") == 0,
+		.poweroff = v->machine && strcmp(m->row.live, "target") == 0};
 	struct error why = {0};
 	int r = 0;
 

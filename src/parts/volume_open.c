@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "parts/volume.h"
+#include "volume/joined.h"
 #include "volume/probe.h"
 
 static int at(struct part *p, enum side side, struct error *err)
@@ -35,13 +37,23 @@ static const char *stored(const struct part *p, const char *key)
 	return t ? t : "";
 }
 
-int volume_check_identity(struct part *p, enum side side,
+/* "source", and "source_2" of the second one. */
+static void key_of(enum side side, uint32_t disk, const char *what, char *buf,
+	size_t size)
+{
+	const char *name = side == SOURCE ? "source" : "target";
+
+	if (disk == 0)
+		(void)snprintf(buf, size, "%s%s", name, what);
+	else
+		(void)snprintf(buf, size, "%s%s_%u", name, what, disk + 1);
+}
+
+int volume_check_identity(struct part *p, enum side side, uint32_t disk,
 	const struct volume_facts *f, struct error *err)
 {
-	static const char *const keys[] = {"source", "target"};
-	static const char *const sizes[] = {"source_bytes", "target_bytes"};
 	struct move *m = p->move;
-	char text[512];
+	char text[512], key[32], size[32], uuid[32];
 
 	if (f->kind == VOLUME_FILE)
 		(void)snprintf(text, sizeof(text), "file inode=%llu",
@@ -49,33 +61,38 @@ int volume_check_identity(struct part *p, enum side side,
 	else
 		(void)snprintf(text, sizeof(text), "block serial=%s wwn=%s",
 			f->serial, f->wwn);
-	if (!stored(p, keys[side])[0]) {
-		move_set_text(m, "identity", keys[side], text);
-		move_set(m, "identity", sizes[side], (int64_t)f->size);
+	key_of(side, disk, "", key, sizeof(key));
+	key_of(side, disk, "_bytes", size, sizeof(size));
+	key_of(side, disk, "_uuid", uuid, sizeof(uuid));
+	if (!stored(p, key)[0]) {
+		move_set_text(m, "identity", key, text);
+		move_set(m, "identity", size, (int64_t)f->size);
 		if (side == SOURCE)
-			move_set_text(m, "identity", "source_uuid", f->uuid);
+			move_set_text(m, "identity", uuid, f->uuid);
 		return 0;
 	}
 	/* The fence may have removed what carried the uuid. */
-	if (strcmp(stored(p, keys[side]), text) != 0 ||
-		(side == SOURCE && f->uuid[0] && stored(p, "source_uuid")[0] &&
-			strcmp(stored(p, "source_uuid"), f->uuid) != 0)) {
-		error_set(err, -ENXIO, "use %s as %s", f->path, keys[side]);
+	if (strcmp(stored(p, key), text) != 0 ||
+		(side == SOURCE && f->uuid[0] && stored(p, uuid)[0] &&
+			strcmp(stored(p, uuid), f->uuid) != 0)) {
+		error_set(err, -ENXIO, "use %s as %s", f->path,
+			side == SOURCE ? "source" : "target");
 		error_why(err,
 			"it is not the one that the move began with (%s, not "
 			"%s)",
-			text, stored(p, keys[side]));
+			text, stored(p, key));
 		error_todo(err, "put the disks back under the names they had");
 		return at(p, side, err);
 	}
 	if (f->kind == VOLUME_BLOCK &&
-		f->size != (uint64_t)move_get(m, "identity", sizes[side])) {
-		error_set(err, -ERANGE, "use %s as %s", f->path, keys[side]);
+		f->size != (uint64_t)move_get(m, "identity", size)) {
+		error_set(err, -ERANGE, "use %s as %s", f->path,
+			side == SOURCE ? "source" : "target");
 		error_why(err,
 			"its size changed since the move began: %llu bytes, "
 			"not %lld",
 			(unsigned long long)f->size,
-			(long long)move_get(m, "identity", sizes[side]));
+			(long long)move_get(m, "identity", size));
 		error_todo(err, "abort the move and begin a new one");
 		return at(p, side, err);
 	}
@@ -84,40 +101,48 @@ int volume_check_identity(struct part *p, enum side side,
 
 /* ---- what cannot be moved, by name ---- */
 
-static int unsupported(struct part *p, const char *why, struct error *err)
+static int unsupported(struct part *p, const struct volume_facts *f,
+	const char *why, struct error *err)
 {
-	struct volume_part *v = p->data;
-
-	error_set(err, -EOPNOTSUPP, "move %s", v->source.path);
+	error_set(err, -EOPNOTSUPP, "move %s", f->path);
 	error_why(err, "%s", why);
 	error_todo(err, "move what is on it by other means");
 	return at(p, SOURCE, err);
 }
 
-static int check_source(struct part *p, struct error *err)
+/* What cannot be moved whatever its use. */
+static int check_kind(
+	struct part *p, const struct volume_facts *f, struct error *err)
 {
-	struct volume_part *v = p->data;
-	const struct volume_facts *f = &v->source;
+	if (f->size == 0)
+		return unsupported(p, f, "it has no bytes", err);
+	if (f->zoned)
+		return unsupported(
+			p, f, "zoned devices are not supported yet", err);
+	return 0;
+}
+
+/* A single volume: what lies on several would be torn apart. */
+static int check_volume(
+	struct part *p, const struct volume_facts *f, struct error *err)
+{
 	const struct options *o = &p->move->options;
 
 	if (f->swap)
-		return unsupported(p, "it is active swap", err);
-	if (f->zoned)
-		return unsupported(
-			p, "zoned devices are not supported yet", err);
+		return unsupported(p, f, "it is active swap", err);
 	if (f->multi_device)
-		return unsupported(p,
+		return unsupported(p, f,
 			"it is one of several devices of a filesystem or "
 			"array, "
 			"which is not supported yet",
 			err);
 	if (f->external_journal)
-		return unsupported(p,
+		return unsupported(p, f,
 			"its filesystem keeps its journal, log or realtime "
 			"data on another device, which is not supported yet",
 			err);
 	if (f->n_partitions_mounted > 1)
-		return unsupported(p,
+		return unsupported(p, f,
 			"several of its partitions are mounted, which is not "
 			"supported yet; move them one by one",
 			err);
@@ -147,6 +172,14 @@ static int check_source(struct part *p, struct error *err)
 			"then hang until rollback or confirm)");
 		return at(p, SOURCE, err);
 	}
+	return 0;
+}
+
+static int check_fence(
+	struct part *p, const struct volume_facts *f, struct error *err)
+{
+	const struct options *o = &p->move->options;
+
 	if (o->fence == FENCE_FREEZE && f->n_mounts == 0) {
 		error_set(err, -EINVAL, "use --fence freeze");
 		error_why(err, "%s is not mounted", f->path);
@@ -160,6 +193,23 @@ static int check_source(struct part *p, struct error *err)
 		return at(p, SOURCE, err);
 	}
 	return 0;
+}
+
+static int check_source(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	int r = 0;
+
+	for (uint32_t i = 0; i < v->n && r == 0; i++) {
+		const struct volume_facts *f = &v->disks[i].source;
+
+		r = check_kind(p, f, err);
+		if (r == 0 && !v->machine)
+			r = check_volume(p, f, err);
+		if (r == 0 && !v->machine)
+			r = check_fence(p, f, err);
+	}
+	return r;
 }
 
 /* ---- one device under two names ---- */
@@ -208,10 +258,23 @@ static bool same_device(
 /* ---- nothing of ours on what will be frozen ---- */
 
 static bool on_source(
-	const struct volume_facts *f, uint32_t major, uint32_t minor)
+	const struct volume_part *v, const struct mount_info *mount)
 {
-	for (uint32_t i = 0; i < f->n_mounts; i++)
-		if (f->mounts[i].major == major && f->mounts[i].minor == minor)
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct volume_facts *f = &v->disks[i].source;
+
+		for (uint32_t k = 0; k < f->n_mounts; k++)
+			if (f->mounts[k].major == mount->major &&
+				f->mounts[k].minor == mount->minor)
+				return true;
+	}
+	return false;
+}
+
+static bool source_is_mounted(const struct volume_part *v)
+{
+	for (uint32_t i = 0; i < v->n; i++)
+		if (v->disks[i].source.n_mounts > 0)
 			return true;
 	return false;
 }
@@ -221,11 +284,59 @@ static int frozen_path(
 {
 	struct volume_part *v = p->data;
 
-	error_set(err, -EDEADLK, "move %s", v->source.path);
+	error_set(err, -EDEADLK, "move %s", v->disks[0].source.path);
 	error_why(err, "%s (%s) is on the filesystem that would be frozen",
 		what, path);
 	error_todo(err, "put it elsewhere");
 	return at(p, SOURCE, err);
+}
+
+/* What this process writes to while the source stands still. */
+static int check_own(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	const char *folder = store_folder(p->move->store);
+	static struct mount_info mount;
+	char log[4096];
+
+	if (probe_mount_of(folder, &mount, NULL) == 0 && on_source(v, &mount))
+		return frozen_path(p, "the store", folder, err);
+	for (int fd = 1; fd <= 2; fd++) {
+		char link[32];
+		ssize_t n;
+
+		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, log, sizeof(log) - 1);
+		if (n <= 0 || log[0] != '/')
+			continue;
+		log[n] = '\0';
+		if (probe_mount_of(log, &mount, NULL) == 0 &&
+			on_source(v, &mount))
+			return frozen_path(p, "the log", log, err);
+	}
+	return 0;
+}
+
+static int check_target_file(
+	struct part *p, const struct volume_disk *d, struct error *err)
+{
+	struct volume_part *v = p->data;
+	static struct volume_facts facts;
+	CLEANUP_FREE struct msg_path *path = calloc(1, sizeof(*path));
+	CLEANUP_FREE char *copy = strdup(d->target_path);
+	int r;
+
+	if (d->target_exists && d->target.kind == VOLUME_BLOCK)
+		return 0;
+	if (!path || !copy)
+		return error_set(err, -ENOMEM, "inspect");
+	(void)snprintf(path->path, sizeof(path->path), "%s",
+		d->target_exists ? d->target_path : dirname(copy));
+	r = session_call(&p->move->session, TARGET, MSG_PLACE_OF, path, &facts,
+		CALL_MS, err);
+	if (r == 0 && facts.n_mounts > 0 && on_source(v, &facts.mounts[0]))
+		return frozen_path(p, "the target", d->target_path, err);
+	return r;
 }
 
 static int check_frozen(struct part *p, struct error *err)
@@ -233,58 +344,19 @@ static int check_frozen(struct part *p, struct error *err)
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	const char *boot = m->session.host[SOURCE].hello.boot_id;
-	static struct volume_facts facts;
-	static struct mount_info mount;
-	char own[IO_BOOT_ID_SIZE], log[4096], *copy;
-	struct msg_path *path;
-	ssize_t n;
-	int r;
+	char own[IO_BOOT_ID_SIZE];
+	int r = 0;
 
 	io_boot_id(own);
-	if (v->source.n_mounts == 0)
+	if (!source_is_mounted(v))
 		return 0;
-	if (strcmp(own, boot) == 0) {
-		const char *folder = store_folder(m->store);
-
-		if (probe_mount_of(folder, &mount, NULL) == 0 &&
-			on_source(&v->source, mount.major, mount.minor))
-			return frozen_path(p, "the store", folder, err);
-		for (int fd = 1; fd <= 2; fd++) {
-			char link[32];
-
-			(void)snprintf(
-				link, sizeof(link), "/proc/self/fd/%d", fd);
-			n = readlink(link, log, sizeof(log) - 1);
-			if (n <= 0 || log[0] != '/')
-				continue;
-			log[n] = '\0';
-			if (probe_mount_of(log, &mount, NULL) == 0 &&
-				on_source(&v->source, mount.major, mount.minor))
-				return frozen_path(p, "the log", log, err);
-		}
-	}
-	if (strcmp(m->session.host[TARGET].hello.boot_id, boot) != 0 ||
-		(v->target_exists && v->target.kind == VOLUME_BLOCK))
-		return 0;
-	path = calloc(1, sizeof(*path));
-	copy = strdup(m->target.path);
-	if (!path || !copy) {
-		free(path);
-		free(copy);
-		return error_set(err, -ENOMEM, "inspect");
-	}
-	(void)snprintf(path->path, sizeof(path->path), "%s",
-		v->target_exists ? m->target.path : dirname(copy));
-	r = session_call(
-		&m->session, TARGET, MSG_PLACE_OF, path, &facts, CALL_MS, err);
-	free(path);
-	free(copy);
-	if (r < 0)
+	if (strcmp(own, boot) == 0)
+		r = check_own(p, err);
+	if (r < 0 || strcmp(m->session.host[TARGET].hello.boot_id, boot) != 0)
 		return r;
-	if (facts.n_mounts > 0 && on_source(&v->source, facts.mounts[0].major,
-					  facts.mounts[0].minor))
-		return frozen_path(p, "the target", m->target.path, err);
-	return 0;
+	for (uint32_t i = 0; i < v->n && r == 0; i++)
+		r = check_target_file(p, &v->disks[i], err);
+	return r;
 }
 
 /* ---- inspect ---- */
@@ -294,28 +366,42 @@ static void fill_open(struct part *p, struct msg_open_target *m)
 	struct volume_part *v = p->data;
 
 	memset(m, 0, sizeof(*m));
-	(void)snprintf(m->path, sizeof(m->path), "%s", p->move->target.path);
+	m->n = v->n;
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct volume_disk *d = &v->disks[i];
+		struct msg_target_disk *to = &m->v[i];
+
+		(void)snprintf(
+			to->path, sizeof(to->path), "%s", d->target_path);
+		to->size = d->source.size;
+		to->source_logical = d->source.logical;
+		(void)snprintf(to->overwrite, sizeof(to->overwrite), "%s",
+			d->overwrite);
+		(void)snprintf(to->source_uuid, sizeof(to->source_uuid), "%s",
+			d->source.uuid);
+	}
 	(void)snprintf(m->name, sizeof(m->name), "%s", p->move->row.name);
-	m->size = v->source.size;
-	m->source_logical = v->source.logical;
-	m->create = 1;
+	m->create = !v->machine;
 	m->resume = move_get(p->move, "replica", "prepared") != 0;
-	(void)snprintf(m->overwrite, sizeof(m->overwrite), "%s",
-		p->move->options.overwrite);
-	(void)snprintf(
-		m->source_uuid, sizeof(m->source_uuid), "%s", v->source.uuid);
 	memcpy(m->secret, p->move->row.secret, sizeof(m->secret));
 	m->n_withhold = v->signatures.n;
 	memcpy(m->withhold, v->signatures.v, sizeof(m->withhold));
 }
 
-/* The blocks that carry the source's signatures. */
-static void find_signatures(struct volume_part *v)
+static bool has_block(const struct msg_commit *s, uint64_t offset)
 {
-	const struct volume_facts *f = &v->source;
-	struct msg_commit *s = &v->signatures;
+	for (uint32_t k = 0; k < s->n; k++)
+		if (s->v[k].offset == offset)
+			return true;
+	return false;
+}
 
-	s->n = 0;
+/* The blocks of a disk that carry signatures; false when there are more than
+ * can be kept. */
+static bool add_signatures(const struct volume_disk *d, struct msg_commit *s)
+{
+	const struct volume_facts *f = &d->source;
+
 	for (uint32_t i = 0; i < f->n_signatures; i++) {
 		const struct signature *g = &f->signatures[i];
 		uint64_t from = g->offset / SIGNATURE_BLOCK, to;
@@ -326,18 +412,60 @@ static void find_signatures(struct volume_part *v)
 		to = (g->offset + MIN(g->bytes, f->size - g->offset) - 1) /
 			     SIGNATURE_BLOCK +
 		     1;
-		for (uint64_t b = from; b < to && s->n < ARRAY_LEN(s->v); b++) {
+		for (uint64_t b = from; b < to; b++) {
 			uint64_t off = b * SIGNATURE_BLOCK;
-			bool have = false;
 
-			for (uint32_t k = 0; k < s->n; k++)
-				have = have || s->v[k].offset == off;
-			if (!have)
-				s->v[s->n++] = (struct msg_extent){
-					off, MIN((uint64_t)SIGNATURE_BLOCK,
-						     f->size - off)};
+			if (has_block(s, d->start + off))
+				continue;
+			if (s->n == ARRAY_LEN(s->v))
+				return false;
+			s->v[s->n++] = (struct msg_extent){d->start + off,
+				MIN((uint64_t)SIGNATURE_BLOCK, f->size - off)};
 		}
 	}
+	return true;
+}
+
+/* Where each volume begins, as both agents will have it, and what of them is
+ * withheld. */
+static int lay_out(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	uint64_t at = 0;
+
+	v->signatures.n = 0;
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct volume_disk *d = &v->disks[i];
+
+		d->start = joined_next(at);
+		at = d->start + d->source.size;
+		if (!add_signatures(d, &v->signatures))
+			return unsupported(p, &d->source,
+				"there are more signatures of filesystems and "
+				"tables than can be withheld",
+				err);
+	}
+	move_set(p->move, "bytes", "total", (int64_t)at);
+	return 0;
+}
+
+static void describe_disk(
+	const struct volume_disk *d, char *source, char *target, size_t size)
+{
+	const struct volume_facts *s = &d->source;
+
+	(void)snprintf(source, size, "%.200s, %llu bytes, %s%s%.200s", s->path,
+		(unsigned long long)s->size,
+		s->fstype[0] ? s->fstype : "no known filesystem",
+		s->n_mounts ? ", mounted on " : "",
+		s->n_mounts ? s->mounts[0].point : "");
+	if (d->target_exists)
+		(void)snprintf(target, size, "%.200s, %llu bytes%s",
+			d->target.path, (unsigned long long)d->target.size,
+			d->target.empty ? ", empty" : ", will be overwritten");
+	else
+		(void)snprintf(target, size, "%.200s, a new file",
+			d->target_path);
 }
 
 /* What would happen, for --dry-run. */
@@ -345,24 +473,18 @@ static void plan(struct part *p)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
-	const struct volume_facts *s = &v->source;
+	const struct volume_facts *s = &v->disks[0].source;
 	const struct options *o = &m->options;
-	char text[512];
 
-	(void)snprintf(text, sizeof(text), "%.200s, %llu bytes, %s%s%.200s",
-		s->path, (unsigned long long)s->size,
-		s->fstype[0] ? s->fstype : "no known filesystem",
-		s->n_mounts ? ", mounted on " : "",
-		s->n_mounts ? s->mounts[0].point : "");
-	move_set_text(m, "plan", "source", text);
-	if (v->target_exists)
-		(void)snprintf(text, sizeof(text), "%.200s, %llu bytes%s",
-			v->target.path, (unsigned long long)v->target.size,
-			v->target.empty ? ", empty" : ", will be overwritten");
-	else
-		(void)snprintf(text, sizeof(text), "%.200s, a new file",
-			m->target.path);
-	move_set_text(m, "plan", "target", text);
+	for (uint32_t i = 0; i < v->n; i++) {
+		char key[32], source[512], target[512];
+
+		describe_disk(&v->disks[i], source, target, sizeof(source));
+		key_of(SOURCE, i, "", key, sizeof(key));
+		move_set_text(m, "plan", key, source);
+		key_of(TARGET, i, "", key, sizeof(key));
+		move_set_text(m, "plan", key, target);
+	}
 	move_set_text(m, "plan", "changes",
 		s->kind == VOLUME_BLOCK && s->request_based
 			? "tracked by block events"
@@ -371,63 +493,82 @@ static void plan(struct part *p)
 	move_set_text(m, "plan", "fence",
 		o->copy ? "none: a copy leaves the source as it is"
 		: o->fence != FENCE_AUTO ? fence_names[o->fence]
-		: s->n_mounts && !o->quiesce.n
+		: v->machine || (s->n_mounts && !o->quiesce.n)
 			? fence_names[FENCE_FREEZE]
 			: "unmounted if the quiesce hook unmounts it, else "
 			  "freeze");
 }
 
-int volume_inspect(struct part *p, struct error *err)
+int volume_know_source(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
-	struct move *m = p->move;
-	struct msg_target_state state;
-	struct msg_open_target *open;
-	int r;
+	int r = 0;
 
-	r = volume_probe(p, SOURCE, m->source.path, &v->source, err);
-	if (r < 0)
-		return r;
-	r = volume_check_identity(p, SOURCE, &v->source, err);
-	if (r < 0)
-		return r;
-	if (v->source.size == 0)
-		return unsupported(p, "it has no bytes", err);
-	r = check_source(p, err);
-	if (r < 0)
-		return r;
-	r = volume_probe(p, TARGET, m->target.path, &v->target, err);
-	v->target_exists = r == 0;
-	if (r < 0 && r != -ENOENT)
-		return r;
-	if (r == -ENOENT && strncmp(m->target.path, "/dev/", 5) == 0)
-		return r;
-	if (v->target_exists) {
-		r = volume_check_identity(p, TARGET, &v->target, err);
-		if (r < 0)
-			return r;
+	if (v->known)
+		return 0;
+	for (uint32_t i = 0; i < v->n && r == 0; i++) {
+		struct volume_disk *d = &v->disks[i];
+
+		r = volume_probe(p, SOURCE, d->source_path, &d->source, err);
+		if (r == 0)
+			r = volume_check_identity(
+				p, SOURCE, i, &d->source, err);
 	}
-	if (v->target_exists &&
-		same_device(&v->source, &v->target,
-			strcmp(m->session.host[SOURCE].hello.boot_id,
-				m->session.host[TARGET].hello.boot_id) == 0)) {
-		error_set(err, -EINVAL, "move %s to %s", v->source.path,
-			v->target.path);
+	v->known = r == 0;
+	return r;
+}
+
+static int know_target(struct part *p, uint32_t i, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct volume_disk *d = &v->disks[i];
+	struct host *host = p->move->session.host;
+	int r = volume_probe(p, TARGET, d->target_path, &d->target, err);
+
+	d->target_exists = r == 0;
+	if (r == -ENOENT && strncmp(d->target_path, "/dev/", 5) != 0)
+		return 0;
+	if (r == 0)
+		r = volume_check_identity(p, TARGET, i, &d->target, err);
+	for (uint32_t k = 0; k < v->n && r == 0; k++) {
+		const struct volume_facts *s = &v->disks[k].source;
+
+		if (!same_device(s, &d->target,
+			    strcmp(host[SOURCE].hello.boot_id,
+				    host[TARGET].hello.boot_id) == 0))
+			continue;
+		r = error_set(err, -EINVAL, "move %s to %s", s->path,
+			d->target.path);
 		error_why(err, "both are the same device");
 		return error_todo(err, "name another target");
 	}
-	r = check_frozen(p, err);
-	if (r < 0)
-		return r;
-	find_signatures(v);
-	move_set(m, "bytes", "total", (int64_t)v->source.size);
-	open = calloc(1, sizeof(*open));
+	return r;
+}
+
+int volume_inspect(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	CLEANUP_FREE struct msg_open_target *open = calloc(1, sizeof(*open));
+	struct msg_target_state state;
+	int r;
+
 	if (!open)
 		return error_set(err, -ENOMEM, "inspect");
+	v->known = false;
+	r = volume_know_source(p, err);
+	if (r == 0)
+		r = check_source(p, err);
+	for (uint32_t i = 0; i < v->n && r == 0; i++)
+		r = know_target(p, i, err);
+	if (r == 0)
+		r = check_frozen(p, err);
+	if (r == 0)
+		r = lay_out(p, err);
+	if (r < 0)
+		return r;
 	fill_open(p, open);
 	open->check = 1;
 	r = volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
-	free(open);
 	if (r == 0)
 		plan(p);
 	return r;
@@ -494,11 +635,9 @@ int volume_prepare(struct part *p, struct error *err)
 		r = move_save(m, true, err);
 	if (r == 0)
 		r = open_target(p, had, err);
-	if (r == 0 && !v->target_exists) {
-		r = volume_probe(p, TARGET, m->target.path, &v->target, err);
-		if (r == 0)
-			r = volume_check_identity(p, TARGET, &v->target, err);
-	}
+	for (uint32_t i = 0; i < v->n && r == 0; i++)
+		if (!v->disks[i].target_exists)
+			r = know_target(p, i, err);
 	if (r == 0)
 		r = distrust(p, err);
 	if (r < 0)
@@ -515,12 +654,48 @@ int volume_prepare(struct part *p, struct error *err)
 
 /* Opening a target for a resume wipes what a process that died may have
  * published. */
+static int discard_left(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	CLEANUP_FREE struct msg_open_target *open = calloc(1, sizeof(*open));
+	struct msg_target_state state;
+	int r = open ? 0 : error_set(err, -ENOMEM, "wipe the target");
+
+	for (uint32_t i = 0; i < v->n && r == 0; i++) {
+		struct volume_disk *d = &v->disks[i];
+
+		r = volume_probe(p, TARGET, d->target_path, &d->target, err);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = volume_check_identity(
+				p, TARGET, i, &d->target, err);
+	}
+	if (r < 0)
+		return r;
+	fill_open(p, open);
+	open->create = 0;
+	open->resume = 1;
+	/* The source may be out of reach. */
+	for (uint32_t i = 0; i < v->n; i++) {
+		char key[32];
+
+		key_of(SOURCE, i, "_bytes", key, sizeof(key));
+		open->v[i].size = (uint64_t)move_get(p->move, "identity", key);
+		key_of(SOURCE, i, "_uuid", key, sizeof(key));
+		(void)snprintf(open->v[i].source_uuid,
+			sizeof(open->v[i].source_uuid), "%s", stored(p, key));
+	}
+	r = volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
+	if (r == 0)
+		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
+	return r;
+}
+
 int volume_discard(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
-	struct msg_open_target *open;
-	struct msg_target_state state;
 	int r;
 
 	if (!move_get(m, "replica", "prepared"))
@@ -533,26 +708,5 @@ int volume_discard(struct part *p, struct error *err)
 		v->published = false;
 		return r;
 	}
-	r = volume_probe(p, TARGET, m->target.path, &v->target, err);
-	if (r == -ENOENT)
-		return 0;
-	if (r == 0)
-		r = volume_check_identity(p, TARGET, &v->target, err);
-	if (r < 0)
-		return r;
-	open = calloc(1, sizeof(*open));
-	if (!open)
-		return error_set(err, -ENOMEM, "wipe the target");
-	fill_open(p, open);
-	open->create = 0;
-	open->resume = 1;
-	/* The source may be out of reach. */
-	open->size = (uint64_t)move_get(m, "identity", "source_bytes");
-	(void)snprintf(open->source_uuid, sizeof(open->source_uuid), "%s",
-		stored(p, "source_uuid"));
-	r = volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
-	free(open);
-	if (r == 0)
-		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
-	return r;
+	return discard_left(p, err);
 }

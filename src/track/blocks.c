@@ -10,89 +10,113 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-int blocks_write(const char *path, uint64_t size, const struct msg_block *v,
-	uint32_t n, bool zero, struct error *err)
+/* The volume that the block lies in, open; *ret_at is where in it. */
+static int open_disk(const struct maps_shared *s, uint64_t offset, uint32_t n,
+	int flags, uint64_t *ret_at, struct error *err)
+{
+	for (uint32_t i = 0; i < s->n_disks; i++) {
+		const struct maps_disk *d = &s->disks[i];
+		int fd;
+
+		if (offset < d->start || offset - d->start > d->size ||
+			n > d->size - (offset - d->start) ||
+			n > SIGNATURE_BLOCK)
+			continue;
+		*ret_at = offset - d->start;
+		fd = open(d->path, flags | O_DIRECT | O_CLOEXEC);
+		return fd < 0 ? error_set(err, -errno, "open %s%s", d->path,
+					flags & O_WRONLY ? " for writing" : "")
+			      : fd;
+	}
+	return error_set(err, -ERANGE, "reach a block at %llu",
+		(unsigned long long)offset);
+}
+
+static int new_buffer(void **ret, struct error *err)
+{
+	if (posix_memalign(ret, SIGNATURE_BLOCK, SIGNATURE_BLOCK) == 0)
+		return 0;
+	*ret = NULL;
+	return error_set(err, -ENOMEM, "keep a block");
+}
+
+static int write_one(const struct maps_shared *s, const struct msg_block *b,
+	bool zero, void *buf, struct error *err)
 {
 	CLEANUP_CLOSE int fd = -1;
-	void *buf;
-	int r = 0;
+	uint64_t at;
+	int r;
 
-	if (n == 0)
-		return 0;
-	fd = open(path, O_WRONLY | O_DIRECT | O_SYNC | O_CLOEXEC);
+	fd = open_disk(s, b->offset, b->n, O_WRONLY | O_SYNC, &at, err);
 	if (fd < 0)
-		return error_set(err, -errno, "open %s for writing", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "write to %s", path);
-	for (uint32_t i = 0; i < n && r == 0; i++) {
-		if (v[i].offset > size || v[i].n > size - v[i].offset ||
-			v[i].n > SIGNATURE_BLOCK) {
-			r = error_set(err, -ERANGE, "write to %s", path);
-			break;
-		}
-		memset(buf, 0, SIGNATURE_BLOCK);
-		if (!zero)
-			memcpy(buf, v[i].data, v[i].n);
-		r = io_pwrite_all(fd, buf, v[i].n, v[i].offset);
-		if (r < 0)
-			r = error_set(err, r, "write to %s at %llu", path,
-				(unsigned long long)v[i].offset);
-	}
-	free(buf);
+		return fd;
+	memset(buf, 0, SIGNATURE_BLOCK);
+	if (!zero)
+		memcpy(buf, b->data, b->n);
+	r = io_pwrite_all(fd, buf, b->n, at);
+	return r < 0 ? error_set(err, r, "write a block at %llu",
+			       (unsigned long long)b->offset)
+		     : 0;
+}
+
+static int read_one(const struct maps_shared *s, uint64_t offset, uint32_t n,
+	void *buf, struct error *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	uint64_t at;
+	ssize_t got;
+
+	fd = open_disk(s, offset, n, O_RDONLY, &at, err);
+	if (fd < 0)
+		return fd;
+	got = io_pread_all(fd, buf, n, at);
+	if (got == (ssize_t)n)
+		return 0;
+	return error_set(err, got < 0 ? (int)got : -EIO,
+		"read a block at %llu", (unsigned long long)offset);
+}
+
+int blocks_write(const struct maps_shared *s, const struct msg_block *v,
+	uint32_t n, bool zero, struct error *err)
+{
+	CLEANUP_FREE void *buf = NULL;
+	int r = n > 0 ? new_buffer(&buf, err) : 0;
+
+	for (uint32_t i = 0; i < n && r == 0; i++)
+		r = write_one(s, &v[i], zero, buf, err);
 	return r;
 }
 
-int blocks_read(const char *path, uint64_t size, const struct msg_commit *what,
+int blocks_read(const struct maps_shared *s, const struct msg_commit *what,
 	struct msg_block *ret, struct error *err)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	void *buf;
-	int r = 0;
+	CLEANUP_FREE void *buf = NULL;
+	int r = new_buffer(&buf, err);
 
-	if (fd < 0)
-		return error_set(err, -errno, "open %s", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "read %s", path);
 	for (uint32_t i = 0; i < what->n && r == 0; i++) {
 		struct msg_block *b = &ret[i];
-		ssize_t got;
 
+		if (what->v[i].bytes > SIGNATURE_BLOCK)
+			return error_set(err, -ERANGE, "read a block");
 		b->offset = what->v[i].offset;
 		b->n = (uint32_t)what->v[i].bytes;
-		if (what->v[i].bytes > SIGNATURE_BLOCK || b->offset > size ||
-			b->n > size - b->offset) {
-			r = error_set(err, -ERANGE, "read %s", path);
-			break;
-		}
-		got = io_pread_all(fd, buf, b->n, b->offset);
-		if (got != (ssize_t)b->n)
-			r = error_set(err, got < 0 ? (int)got : -EIO, "read %s",
-				path);
-		else
+		r = read_one(s, b->offset, b->n, buf, err);
+		if (r == 0)
 			memcpy(b->data, buf, b->n);
 	}
-	free(buf);
 	return r;
 }
 
-int blocks_put_back(const char *path, uint64_t size, const struct msg_block *b,
+int blocks_put_back(const struct maps_shared *s, const struct msg_block *b,
 	struct error *err)
 {
 	static const uint8_t zeros[SIGNATURE_BLOCK];
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	CLEANUP_FREE void *buf = NULL;
-	ssize_t n;
+	int r = new_buffer(&buf, err);
 
-	if (fd < 0)
-		return error_set(err, -errno, "open %s", path);
-	if (posix_memalign(&buf, SIGNATURE_BLOCK, SIGNATURE_BLOCK) != 0)
-		return error_set(err, -ENOMEM, "read %s", path);
-	n = b->n <= SIGNATURE_BLOCK && b->offset <= size
-		    ? io_pread_all(fd, buf, b->n, b->offset)
-		    : -ERANGE;
-	if (n != (ssize_t)b->n)
-		return error_set(err, n < 0 ? (int)n : -EIO, "read %s", path);
-	if (memcmp(buf, zeros, b->n) != 0)
-		return 0;
-	return blocks_write(path, size, b, 1, false, err);
+	if (r == 0)
+		r = read_one(s, b->offset, b->n, buf, err);
+	if (r < 0 || memcmp(buf, zeros, b->n) != 0)
+		return r;
+	return blocks_write(s, b, 1, false, err);
 }

@@ -7,57 +7,196 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "volume/probe.h"
+#include "volume/stack.h"
 
-static int freeze(struct hold *h, const struct mount_info *mount,
-	struct maps_shared *s, struct msg_held *ret, struct error *err)
+void hold_init(struct hold *h)
 {
-	CLEANUP_CLOSE int fd =
-		open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t t = clock_ms();
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		h->frozen[i] = -1;
+	for (unsigned i = 0; i < VOLUMES_MAX; i++)
+		h->disks[i].excl_fd = -1;
+}
+
+/* ---- filesystems ---- */
+
+static int open_point(const struct mount_info *mount, struct error *err)
+{
+	int fd = open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return error_set(err, -errno, "open %s", mount->point);
-	if (st.st_dev != makedev(mount->major, mount->minor) &&
-		mount->major != 0) {
-		error_set(err, -EBUSY, "freeze %s", mount->point);
-		return error_why(err, "another filesystem is mounted over it");
-	}
-	if (syncfs(fd) < 0)
-		return error_set(err, -errno, "sync %s", mount->point);
-	ret->sync_ms = clock_ms() - t;
-	(void)snprintf(s->mount, sizeof(s->mount), "%s", mount->point);
-	s->phase = KEEPER_HOLDING;
-	t = clock_ms();
+	if (fstat(fd, &st) == 0 &&
+		(mount->major == 0 ||
+			st.st_dev == makedev(mount->major, mount->minor)))
+		return fd;
+	(void)close(fd);
+	error_set(err, -EBUSY, "freeze %s", mount->point);
+	return error_why(err, "another filesystem is mounted over it");
+}
+
+/* Takes note before it is done: who comes after us undoes it. */
+static struct maps_held *note(
+	struct maps_shared *s, const char *point, enum held_how how)
+{
+	struct maps_held *held = &s->held[s->n_held];
+
+	(void)snprintf(held->point, sizeof(held->point), "%s", point);
+	held->how = how;
+	s->n_held++;
+	return held;
+}
+
+/* A remount sets all flags of the mount anew. */
+static unsigned long flags_of(const char *point)
+{
+	static const struct {
+		unsigned long st, ms;
+	} both[] = {{ST_NOSUID, MS_NOSUID}, {ST_NODEV, MS_NODEV},
+		{ST_NOEXEC, MS_NOEXEC}, {ST_SYNCHRONOUS, MS_SYNCHRONOUS},
+		{ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
+		{ST_RELATIME, MS_RELATIME}};
+	unsigned long flags = MS_REMOUNT;
+	struct statvfs st;
+
+	if (statvfs(point, &st) == 0)
+		for (size_t i = 0; i < ARRAY_LEN(both); i++)
+			if (st.f_flag & both[i].st)
+				flags |= both[i].ms;
+	return flags;
+}
+
+static int make_readonly(
+	const char *point, struct maps_shared *s, struct error *err)
+{
+	(void)note(s, point, HELD_READONLY);
+	if (mount(NULL, point, NULL, flags_of(point) | MS_RDONLY, NULL) == 0)
+		return 0;
+	s->n_held--;
+	/* It is synced, and the commit is refused when it is written. */
+	if (errno == EBUSY)
+		return 0;
+	return error_set(err, -errno, "make %s read-only", point);
+}
+
+static int freeze(struct hold *h, int fd, const char *point,
+	struct maps_shared *s, struct error *err)
+{
+	uint32_t at = s->n_held;
+
+	(void)note(s, point, HELD_FROZEN);
 	if (ioctl(fd, FIFREEZE, 0) < 0) {
 		int e = -errno;
 
-		s->mount[0] = '\0';
-		s->phase = KEEPER_QUIESCED;
-		error_set(err, e, "freeze %s", mount->point);
+		s->n_held--;
+		if (e == -EOPNOTSUPP || e == -ENOTTY)
+			return make_readonly(point, s, err);
+		error_set(err, e, "freeze %s", point);
 		if (e == -EBUSY)
 			return error_why(err, "it is frozen already");
 		return e;
 	}
-	ret->freeze_ms = clock_ms() - t;
-	h->freeze_fd = STEAL_FD(fd);
-	ret->kind = HOLD_FROZEN;
-	(void)snprintf(ret->mount, sizeof(ret->mount), "%s", mount->point);
-	return 0;
+	h->frozen[at] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return h->frozen[at] < 0 ? error_set(err, -errno, "freeze %s", point)
+				 : 0;
 }
 
-static int keep_unmounted(struct hold *h, const struct volume_facts *now,
-	struct msg_held *ret, struct error *err)
+static void undo_one(const struct maps_held *held, int fd)
+{
+	if (held->how == HELD_READONLY)
+		(void)mount(NULL, held->point, NULL, flags_of(held->point),
+			NULL);
+	else if (fd >= 0)
+		(void)ioctl(fd, FITHAW, 0);
+	else
+		hold_thaw(held->point);
+}
+
+/* The root was the last to be frozen, and goes first. */
+static void undo_all(struct hold *h, struct maps_shared *s)
+{
+	while (s->n_held > 0) {
+		uint32_t i = s->n_held - 1;
+
+		undo_one(&s->held[i], h ? h->frozen[i] : -1);
+		if (h && h->frozen[i] >= 0)
+			(void)close(STEAL_FD(h->frozen[i]));
+		s->n_held--;
+	}
+}
+
+static void describe(const struct stack *stack, struct msg_held *ret)
+{
+	for (size_t i = 0; i < stack->n; i++)
+		if (!stack->v[i].mount.readonly && ret->n_mounts < HELD_MAX)
+			(void)snprintf(ret->mounts[ret->n_mounts++].path,
+				sizeof(ret->mounts[0].path), "%s",
+				stack->v[i].mount.point);
+}
+
+/* All are synced before the first one is frozen. */
+static int freeze_all(struct hold *h, const struct stack *stack,
+	struct maps_shared *s, struct msg_held *ret, struct error *err)
+{
+	int fds[HELD_MAX], r = 0;
+	uint64_t t = clock_ms();
+	size_t n = 0;
+
+	if (stack->n > HELD_MAX) {
+		error_set(err, -E2BIG, "freeze %zu filesystems", stack->n);
+		return error_why(err, "that is more than %d", HELD_MAX);
+	}
+	for (; n < stack->n && r == 0; n++) {
+		const struct mount_info *m = &stack->v[n].mount;
+
+		/* Nothing is written to it in any way. */
+		fds[n] = -1;
+		if (m->readonly)
+			continue;
+		r = fds[n] = open_point(m, err);
+		if (r < 0)
+			continue;
+		r = syncfs(fds[n]) < 0
+			    ? error_set(err, -errno, "sync %s", m->point)
+			    : 0;
+	}
+	ret->sync_ms = clock_ms() - t;
+	t = clock_ms();
+	s->phase = KEEPER_HOLDING;
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (fds[i] >= 0)
+			r = freeze(h, fds[i], stack->v[i].mount.point, s, err);
+	ret->freeze_ms = clock_ms() - t;
+	if (r < 0) {
+		undo_all(h, s);
+		s->phase = KEEPER_QUIESCED;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	describe(stack, ret);
+	ret->kind = HOLD_FROZEN;
+	return r;
+}
+
+/* ---- what is not mounted ---- */
+
+static int keep_unmounted(struct hold *h, uint32_t i,
+	const struct volume_facts *now, struct error *err)
 {
 	struct stat st;
+	int fd;
 
 	if (now->writers > 0) {
 		error_set(err, -EBUSY, "hold %s", now->path);
@@ -67,27 +206,26 @@ static int keep_unmounted(struct hold *h, const struct volume_facts *now,
 	if (now->kind == VOLUME_FILE) {
 		if (stat(now->path, &st) < 0)
 			return error_set(err, -errno, "look at %s", now->path);
-		h->ctime = st.st_ctim;
-	} else {
-		h->excl_fd = open(now->path, O_RDWR | O_EXCL | O_CLOEXEC);
-		if (h->excl_fd < 0 && errno == EROFS)
-			h->excl_fd =
-				open(now->path, O_RDONLY | O_EXCL | O_CLOEXEC);
-		if (h->excl_fd < 0) {
-			error_set(err, -errno, "hold %s", now->path);
-			if (errno != EBUSY)
-				return err->code;
-			error_why(err, "something still uses it (perhaps a "
-				       "mount in another namespace)");
-			return error_todo(
-				err, "stop what uses it in the quiesce hook");
-		}
-		/* What was written to the raw device may still be in its page
-		 * cache: our own open kept the last close from syncing it. */
-		if (fsync(h->excl_fd) < 0)
-			return error_set(err, -errno, "sync %s", now->path);
+		h->disks[i].ctime = st.st_ctim;
+		return 0;
 	}
-	ret->kind = HOLD_UNMOUNTED;
+	fd = open(now->path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd < 0 && errno == EROFS)
+		fd = open(now->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (fd < 0) {
+		error_set(err, -errno, "hold %s", now->path);
+		if (errno != EBUSY)
+			return err->code;
+		error_why(err, "something still uses it (perhaps a mount in "
+			       "another namespace)");
+		return error_todo(
+			err, "stop what uses it in the quiesce hook");
+	}
+	h->disks[i].excl_fd = fd;
+	/* What was written to the raw device may still be in its page cache:
+	 * our own open kept the last close from syncing it. */
+	if (fsync(fd) < 0)
+		return error_set(err, -errno, "sync %s", now->path);
 	return 0;
 }
 
@@ -103,15 +241,15 @@ static void sync_node(const char *path)
 
 /* Buffered writes to the raw device, and to its partitions, which have caches
  * of their own. Not sync(2): it would wait for every other filesystem. */
-static void sync_raw(const struct volume_facts *now)
+static void sync_raw(const struct maps_disk *disk)
 {
 	char folder[64], path[512];
 	struct dirent *e;
 	DIR *d;
 
-	sync_node(now->path);
+	sync_node(disk->path);
 	(void)snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u",
-		now->major, now->minor);
+		disk->major, disk->minor);
 	d = opendir(folder);
 	while (d && (e = readdir(d))) {
 		(void)snprintf(path, sizeof(path), "%s/%s/partition", folder,
@@ -125,95 +263,159 @@ static void sync_raw(const struct volume_facts *now)
 		(void)closedir(d);
 }
 
-/* One filesystem can be held, not several. */
-static int check_mounts(const struct volume_facts *now, struct error *err)
-{
-	for (uint32_t i = 1; i < now->n_mounts; i++) {
-		if (now->mounts[i].major == now->mounts[0].major &&
-			now->mounts[i].minor == now->mounts[0].minor)
-			continue;
-		error_set(err, -EBUSY, "hold %s", now->path);
-		return error_why(err,
-			"several filesystems on it are mounted, on %s and %s",
-			now->mounts[0].point, now->mounts[i].point);
-	}
-	return 0;
-}
+/* ---- both ---- */
 
-int hold_take(struct hold *h, const char *path, struct maps_shared *s,
+static int hold_unmounted(struct hold *h, struct maps_shared *s,
 	struct msg_held *ret, struct error *err)
 {
 	CLEANUP_FREE struct volume_facts *now = calloc(1, sizeof(*now));
-	int r;
+	int r = now ? 0 : error_set(err, -ENOMEM, "hold the source");
 
-	if (!now)
-		return error_set(err, -ENOMEM, "hold the source");
-	r = probe_use(path, now, err);
-	if (r < 0)
-		return r;
-	if (now->size != s->size) {
-		error_set(err, -EINVAL, "hold %s", path);
-		return error_why(err, "its size changed since the move began");
+	for (uint32_t i = 0; i < s->n_disks && r == 0; i++) {
+		r = probe_use(s->disks[i].path, now, err);
+		if (r == 0)
+			r = keep_unmounted(h, i, now, err);
 	}
-	r = check_mounts(now, err);
-	if (r < 0)
+	ret->kind = HOLD_UNMOUNTED;
+	return r;
+}
+
+/* Only a descriptor asks the right device, whatever the name leads to. */
+static int check_size(const struct maps_disk *disk, struct error *err)
+{
+	CLEANUP_CLOSE int fd = open(disk->path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	uint64_t size = 0;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, -errno, "hold %s", disk->path);
+	if (S_ISREG(st.st_mode))
+		size = (uint64_t)st.st_size;
+	else if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+		return error_set(err, -errno, "hold %s", disk->path);
+	if (size == disk->size)
+		return 0;
+	error_set(err, -EINVAL, "hold %s", disk->path);
+	return error_why(err, "its size changed since the move began");
+}
+
+/* The filesystems on the volumes. Of an image file they are those that its
+ * users mounted from it. */
+static int find_filesystems(const struct maps_shared *s, bool machine,
+	struct stack *ret, struct error *err)
+{
+	CLEANUP_FREE struct volume_facts *now = NULL;
+	dev_t disks[VOLUMES_MAX];
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->n_disks; i++)
+		disks[i] = makedev(s->disks[i].major, s->disks[i].minor);
+	if (s->disks[0].kind == VOLUME_BLOCK)
+		r = stack_find(disks, s->n_disks, ret, err);
+	if (machine || r < 0 || ret->n > 0)
 		return r;
-	if (now->kind == VOLUME_BLOCK)
-		sync_raw(now);
-	if (now->n_mounts > 0)
-		r = freeze(h, &now->mounts[0], s, ret, err);
-	else
-		r = keep_unmounted(h, now, ret, err);
-	if (r < 0)
+	now = calloc(1, sizeof(*now));
+	ret->v = calloc(1, sizeof(*ret->v));
+	if (!now || !ret->v)
+		return error_set(err, -ENOMEM, "hold the source");
+	r = probe_use(s->disks[0].path, now, err);
+	if (r == 0 && now->n_mounts > 0) {
+		ret->v[0].mount = now->mounts[0];
+		ret->n = 1;
+	}
+	return r;
+}
+
+int hold_take(struct hold *h, bool machine, struct maps_shared *s,
+	struct msg_held *ret, struct error *err)
+{
+	CLEANUP(stack_done) struct stack stack = {0};
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->n_disks && r == 0; i++)
+		r = check_size(&s->disks[i], err);
+	if (r == 0)
+		r = find_filesystems(s, machine, &stack, err);
+	for (uint32_t i = 0; i < s->n_disks && r == 0; i++)
+		if (s->disks[i].kind == VOLUME_BLOCK)
+			sync_raw(&s->disks[i]);
+	if (r == 0)
+		r = stack.n > 0 ? freeze_all(h, &stack, s, ret, err)
+				: hold_unmounted(h, s, ret, err);
+	if (r < 0) {
+		hold_release(h, s);
 		return r;
-	h->written = probe_written(now);
+	}
+	for (uint32_t i = 0; i < s->n_disks; i++)
+		h->disks[i].written = probe_written(
+			s->disks[i].kind, s->disks[i].major, s->disks[i].minor);
 	s->used_holds = 0;
 	s->hold = ret->kind;
 	return 0;
 }
 
-int hold_check(struct hold *h, const struct volume_facts *f,
-	const struct maps_shared *s, struct error *err)
+static int check_frozen(
+	struct hold *h, const struct maps_shared *s, struct error *err)
 {
-	struct stat st;
-
-	if (s->hold == HOLD_FROZEN) {
+	for (uint32_t i = 0; i < s->n_held; i++) {
+		if (s->held[i].how != HELD_FROZEN)
+			continue;
 		/* Frozen already is what this must say. */
-		if (ioctl(h->freeze_fd, FIFREEZE, 0) == 0) {
-			(void)ioctl(h->freeze_fd, FITHAW, 0);
-			(void)close(STEAL_FD(h->freeze_fd));
+		if (ioctl(h->frozen[i], FIFREEZE, 0) == 0) {
+			(void)ioctl(h->frozen[i], FITHAW, 0);
 			error_set(err, -EBUSY, "commit");
-			return error_why(err, "somebody thawed %s", s->mount);
+			return error_why(
+				err, "somebody thawed %s", s->held[i].point);
 		}
 		if (errno != EBUSY)
 			return error_set(err, -errno, "check the freeze");
-	} else if (f->kind == VOLUME_FILE) {
-		if (stat(f->path, &st) < 0)
-			return error_set(err, -errno, "look at %s", f->path);
-		if (st.st_ctim.tv_sec != h->ctime.tv_sec ||
-			st.st_ctim.tv_nsec != h->ctime.tv_nsec) {
-			error_set(err, -EBUSY, "commit");
-			return error_why(err, "%s was written", f->path);
-		}
-	}
-	if (!s->tracking && probe_written(f) != h->written) {
-		error_set(err, -EBUSY, "commit");
-		return error_why(err, "%s was written", f->path);
 	}
 	return 0;
+}
+
+static int was_written(const struct maps_disk *disk, struct error *err)
+{
+	error_set(err, -EBUSY, "commit");
+	return error_why(err, "%s was written", disk->path);
+}
+
+int hold_check(struct hold *h, const struct maps_shared *s, struct error *err)
+{
+	struct stat st;
+	int r = s->hold == HOLD_FROZEN ? check_frozen(h, s, err) : 0;
+
+	for (uint32_t i = 0; i < s->n_disks && r == 0; i++) {
+		const struct maps_disk *d = &s->disks[i];
+		const struct timespec *t = &h->disks[i].ctime;
+
+		if (s->hold == HOLD_UNMOUNTED && d->kind == VOLUME_FILE) {
+			if (stat(d->path, &st) < 0)
+				return error_set(
+					err, -errno, "look at %s", d->path);
+			if (st.st_ctim.tv_sec != t->tv_sec ||
+				st.st_ctim.tv_nsec != t->tv_nsec)
+				return was_written(d, err);
+		}
+		if (!s->tracking && probe_written(d->kind, d->major, d->minor) !=
+					    h->disks[i].written)
+			r = was_written(d, err);
+	}
+	return r;
 }
 
 void hold_release(struct hold *h, struct maps_shared *s)
 {
 	s->used_holds = 0;
-	if (h->freeze_fd >= 0) {
-		(void)ioctl(h->freeze_fd, FITHAW, 0);
-		(void)close(STEAL_FD(h->freeze_fd));
-	}
-	if (h->excl_fd >= 0)
-		(void)close(STEAL_FD(h->excl_fd));
-	s->mount[0] = '\0';
+	undo_all(h, s);
+	for (uint32_t i = 0; i < s->n_disks; i++)
+		if (h->disks[i].excl_fd >= 0)
+			(void)close(STEAL_FD(h->disks[i].excl_fd));
 	s->hold = HOLD_NONE;
+}
+
+void hold_release_dead(struct maps_shared *s)
+{
+	undo_all(NULL, s);
 }
 
 void hold_thaw(const char *mount)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holding a volume still: its filesystem frozen (FIFREEZE, linux/fs.h), or,
- * when it is not mounted anywhere, the device open with O_EXCL, which open(2)
- * refuses while any mount namespace has it mounted. A file that is not in use
- * is only watched, by its ctime. One thread.
+ * Holding volumes still: all filesystems on them frozen (FIFREEZE, linux/fs.h),
+ * or, when nothing of them is mounted anywhere, the devices open with O_EXCL,
+ * which open(2) refuses while any mount namespace has them mounted. A file that
+ * is not in use is only watched, by its ctime.
+ *
+ * A filesystem that cannot freeze, such as an EFI system partition, is made
+ * read-only; where something has it open for writing it is only synced, and the
+ * commit is what finds out whether it was written since.
+ *
+ * One thread.
  */
 #ifndef REHOST_TRACK_HOLD_H
 #define REHOST_TRACK_HOLD_H
@@ -12,27 +18,35 @@
 
 #include "base/error.h"
 #include "track/maps.h"
-#include "wire/facts.h"
 
 struct hold {
-	int freeze_fd, excl_fd; /* -1 without */
-	struct timespec ctime;	/* of an image file */
-	uint64_t written;	/* by the device's own count */
+	int frozen[HELD_MAX]; /* by the index in maps_shared.held; -1 without */
+	struct {
+		int excl_fd;	      /* -1 without */
+		struct timespec ctime; /* of an image file */
+		uint64_t written;     /* by the device's own count */
+	} disks[VOLUMES_MAX];
 };
 
-/* Flushes and holds the volume as it is in use now. What has to be undone if
- * this process dies is in s before it is done (phase and mount). */
-int hold_take(struct hold *h, const char *path, struct maps_shared *s,
+void hold_init(struct hold *h);
+
+/* Flushes and holds the volumes of s as they are in use now; machine: whatever
+ * lies between them and the filesystems. What has to be undone if this process
+ * dies is in s before it is done (phase and held). */
+int hold_take(struct hold *h, bool machine, struct maps_shared *s,
 	struct msg_held *ret, struct error *err);
 
-/* Is it held as it was taken, and, where no tracker tells more, unwritten? */
-int hold_check(struct hold *h, const struct volume_facts *f,
-	const struct maps_shared *s, struct error *err);
+/* Are they held as they were taken, and, where no tracker tells more,
+ * unwritten? */
+int hold_check(struct hold *h, const struct maps_shared *s, struct error *err);
 
-/* Lets it go; fine when nothing is held. */
+/* Lets them go, the last first; fine when nothing is held. */
 void hold_release(struct hold *h, struct maps_shared *s);
 
-/* Thaws what a keeper froze that is no more. */
+/* The same without the descriptors, for what a keeper held that is no more. */
+void hold_release_dead(struct maps_shared *s);
+
+/* Thaws the filesystem that is mounted there, if it is frozen. */
 void hold_thaw(const char *mount);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ static void mark(
 
 	if (kind == TRACK_WRITE || !k->config.filesystem) {
 		maps_mark(&k->maps, offset, bytes);
-		k->maps.shared->written += bytes;
+		k->maps.shared->written += MIN(bytes, k->maps.shared->size);
 		return;
 	}
 	maps_discard(&k->maps, offset, bytes);
@@ -108,25 +109,56 @@ static void *collect_thread(void *arg)
 	return NULL;
 }
 
-/* Does the volume still lie where the tracker looks? Asked after the events
+/* Where all volumes together lie on the disks of the machine. */
+static int find_segments(
+	const struct keeper_config *c, struct segments *ret, struct error *err)
+{
+	CLEANUP_FREE struct segments *one = calloc(1, sizeof(*one));
+	int r = 0;
+
+	if (!one)
+		return error_set(err, -ENOMEM, "find the disks of a volume");
+	for (uint32_t i = 0; i < c->n && r == 0; i++) {
+		const struct maps_disk *d = &c->disks[i];
+
+		r = segments_find(d->major, d->minor, one, err);
+		if (r == 0 && one->n > SEGMENTS_MAX - ret->n) {
+			r = error_set(err, -EOPNOTSUPP, "follow changes");
+			error_why(err, "the volumes lie in too many pieces");
+		}
+		for (uint32_t k = 0; r == 0 && k < one->n; k++) {
+			one->v[k].volume_start += d->start / 512;
+			ret->v[ret->n++] = one->v[k];
+		}
+	}
+	return r;
+}
+
+/* Do the volumes still lie where the tracker looks? Asked after the events
  * were read: what was written elsewhere before is then not overlooked. */
 static int check_place(struct keeper *k, struct error *err)
 {
-	const struct volume_facts *f = &k->config.facts;
 	CLEANUP_FREE struct segments *now = calloc(1, sizeof(*now));
 
 	if (!now)
 		return error_set(err, -ENOMEM, "say what changed");
-	if (segments_find(f->major, f->minor, now, err) == 0 &&
+	if (find_segments(&k->config, now, err) == 0 &&
 		memcmp(now, &k->segments, sizeof(*now)) == 0)
 		return 0;
 	error_set(err, -ENODATA, "say what changed");
 	return error_why(err, "the volume was moved or resized on its disks");
 }
 
+static bool has_file(const struct keeper_config *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->disks[i].kind != VOLUME_BLOCK)
+			return true;
+	return false;
+}
+
 static void start_tracker(struct keeper *k)
 {
-	const struct volume_facts *f = &k->config.facts;
 	char name[64];
 	struct error err;
 	int r;
@@ -135,14 +167,15 @@ static void start_tracker(struct keeper *k)
 		lost(k, "comparison was asked for");
 		return;
 	}
-	if (f->kind != VOLUME_BLOCK) {
+	if (has_file(&k->config)) {
 		lost(k, "it is an image file, which no tracker can follow");
 		return;
 	}
 	keeper_instance_name(k->config.key, name);
 	(void)tracker_sweep(name);
 	tracker_sweep_left(SWEEP_S);
-	r = segments_find(f->major, f->minor, &k->segments, &err);
+	memset(&k->segments, 0, sizeof(k->segments));
+	r = find_segments(&k->config, &k->segments, &err);
 	if (r == 0)
 		r = tracker_start(name, &k->segments, k->config.trace_kb, mark,
 			k, &k->tracker, &err);
@@ -232,8 +265,7 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 
 	hook_kill(&k->hook, "the move was rolled back");
 	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
-		(void)blocks_write(k->config.facts.path, s->size, s->saved,
-			s->n_saved, false, NULL);
+		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
 	s->n_saved = 0;
 	phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
@@ -291,7 +323,8 @@ static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 		return error_why(err, "the cutover is no longer under way: %s",
 			k->state.reason);
 	}
-	r = hold_take(&k->hold, k->config.facts.path, k->maps.shared, ret, err);
+	r = hold_take(
+		&k->hold, k->config.machine, k->maps.shared, ret, err);
 	/* Renewals lay unread while this took its time. */
 	k->lease = clock_ms() + k->arm.lease_ms;
 	if (r < 0)
@@ -330,7 +363,6 @@ static int settle(
 /* Is the source exactly as it was when the last round was sent? */
 static int check_still(struct keeper *k, struct error *err)
 {
-	const struct volume_facts *f = &k->config.facts;
 	struct maps_shared *s = k->maps.shared;
 	int r;
 
@@ -339,7 +371,7 @@ static int check_still(struct keeper *k, struct error *err)
 		return error_why(err, "the source is no longer held: %s",
 			k->state.reason);
 	}
-	r = hold_check(&k->hold, f, s, err);
+	r = hold_check(&k->hold, s, err);
 	if (r < 0)
 		return r;
 	if (k->held_tracking && !s->tracking) {
@@ -358,7 +390,8 @@ static int check_still(struct keeper *k, struct error *err)
 	if (maps_dirty(&k->maps) || bitmap_count(&k->maps.inflight)) {
 		error_set(err, -EBUSY, "commit");
 		return error_why(
-			err, "%s was written after the last round", f->path);
+			err, "%s was written after the last round",
+			s->n_disks == 1 ? s->disks[0].path : "a disk");
 	}
 	return 0;
 }
@@ -367,7 +400,6 @@ static int commit(
 	struct keeper *k, const struct msg_commit *m, struct error *err)
 {
 	struct maps_shared *s = k->maps.shared;
-	const char *path = k->config.facts.path;
 	int r;
 
 	if (s->phase == KEEPER_COMMITTED)
@@ -383,13 +415,12 @@ static int commit(
 	}
 	if (m->fence == FENCE_SIGNATURE) {
 		s->n_saved = 0;
-		r = blocks_read(path, s->size, m, s->saved, err);
+		r = blocks_read(s, m, s->saved, err);
 		if (r < 0)
 			return r;
 		s->n_saved = m->n;
 		phase(k, KEEPER_FENCING);
-		r = blocks_write(
-			path, s->size, s->saved, s->n_saved, true, err);
+		r = blocks_write(s, s->saved, s->n_saved, true, err);
 		if (r < 0)
 			return r;
 	}
@@ -408,20 +439,32 @@ static int unfence(
 	int r;
 
 	for (uint32_t i = 0; i < m->n; i++) {
-		r = blocks_put_back(
-			k->config.facts.path, s->size, &m->v[i], err);
+		r = blocks_put_back(s, &m->v[i], err);
 		if (r < 0)
 			return r;
 	}
 	s->n_saved = 0;
-	if (k->hold.freeze_fd < 0 && m->mount[0])
-		hold_thaw(m->mount);
+	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
+		hold_thaw(m->mounts[i].path);
 	phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
 	return 0;
 }
 
 /* ---- requests ---- */
+
+#define ANSWER_MS 300
+
+/* The machine lives on elsewhere: this one ends as it is held, and nothing of
+ * it runs again. */
+static void power_off(struct keeper *k, uint32_t id)
+{
+	send_ok(k, id);
+	(void)channel_flush(k->channel, true);
+	clock_sleep_ms(ANSWER_MS);
+	(void)reboot(RB_POWER_OFF);
+	/* It cannot; then it stays held. */
+}
 
 static union {
 	struct msg_settle settle;
@@ -558,6 +601,10 @@ static void request(struct keeper *k, const struct frame *f)
 			r = error_set(&err, -EBUSY, "end the keeper");
 			error_why(&err, "the move is committed");
 			break;
+		}
+		if (in.end.poweroff && in.end.confirm) {
+			power_off(k, f->id);
+			return;
 		}
 		hold_release(&k->hold, k->maps.shared);
 		k->ending = true;
@@ -731,14 +778,18 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 
 	k.config = *c;
 	k.listen_fd = listen_fd;
-	k.conn = k.hold.freeze_fd = k.hold.excl_fd = -1;
+	k.conn = -1;
+	hold_init(&k.hold);
 	k.hook.done = true;
 	k.hook.out = -1;
 	k.alone_since = clock_ms();
 	(void)pthread_mutex_init(&k.tracker_lock, NULL);
-	r = maps_create(c->facts.size, c->granule, &k.maps);
+	r = maps_create(c->disks[c->n - 1].start + c->disks[c->n - 1].size,
+		c->granule, &k.maps);
 	if (r < 0)
 		return -r;
+	k.maps.shared->n_disks = c->n;
+	memcpy(k.maps.shared->disks, c->disks, sizeof(c->disks));
 	start_tracker(&k);
 	(void)signal(SIGTERM, on_sigterm);
 	/* Here and not before the fork: SO_PEERCRED tells who listened. */

@@ -27,7 +27,9 @@
 struct keeper_config {
 	uint8_t key[KEY_SIZE];
 	char name[64]; /* of the move */
-	struct volume_facts facts;
+	uint32_t n;    /* volumes, behind one another */
+	struct maps_disk disks[VOLUMES_MAX];
+	bool machine; /* all that lies on them moves */
 	uint64_t linger_ms;
 	uint32_t granule;
 	bool track;	     /* start a tracker if the volume allows one */
@@ -56,9 +58,9 @@ void keeper_detach(struct keeper_link *l);
 
 /* For the agent, when the keeper died: gives the source back as the keeper
  * would have (thaw, removed blocks), unless it had committed. A commit whose
- * acknowledgement never left the agent is none: unacknowledged says so. path is
- * the volume's. Returns true when the source is not committed. */
-bool keeper_undo(struct maps *m, const char *path, bool unacknowledged);
+ * acknowledgement never left the agent is none: unacknowledged says so. Returns
+ * true when the source is not committed. */
+bool keeper_undo(struct maps *m, bool unacknowledged);
 
 /* The keeper's whole life, in a process of its own: serves what listen_fd,
  * which it listens on, brings, after one byte to ready. Returns a positive

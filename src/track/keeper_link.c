@@ -50,7 +50,7 @@ void keeper_instance_name(const uint8_t key[KEY_SIZE], char buf[64])
 	(void)snprintf(buf, 64, "rehost-%s", hex);
 }
 
-bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
+bool keeper_undo(struct maps *m, bool unacknowledged)
 {
 	struct maps_shared *s = m->shared;
 	uint32_t phase = s->phase;
@@ -60,10 +60,9 @@ bool keeper_undo(struct maps *m, const char *path, bool unacknowledged)
 	s->used_holds = 0;
 	s->hold = HOLD_NONE;
 	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
-		(void)blocks_write(
-			path, s->size, s->saved, s->n_saved, false, NULL);
-	if (phase >= KEEPER_HOLDING && s->mount[0])
-		hold_thaw(s->mount);
+		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
+	if (phase >= KEEPER_HOLDING)
+		hold_release_dead(s);
 	s->phase = KEEPER_IDLE;
 	return true;
 }

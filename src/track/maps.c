@@ -87,23 +87,25 @@ int maps_create(uint64_t size, uint32_t granule, struct maps *ret)
 
 int maps_attach(int fd, struct maps *ret)
 {
+	CLEANUP_FREE struct maps_shared *head = malloc(sizeof(*head));
 	struct maps m = {.fd = fd};
-	struct maps_shared head;
 	struct stat st;
 	int r;
 
+	if (!head)
+		return -ENOMEM;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
-		head.magic != MAGIC ||
-		memcmp(head.build, BUILD_ID, sizeof(BUILD_ID)) != 0 ||
-		head.granule < 512 || (head.granule & (head.granule - 1)) ||
-		head.size == 0 ||
+	if (pread(fd, head, sizeof(*head), 0) != (ssize_t)sizeof(*head) ||
+		head->magic != MAGIC ||
+		memcmp(head->build, BUILD_ID, sizeof(BUILD_ID)) != 0 ||
+		head->granule < 512 || (head->granule & (head->granule - 1)) ||
+		head->size == 0 || head->n_disks > VOLUMES_MAX ||
 		(uint64_t)st.st_size !=
-			total_size(granules_of(head.size, head.granule)))
+			total_size(granules_of(head->size, head->granule)))
 		return -EPROTO;
 	m.bytes = (uint64_t)st.st_size;
-	r = map(&m, granules_of(head.size, head.granule));
+	r = map(&m, granules_of(head->size, head->granule));
 	if (r < 0)
 		return r;
 	*ret = m;

@@ -26,6 +26,22 @@
 #include "base/bitmap.h"
 #include "wire/message.h"
 
+/* One of the volumes that move together, behind one another: see
+ * volume/joined.h. */
+struct maps_disk {
+	char path[4096]; /* resolved */
+	uint32_t kind;	 /* enum volume_kind */
+	uint32_t major, minor;
+	uint64_t start, size; /* bytes */
+};
+
+/* A filesystem that is held still, and how. */
+enum held_how { HELD_FROZEN = 1, HELD_READONLY };
+struct maps_held {
+	char point[4096];
+	uint32_t how; /* enum held_how */
+};
+
 struct maps_shared {
 	uint64_t magic;
 	char build[BUILD_SIZE];
@@ -42,7 +58,11 @@ struct maps_shared {
 	_Atomic uint32_t used_holds;
 	/* Discards of which nobody knows what they covered: see tracker.h. */
 	_Atomic uint64_t vague;
-	char mount[4096]; /* of the frozen filesystem */
+	uint32_t n_disks;
+	struct maps_disk disks[VOLUMES_MAX];
+	/* In the order in which they were taken; set before it is done. */
+	_Atomic uint32_t n_held;
+	struct maps_held held[HELD_MAX];
 	uint32_t n_saved; /* blocks removed by the fence */
 	struct msg_block saved[PROBE_SIGNATURES_MAX];
 };

@@ -307,3 +307,56 @@ void segments_map(const struct segments *s, uint32_t major, uint32_t minor,
 			fn(arg, v->volume_start + from, to - from);
 	}
 }
+
+/* The chunks of one stripe that [sector, end) of the volume touches. */
+static void lower_striped(const struct segment *v, uint64_t sector,
+	uint64_t end, segment_disk_fn *fn, void *arg)
+{
+	uint64_t chunk = v->chunk_sectors, row = chunk * v->stripes;
+	/* In the stripe as a whole, as map_striped counts. */
+	uint64_t first = v->skip, last = v->skip + v->sectors;
+
+	for (uint64_t at = first; at < last;) {
+		uint64_t in = at % chunk, part = MIN(last - at, chunk - in);
+		uint64_t volume = v->volume_start + at / chunk * row +
+				  v->stripe * chunk + in;
+		uint64_t from = MAX(volume, sector);
+		uint64_t to = MIN(volume + part, end);
+
+		if (from < to)
+			fn(arg, v->major, v->minor,
+				v->disk_start + (at - v->skip) +
+					(from - volume),
+				to - from);
+		else if (volume < sector && sector - volume > row)
+			/* Whole rows lie before it. */
+			part += (sector - volume) / row * chunk - chunk;
+		else if (volume >= end)
+			return;
+		at += part;
+	}
+}
+
+void segments_lower(const struct segments *s, uint64_t sector, uint64_t n,
+	segment_disk_fn *fn, void *arg)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(sector, n, &end))
+		end = UINT64_MAX;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct segment *v = &s->v[i];
+		uint64_t from, to;
+
+		if (v->stripes > 1) {
+			lower_striped(v, sector, end, fn, arg);
+			continue;
+		}
+		from = MAX(sector, v->volume_start);
+		to = MIN(end, v->volume_start + v->sectors);
+		if (from < to)
+			fn(arg, v->major, v->minor,
+				v->disk_start + (from - v->volume_start),
+				to - from);
+	}
+}

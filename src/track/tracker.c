@@ -68,7 +68,6 @@ struct tracker {
 	uint8_t *page;
 	uint64_t pages; /* of one CPU's buffer */
 	uint64_t events, volume_writes;
-	uint64_t volume_bytes;
 	unsigned drop_every;
 	uint64_t drop_count;
 	struct error lost; /* code 0: not lost */
@@ -170,7 +169,7 @@ static void check_discards(struct tracker *t, const struct count *counts)
 		if (!d->ranges || !d->merged)
 			continue;
 		if (d->reported != d->seen.discard)
-			t->fn(t->arg, TRACK_DISCARD, 0, t->volume_bytes);
+			t->fn(t->arg, TRACK_DISCARD, 0, UINT64_MAX);
 		d->reported = d->seen.discard;
 		/* Merged when it begins, but seen when it is complete. */
 		if (counts[i].in_flight == 0)
@@ -426,7 +425,6 @@ static int add_disks(struct tracker *t, struct error *err)
 	for (uint32_t i = 0; i < t->segments.n; i++) {
 		const struct segment *v = &t->segments.v[i];
 
-		t->volume_bytes += v->sectors * 512;
 		r = add_disk(t, v->major, v->minor, err);
 		if (r < 0)
 			return r;

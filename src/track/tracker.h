@@ -65,11 +65,18 @@ typedef void segment_fn(void *arg, uint64_t volume_sector, uint64_t sectors);
 void segments_map(const struct segments *s, uint32_t major, uint32_t minor,
 	uint64_t sector, uint64_t n, segment_fn *fn, void *arg);
 
+/* The other way: the parts of the disks that [sector, sector + n) of the volume
+ * lies on, in no particular order. */
+typedef void segment_disk_fn(void *arg, uint32_t major, uint32_t minor,
+	uint64_t disk_sector, uint64_t sectors);
+void segments_lower(const struct segments *s, uint64_t sector, uint64_t n,
+	segment_disk_fn *fn, void *arg);
+
 enum track_kind { TRACK_WRITE, TRACK_DISCARD };
 
 /* Called for each recorded change inside the volume, in bytes. Where the
  * kernel does not say which ranges a discard had (requests of several ranges),
- * the whole volume is reported as discarded. */
+ * UINT64_MAX bytes from 0 are reported as discarded. */
 typedef void track_fn(
 	void *arg, enum track_kind kind, uint64_t offset, uint64_t bytes);
 

@@ -197,15 +197,15 @@ static uint64_t bytes_written(int sys)
 	return 0;
 }
 
-uint64_t probe_written(const struct volume_facts *f)
+uint64_t probe_written(uint32_t kind, uint32_t major, uint32_t minor)
 {
 	CLEANUP_CLOSE int sys = -1;
 	char path[64];
 
-	if (f->kind != VOLUME_BLOCK)
+	if (kind != VOLUME_BLOCK)
 		return 0;
 	(void)snprintf(
-		path, sizeof(path), "/sys/dev/block/%u:%u", f->major, f->minor);
+		path, sizeof(path), "/sys/dev/block/%u:%u", major, minor);
 	sys = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return sys < 0 ? 0 : bytes_written(sys);
 }

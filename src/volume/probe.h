@@ -46,7 +46,7 @@ void probe_names(int sys, struct volume_facts *ret);
 
 /* What the kernel counts as written to a block device, in bytes; 0 for a file.
  * Asks no filesystem, so it also works under a freeze. */
-uint64_t probe_written(const struct volume_facts *f);
+uint64_t probe_written(uint32_t kind, uint32_t major, uint32_t minor);
 
 /* Finds on which filesystem a path lies: fills ret with its mount. The path
  * must exist; a last symbolic link is followed. */

@@ -66,8 +66,8 @@ DEF(connect, msg_connect, F_BYTES(msg_connect, key),
 DEF(lanes, msg_lanes, F_U32(msg_lanes, lanes),
 	F_U32(msg_lanes, generation),
 	F_U32(msg_lanes, timeout_ms));
-DEF(open_source, msg_open_source, F_STR(msg_open_source, path),
-	F_STR(msg_open_source, name), F_BYTES(msg_open_source, key),
+DEF(open_source, msg_open_source, F_LIST(msg_open_source, n, v, &path),
+	F_U8(msg_open_source, machine), F_STR(msg_open_source, name), F_BYTES(msg_open_source, key),
 	F_BYTES(msg_open_source, secret), F_U64(msg_open_source, linger_ms),
 	F_U8(msg_open_source, track),
 	F_U32(msg_open_source, test_drop_every),
@@ -122,7 +122,8 @@ DEF(hooks_result, msg_hooks_result, F_U32(msg_hooks_result, failed),
 	F_U64(msg_hooks_result, ms));
 DEF(renew, msg_renew, F_U32(msg_renew, lease_ms));
 DEF(held, msg_held, F_U8(msg_held, kind), F_U64(msg_held, sync_ms),
-	F_U64(msg_held, freeze_ms), F_STR(msg_held, mount));
+	F_U64(msg_held, freeze_ms),
+	F_LIST(msg_held, n_mounts, mounts, &path));
 DEF(commit, msg_commit, F_U8(msg_commit, fence),
 	F_LIST(msg_commit, n, v, &extent));
 DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
@@ -133,22 +134,24 @@ DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
 	F_STR(msg_keeper_state, rollback.why),
 	F_STR(msg_keeper_state, rollback.output),
 	F_U64(msg_keeper_state, rollback.ms));
-DEF(end, msg_end, F_U8(msg_end, confirm));
+DEF(end, msg_end, F_U8(msg_end, confirm), F_U8(msg_end, poweroff));
 DEF(release, msg_release, F_U8(msg_release, rollback));
 DEF(blocks, msg_blocks, F_STR(msg_blocks, path),
 	F_LIST(msg_blocks, n, v, &block));
 DEF(unfence, msg_unfence, F_U8(msg_unfence, rollback),
 	F_U32(msg_unfence, hook_timeout_ms), F_STR(msg_unfence, name),
-	F_STR(msg_unfence, device), F_STR(msg_unfence, mount),
+	F_STR(msg_unfence, device),
+	F_LIST(msg_unfence, n_mounts, mounts, &path),
 	F_LIST(msg_unfence, n_rollback, rollback_hooks, &hook),
 	F_LIST(msg_unfence, n, v, &block));
-DEF(open_target, msg_open_target, F_STR(msg_open_target, path),
-	F_STR(msg_open_target, name), F_U64(msg_open_target, size),
-	F_U32(msg_open_target, source_logical),
+DEF(target_disk, msg_target_disk, F_STR(msg_target_disk, path),
+	F_U64(msg_target_disk, size), F_U32(msg_target_disk, source_logical),
+	F_STR(msg_target_disk, overwrite),
+	F_STR(msg_target_disk, source_uuid));
+DEF(open_target, msg_open_target, F_STR(msg_open_target, name),
+	F_LIST(msg_open_target, n, v, &target_disk),
 	F_U8(msg_open_target, create), F_U8(msg_open_target, resume),
-	F_U8(msg_open_target, check),
-	F_STR(msg_open_target, overwrite),
-	F_STR(msg_open_target, source_uuid), F_BYTES(msg_open_target, secret),
+	F_U8(msg_open_target, check), F_BYTES(msg_open_target, secret),
 	F_LIST(msg_open_target, n_withhold, withhold, &extent));
 DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
 	F_U64(msg_target_state, hwm_kb));
@@ -186,6 +189,21 @@ DEF(loaded, msg_loaded, F_STR(msg_loaded, version),
 	F_U32(msg_loaded, modules), F_U32(msg_loaded, host_keys),
 	F_U32(msg_loaded, logins), F_U32(msg_loaded, logins_left),
 	F_U32(msg_loaded, known), F_U64(msg_loaded, bytes));
+DEF(piece, msg_piece, F_U32(msg_piece, disk), F_U64(msg_piece, at),
+	F_U64(msg_piece, volume), F_U64(msg_piece, bytes),
+	F_U32(msg_piece, stripes), F_U32(msg_piece, stripe),
+	F_U64(msg_piece, chunk));
+DEF(pieces, msg_pieces, F_LIST(msg_pieces, n, v, &piece));
+DEF(fit_mount, msg_fit_mount, F_STR(msg_fit_mount, point),
+	F_STR(msg_fit_mount, type), F_STR(msg_fit_mount, options),
+	F_LIST(msg_fit_mount, on.n, on.v, &piece));
+DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),
+	F_LIST(msg_fit, n_mounts, mounts, &fit_mount),
+	F_BLOB(msg_fit, n_wish, wish), F_STR(msg_fit, kernel),
+	F_STR(msg_fit, initramfs), F_STR(msg_fit, cmdline));
+DEF(fitted, msg_fitted, F_U8(msg_fitted, loaded), F_STR(msg_fitted, why),
+	F_U64(msg_fitted, ms), F_BLOB(msg_fitted, n_report, report));
+DEF(boot, msg_boot, F_U8(msg_boot, how));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
 #define REQ(type, shape, in, answer)                                           \
@@ -219,6 +237,8 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_FACTS, &facts, FROM_AGENT),
 	ANS(MSG_MEASURED, &measured, FROM_SOURCE),
 	ANS(MSG_LOADED, &loaded, FROM_AGENT),
+	ANS(MSG_PIECES, &pieces, FROM_SOURCE),
+	ANS(MSG_FITTED, &fitted, FROM_TARGET),
 
 	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
 	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
@@ -242,6 +262,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_READ_BLOCKS, &commit, IN_SOURCE, MSG_BLOCKS),
 	REQ(MSG_MEASURE, &measure, IN_NEW, MSG_MEASURED),
 	REQ(MSG_SAMPLE, &sample, IN_MEASURE, MSG_OK),
+	REQ(MSG_LIE, &path, IN_SOURCE, MSG_PIECES),
 
 	REQ(MSG_SETTLE, &settle, IN_SOURCE, MSG_OK),
 	REQ(MSG_ARM, &arm, IN_SOURCE, MSG_HOOKS_RESULT),
@@ -262,6 +283,8 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_KEEP_FILE, &file, IN_QUIET, MSG_OK),
 	REQ(MSG_DROP_FILE, &path, IN_QUIET, MSG_OK),
 	REQ(MSG_OPEN_SINK, &open_sink, IN_NEW, MSG_TARGET_STATE),
+	REQ(MSG_FIT, &fit, IN_NEW, MSG_FITTED),
+	REQ(MSG_BOOT, &boot, IN_NEW, MSG_OK),
 
 	RAW(MSG_RELAY_DATA, RELAY_PIECE + 4),
 	RAW(MSG_RELAY_CREDIT, 8),

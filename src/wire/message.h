@@ -39,6 +39,8 @@ enum message_type {
 	MSG_FACTS,
 	MSG_MEASURED,
 	MSG_LOADED,
+	MSG_PIECES,
+	MSG_FITTED,
 	/* requests to any agent */
 	MSG_PROBE = 32,
 	MSG_LISTEN,
@@ -62,6 +64,7 @@ enum message_type {
 	MSG_READ_BLOCKS,
 	MSG_MEASURE,
 	MSG_SAMPLE,
+	MSG_LIE,
 	/* requests to the keeper, passed on by the source's agent */
 	MSG_SETTLE = 64,
 	MSG_ARM,
@@ -82,6 +85,8 @@ enum message_type {
 	MSG_KEEP_FILE,
 	MSG_DROP_FILE,
 	MSG_OPEN_SINK,
+	MSG_FIT,
+	MSG_BOOT,
 	/* lanes relayed through the controller, raw payload: u32 lane, bytes */
 	MSG_RELAY_DATA = 112,
 	MSG_RELAY_CREDIT,
@@ -135,6 +140,8 @@ const struct message_def *message_def(uint32_t type);
 #define SECRET_SIZE 192 /* at least XXH3_SECRET_SIZE_MIN */
 #define EXTENTS_MAX 4096
 #define HOOKS_MAX 8
+#define VOLUMES_MAX 32 /* that move together */
+#define HELD_MAX 64    /* filesystems that are held still together */
 
 struct msg_text64 {
 	char text[64];
@@ -205,7 +212,11 @@ struct msg_lanes {
 /* ---- source ---- */
 
 struct msg_open_source {
-	char path[4096];
+	uint32_t n;
+	struct msg_path v[VOLUMES_MAX];
+	/* All that lies on the disks moves, whatever is between: partitions,
+	 * volumes, arrays. */
+	uint8_t machine;
 	char name[64];
 	uint8_t key[KEY_SIZE];	     /* of the move: who knows it may attach */
 	uint8_t secret[SECRET_SIZE]; /* of the digests */
@@ -381,7 +392,8 @@ enum hold_kind { HOLD_NONE, HOLD_FROZEN, HOLD_UNMOUNTED };
 struct msg_held {
 	uint8_t kind; /* enum hold_kind */
 	uint64_t sync_ms, freeze_ms;
-	char mount[4096];
+	uint32_t n_mounts; /* of the filesystems */
+	struct msg_path mounts[HELD_MAX];
 };
 
 enum fence_kind { FENCE_AUTO, FENCE_FREEZE, FENCE_UNMOUNTED, FENCE_SIGNATURE };
@@ -414,7 +426,8 @@ struct msg_keeper_state {
 };
 
 struct msg_end {
-	uint8_t confirm; /* also of a committed one */
+	uint8_t confirm;  /* also of a committed one */
+	uint8_t poweroff; /* and the machine with it, held as it is */
 };
 
 struct msg_release {
@@ -438,7 +451,9 @@ struct msg_blocks {
 struct msg_unfence {
 	uint8_t rollback; /* run the rollback hooks afterwards */
 	uint32_t hook_timeout_ms;
-	char name[64], device[4096], mount[4096];
+	char name[64], device[4096];
+	uint32_t n_mounts; /* that a keeper which is no more may have frozen */
+	struct msg_path mounts[HELD_MAX];
 	uint32_t n_rollback;
 	struct msg_hook rollback_hooks[HOOKS_MAX];
 	uint32_t n;
@@ -447,16 +462,21 @@ struct msg_unfence {
 
 /* ---- target ---- */
 
-struct msg_open_target {
+struct msg_target_disk {
 	char path[4096];
-	char name[64];
 	uint64_t size; /* of the source */
 	uint32_t source_logical;
-	uint8_t create;	      /* a file may be made */
-	uint8_t resume;	      /* it is ours already */
-	uint8_t check;	      /* only say whether it may be used */
 	char overwrite[256];  /* identity, or "" */
 	char source_uuid[64]; /* what a replica of ours may show, on resume */
+};
+
+struct msg_open_target {
+	char name[64];
+	uint32_t n; /* as many as the source has, in the same order */
+	struct msg_target_disk v[VOLUMES_MAX];
+	uint8_t create; /* a file may be made */
+	uint8_t resume; /* it is ours already */
+	uint8_t check;	/* only say whether it may be used */
 	uint8_t secret[SECRET_SIZE];
 	uint32_t n_withhold;
 	struct msg_extent withhold[PROBE_SIGNATURES_MAX];
@@ -530,6 +550,57 @@ struct msg_loaded {
 	uint32_t modules, host_keys, logins, logins_left;
 	uint32_t known; /* of the offered keys, those that may log in */
 	uint64_t bytes; /* of the archive as a whole */
+};
+
+/* ---- machines ---- */
+
+/* Where a device lies on the volumes that move: bytes at volume of the device
+ * are bytes at at of the disk with that number. */
+#define PIECES_MAX 64
+struct msg_piece {
+	uint32_t disk;
+	uint64_t at, volume, bytes;
+	uint32_t stripes, stripe;
+	uint64_t chunk; /* bytes */
+};
+
+struct msg_pieces {
+	uint32_t n;
+	struct msg_piece v[PIECES_MAX];
+};
+
+/* A filesystem of the moved system, and where it is mounted in it. */
+#define FIT_MOUNTS_MAX 32
+struct msg_fit_mount {
+	char point[1024], type[32], options[256];
+	struct msg_pieces on;
+};
+
+/* What the moved system is to become, before it boots on the target. */
+#define FIT_WISH_MAX 131072
+#define FIT_REPORT_MAX 65536
+struct msg_fit {
+	uint32_t n_disks; /* the target's, as the volumes of the move */
+	struct msg_path disks[VOLUMES_MAX];
+	uint32_t n_mounts; /* the root first, others behind those they are in */
+	struct msg_fit_mount mounts[FIT_MOUNTS_MAX];
+	uint32_t n_wish; /* JSON: see fixup/fixup.h */
+	uint8_t wish[FIT_WISH_MAX];
+	/* To start by kexec, as paths in the moved system; "" for none. */
+	char kernel[1024], initramfs[1024], cmdline[KERNEL_LINE];
+};
+
+struct msg_fitted {
+	uint8_t loaded; /* the kernel is ready to start */
+	char why[512];	/* it is not */
+	uint64_t ms;
+	uint32_t n_report; /* JSON: what was changed */
+	uint8_t report[FIT_REPORT_MAX];
+};
+
+enum boot_how { BOOT_KEXEC = 1, BOOT_FIRMWARE, BOOT_POWEROFF };
+struct msg_boot {
+	uint8_t how; /* enum boot_how */
 };
 
 struct msg_crash {

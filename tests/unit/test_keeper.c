@@ -161,7 +161,9 @@ static void hold(uint8_t kind)
 
 	assert_int_equal(ask(MSG_HOLD, NULL, &m), 0);
 	assert_int_equal(m.kind, kind);
-	assert_string_equal(m.mount, kind == HOLD_FROZEN ? mount_point : "");
+	assert_int_equal(m.n_mounts, kind == HOLD_FROZEN);
+	if (kind == HOLD_FROZEN)
+		assert_string_equal(m.mounts[0].path, mount_point);
 	assert_int_equal(keeper_state()->phase, KEEPER_HELD);
 	assert_int_equal(keeper_state()->hold, kind);
 }
@@ -234,11 +236,25 @@ static void assert_hooks(const char *phases)
 
 /* ---- around each test ---- */
 
+/* One volume: the device. */
+static void take_device(void)
+{
+	static struct volume_facts f;
+	struct maps_disk *d = &t.config.disks[0];
+	struct error err = {0};
+
+	assert_int_equal(probe_volume(t.device.path, &f, &err), 0);
+	memcpy(d->path, f.path, sizeof(d->path));
+	d->kind = f.kind;
+	d->major = f.major;
+	d->minor = f.minor;
+	d->size = f.size;
+	t.config.n = 1;
+}
+
 static int begin(bool filesystem, bool mounted)
 {
 	int fd;
-
-	struct error err;
 
 	if (!is_root)
 		return 0;
@@ -263,7 +279,7 @@ static int begin(bool filesystem, bool mounted)
 	t.config.linger_ms = 60000;
 	t.config.granule = 4096;
 	t.config.filesystem = filesystem;
-	assert_int_equal(probe_volume(t.device.path, &t.config.facts, &err), 0);
+	take_device();
 	return 0;
 }
 
@@ -321,7 +337,9 @@ static void test_hold_and_release(void **state)
 		assert_false(is_frozen());
 		hold(HOLD_FROZEN);
 		assert_true(is_frozen());
-		assert_string_equal(t.link.maps.shared->mount, mount_point);
+		assert_int_equal(t.link.maps.shared->n_held, 1);
+		assert_string_equal(
+			t.link.maps.shared->held[0].point, mount_point);
 		assert_int_equal(release(i != 1, &result), 0);
 		assert_int_equal(result.failed, 0);
 		assert_false(is_frozen());
@@ -832,9 +850,8 @@ static void test_fence_undone(void **state)
 	memcpy(saved->data, before, 4096);
 	t.link.maps.shared->n_saved = 1;
 	t.link.maps.shared->phase = KEEPER_FENCING;
-	assert_int_equal(blocks_write(t.device.path, t.device.size, saved, 1,
-				 true, &err),
-		0);
+	assert_int_equal(
+		blocks_write(t.link.maps.shared, saved, 1, true, &err), 0);
 	assert_int_equal(release(true, NULL), 0);
 	read_blocks(after);
 	assert_memory_equal(before, after, 65536);
@@ -885,19 +902,19 @@ static void test_lost_keeper(void **state)
 	hold(HOLD_FROZEN);
 	kill_keeper();
 	assert_true(is_frozen());
-	assert_true(keeper_undo(&t.link.maps, t.device.path, false));
+	assert_true(keeper_undo(&t.link.maps, false));
 	assert_false(is_frozen());
-	assert_true(keeper_undo(&t.link.maps, t.device.path, false));
+	assert_true(keeper_undo(&t.link.maps, false));
 	keeper_detach(&t.link);
 	attach(true);
 	arm(60000);
 	hold(HOLD_FROZEN);
 	assert_int_equal(commit(FENCE_FREEZE, 0), 0);
 	kill_keeper();
-	assert_false(keeper_undo(&t.link.maps, t.device.path, false));
+	assert_false(keeper_undo(&t.link.maps, false));
 	assert_true(is_frozen());
 	/* Unless the agent knows that nobody was told of the commit. */
-	assert_true(keeper_undo(&t.link.maps, t.device.path, true));
+	assert_true(keeper_undo(&t.link.maps, true));
 	assert_false(is_frozen());
 	keeper_detach(&t.link);
 }

@@ -243,6 +243,40 @@ static struct segments lower_all(
 	return out;
 }
 
+struct lowered {
+	uint32_t minor;
+	uint64_t sector, n;
+};
+
+static void take_lowered(void *arg, uint32_t major, uint32_t minor,
+	uint64_t sector, uint64_t sectors)
+{
+	struct lowered *l = arg;
+
+	assert_int_equal(major, 8);
+	l->minor = minor;
+	l->sector = sector;
+	l->n += sectors;
+}
+
+/* Each sector lies where the model put it, and ranges have all of theirs. */
+static void check_lower(
+	const struct segments *s, uint64_t sectors, uint64_t i, uint32_t minor,
+	uint64_t at)
+{
+	struct lowered l = {0};
+
+	segments_lower(s, i, 1, take_lowered, &l);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.minor, minor);
+	assert_int_equal(l.sector, at);
+	for (uint64_t n = 1; n < 2 * sectors; n += n / 2 + 1) {
+		l.n = 0;
+		segments_lower(s, i, n, take_lowered, &l);
+		assert_int_equal(l.n, MIN(n, sectors - i));
+	}
+}
+
 /* Every sector of the volume comes back from where the model put it, and
  * whole ranges of the disks come back as those sectors and no others. */
 static void check_places(const struct segments *s, uint64_t sectors,
@@ -263,6 +297,7 @@ static void check_places(const struct segments *s, uint64_t sectors,
 		assert_int_equal(o.calls, 1);
 		assert_int_equal(o.sector, i);
 		assert_int_equal(o.n, 1);
+		check_lower(s, sectors, i, minor, at);
 	}
 	for (uint32_t minor = 0; minor < 64; minor += 16) {
 		struct one o = {0};

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The moved system on the target, before it boots: its filesystems are mounted
+ * in a mount namespace of a child's own, what it needs for this machine is
+ * changed in them, and its kernel is loaded by kexec_file_load(2). The child
+ * ends with everything unmounted.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kexec.h>
+#include <linux/reboot.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "fixup/fixup.h"
+#include "volume/assemble.h"
+
+#define TREE "/run/rehost.tree"
+#define ANSWER_MS 300 /* for the answer to get away */
+
+/* What the child tells its parent, in memory that both share. */
+struct outcome {
+	int code;
+	struct error err;
+	struct msg_fitted fitted;
+};
+
+/* ---- mounting ---- */
+
+static int mount_one(
+	const struct msg_fit *m, uint32_t i, struct error *err)
+{
+	const struct msg_fit_mount *f = &m->mounts[i];
+	char device[64], at[2048];
+	unsigned long flags = MS_NOATIME | MS_NOSUID | MS_NODEV;
+	int r;
+
+	if (f->point[0] != '/' || strstr(f->point, "/../"))
+		return error_set(err, -EPROTO, "mount %s", f->point);
+	r = assemble(m->disks, m->n_disks, &f->on, i, device, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(at, sizeof(at), TREE "%s",
+		strcmp(f->point, "/") == 0 ? "" : f->point);
+	if (mount(device, at, f->type, flags, f->options[0] ? f->options
+							    : NULL) == 0)
+		return 0;
+	error_set(err, -errno, "mount the copy of %s", f->point);
+	if (err->code == -ENODEV)
+		error_why(err, "this kernel does not know %s", f->type);
+	return err->code;
+}
+
+static int mount_all(const struct msg_fit *m, struct error *err)
+{
+	int r = 0;
+
+	if (unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_set(err, -errno, "have mounts of one's own");
+	if (mkdir(TREE, 0700) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "make " TREE);
+	for (uint32_t i = 0; i < m->n_mounts && r == 0; i++)
+		r = mount_one(m, i, err);
+	return r;
+}
+
+static int unmount_all(const struct msg_fit *m, struct error *err)
+{
+	char at[2048];
+	int r = 0;
+
+	for (uint32_t i = m->n_mounts; i-- > 0;) {
+		const char *point = m->mounts[i].point;
+
+		(void)snprintf(at, sizeof(at), TREE "%s",
+			strcmp(point, "/") == 0 ? "" : point);
+		if (umount2(at, UMOUNT_NOFOLLOW) < 0 && r == 0)
+			r = error_set(err, -errno, "unmount %s", at);
+	}
+	return r;
+}
+
+/* ---- the kernel ---- */
+
+static int open_in_tree(const char *path)
+{
+	char full[2048];
+
+	/* Links of the tree lead inside it. */
+	(void)snprintf(full, sizeof(full), TREE "%s", path);
+	return fixup_open(TREE, path);
+}
+
+/* What it says of itself goes with the answer: a reboot does as well. */
+static void load_kernel(const struct msg_fit *m, struct msg_fitted *ret)
+{
+	CLEANUP_CLOSE int kernel = -1;
+	CLEANUP_CLOSE int initramfs = -1;
+	long flags = m->initramfs[0] ? 0 : KEXEC_FILE_NO_INITRAMFS;
+
+	if (!m->kernel[0]) {
+		(void)snprintf(ret->why, sizeof(ret->why),
+			"it is not known what the boot loader starts");
+		return;
+	}
+	kernel = open_in_tree(m->kernel);
+	initramfs = m->initramfs[0] ? open_in_tree(m->initramfs) : -1;
+	if (kernel < 0 || (m->initramfs[0] && initramfs < 0)) {
+		(void)snprintf(ret->why, sizeof(ret->why), "cannot open %.200s",
+			kernel < 0 ? m->kernel : m->initramfs);
+		return;
+	}
+	if (syscall(SYS_kexec_file_load, kernel, initramfs,
+		    strlen(m->cmdline) + 1, m->cmdline, flags) < 0)
+		(void)snprintf(ret->why, sizeof(ret->why),
+			"the kernel does not load it: %s", strerror(errno));
+	else
+		ret->loaded = 1;
+}
+
+/* ---- all of it ---- */
+
+static int fix_up(
+	const struct msg_fit *m, struct msg_fitted *ret, struct error *err)
+{
+	json_t *wish, *report = NULL;
+	char *text;
+	int r;
+
+	wish = json_loadb((const char *)m->wish, m->n_wish,
+		JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(wish)) {
+		json_decref(wish);
+		return error_set(err, -EPROTO, "understand a request");
+	}
+	r = fixup_run(TREE, wish, &report, err);
+	json_decref(wish);
+	if (r < 0)
+		return r;
+	text = json_dumps(report, JSON_COMPACT);
+	json_decref(report);
+	if (!text || strlen(text) > sizeof(ret->report)) {
+		free(text);
+		return error_set(err, -E2BIG, "tell what was changed");
+	}
+	ret->n_report = (uint32_t)strlen(text);
+	memcpy(ret->report, text, ret->n_report);
+	free(text);
+	return 0;
+}
+
+static int fit(
+	const struct msg_fit *m, struct msg_fitted *ret, struct error *err)
+{
+	struct error ignored;
+	int r = mount_all(m, err);
+
+	if (r == 0)
+		r = fix_up(m, ret, err);
+	if (r == 0)
+		load_kernel(m, ret);
+	if (r < 0) {
+		(void)unmount_all(m, &ignored);
+		return r;
+	}
+	return unmount_all(m, err);
+}
+
+int fit_machine(struct agent *a, const struct frame *f, struct error *err)
+{
+	static struct msg_fit m;
+	uint64_t begin = clock_ms();
+	struct outcome *o;
+	int status = 0, r;
+	pid_t pid;
+
+	if (frame_decode(f, &m) < 0 || m.n_mounts == 0)
+		return error_set(err, -EPROTO, "understand a request");
+	o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (o == MAP_FAILED)
+		return error_set(err, -ENOMEM, "fit the moved system");
+	/* unshare(2) is for a process with one thread. */
+	pid = fork();
+	if (pid == 0) {
+		o->code = fit(&m, &o->fitted, &o->err);
+		_exit(0);
+	}
+	if (pid < 0)
+		r = error_set(err, -errno, "start a process");
+	else if (waitpid(pid, &status, 0) != pid || status != 0)
+		r = error_set(err, -ECHILD, "fit the moved system");
+	else
+		r = o->code;
+	if (r < 0 && o->err.code)
+		*err = o->err;
+	assemble_undo(m.n_mounts);
+	a->loaded = r == 0 && o->fitted.loaded;
+	o->fitted.ms = clock_ms() - begin;
+	if (r == 0)
+		agent_answer(a, MSG_FITTED, f->id, &o->fitted);
+	(void)munmap(o, sizeof(*o));
+	return r;
+}
+
+static const unsigned commands[] = {
+	[BOOT_KEXEC] = LINUX_REBOOT_CMD_KEXEC,
+	[BOOT_FIRMWARE] = LINUX_REBOOT_CMD_RESTART,
+	[BOOT_POWEROFF] = LINUX_REBOOT_CMD_POWER_OFF,
+};
+
+/* A rescue system is memory alone and not worth a way down; and a moved system
+ * that is stopped for its source to live must not have the time to hang. */
+int fit_boot(struct agent *a, const struct frame *f, struct error *err)
+{
+	struct msg_boot m;
+	pid_t pid;
+
+	if (frame_decode(f, &m) < 0 || m.how == 0 ||
+		m.how >= ARRAY_LEN(commands))
+		return error_set(err, -EPROTO, "understand a request");
+	if (m.how == BOOT_KEXEC && !a->loaded)
+		return error_set(
+			err, -EPROTO, "start a kernel: none is loaded");
+	pid = fork();
+	if (pid < 0)
+		return error_set(err, -errno, "start a process");
+	if (pid == 0) {
+		clock_sleep_ms(ANSWER_MS);
+		sync();
+		if (m.how == BOOT_POWEROFF) /* all mounts read-only */
+			(void)!io_write_file(
+				AT_FDCWD, "/proc/sysrq-trigger", "u");
+		(void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1,
+			LINUX_REBOOT_MAGIC2, commands[m.how], NULL);
+		if (m.how == BOOT_KEXEC)
+			(void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1,
+				LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART,
+				NULL);
+		_exit(1);
+	}
+	a->loaded = false;
+	agent_answer(a, MSG_OK, f->id, NULL);
+	return 0;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "move/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "facts/facts.h"
+#include "move/inspect.h"
+#include "move/plan_disk.h"
+#include "move/preflight.h"
+
+struct both {
+	json_t *source, *target;
+	int64_t source_ms, target_ms; /* when they were asked */
+};
+
+static void both_done(struct both *b)
+{
+	json_decref(b->source);
+	json_decref(b->target);
+}
+
+/* The target first: the source is asked what drives its controllers. */
+static int ask(struct move *m, struct both *b, struct error *err)
+{
+	CLEANUP_FREE const char **modaliases = NULL;
+	int r;
+
+	b->target_ms = (int64_t)clock_wall_ms();
+	r = inspect_with(&m->session, TARGET, 0, NULL, &b->target, err);
+	if (r == 0 && preflight_modaliases(b->target, &modaliases) < 0)
+		r = error_set(err, -ENOMEM, "compare the machines");
+	b->source_ms = (int64_t)clock_wall_ms();
+	if (r == 0)
+		r = inspect_with(&m->session, SOURCE, 0, modaliases,
+			&b->source, err);
+	return r;
+}
+
+/* ---- what stands in the way ---- */
+
+/* The first finding that blocks is why; the others are worth a line. */
+static int judge(struct move *m, const json_t *findings, struct error *err)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(findings, i, f)
+	{
+		const char *severity = facts_text(f, "severity");
+
+		if (strcmp(severity, "blocks") == 0) {
+			error_set(err, -EPERM, "move this machine");
+			error_host(err,
+				m->session
+					.host[strcmp(facts_text(f, "host"),
+						      "source") == 0
+							? SOURCE
+							: TARGET]
+					.peer.name);
+			error_why(err, "%s (%s)", facts_text(f, "fact"),
+				facts_text(f, "name"));
+			return error_todo(err, "%s", facts_text(f, "remedy"));
+		}
+		if (strcmp(severity, "warns") == 0)
+			move_note(m, facts_text(f, "name"), "%s: %s",
+				facts_text(f, "host"), facts_text(f, "fact"));
+	}
+	return 0;
+}
+
+static int preflight_all(struct move *m, const struct plan *p,
+	const struct both *b, struct error *err)
+{
+	struct preflight_disk disks[PLAN_DISKS_MAX];
+	const char *overwrite[PLAN_DISKS_MAX + 1] = {NULL};
+	struct preflight_wish wish = {.disks = disks,
+		.overwrite = overwrite,
+		.new_addresses = m->options.clone,
+		.source_asked_ms = b->source_ms,
+		.target_asked_ms = b->target_ms};
+	json_t *findings = NULL;
+	unsigned n = 0;
+	int r;
+
+	for (uint32_t i = 0; i < p->n_disks; i++) {
+		const struct plan_disk *d = &p->disks[i];
+
+		if (d->exclude || d->target_name)
+			disks[wish.n_disks++] = (struct preflight_disk){d->name,
+				d->exclude ? NULL : d->target_name};
+		if (!d->exclude && d->overwrite)
+			overwrite[n++] = d->overwrite;
+	}
+	if (preflight(b->source, b->target, &wish, &findings) < 0)
+		return error_set(err, -ENOMEM, "compare the machines");
+	r = judge(m, findings, err);
+	json_decref(findings);
+	return r;
+}
+
+/* ---- the plan, as options ---- */
+
+/* "NAME/ID" where the id alone would not do. */
+static const char *id_part(const char *overwrite)
+{
+	const char *slash = overwrite ? strchr(overwrite, '/') : NULL;
+
+	return slash ? slash + 1 : overwrite ? overwrite : "";
+}
+
+static int take_disks(struct move *m, const struct plan *p,
+	const struct both *b, struct error *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < p->n_disks && r == 0; i++) {
+		const struct plan_disk *d = &p->disks[i];
+		const json_t *from, *to;
+
+		if (d->exclude)
+			continue;
+		from = plan_find_disk(b->source, d->id, d->name);
+		to = plan_find_disk(b->target, d->target_id, d->target_name);
+		r = options_add_disk(&m->options, facts_text(from, "path"),
+			facts_text(to, "path"), id_part(d->overwrite));
+	}
+	if (r < 0)
+		return error_set(err, r, "move so many disks");
+	if (m->options.n_disks > 0)
+		return 0;
+	error_set(err, -ENOENT, "move this machine");
+	return error_why(err, "it has no disk that moves");
+}
+
+static int take_list(struct hook_list *to, const struct plan_list *from)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < from->n && r == 0; i++)
+		r = options_add_hook(to, from->v[i]);
+	return r;
+}
+
+static int take_hooks(struct hook_list *to, const struct hook_list *from)
+{
+	int r = 0;
+
+	/* What the command line says comes in addition. */
+	for (uint32_t i = 0; i < from->n && r == 0; i++)
+		r = options_add_hook(to, from->v[i]);
+	return r;
+}
+
+/* Of a file only: what rehost made itself came from the options. */
+static int take_rest(struct move *m, const struct plan *p, struct error *err)
+{
+	struct options *o = &m->options;
+	int r;
+
+	o->downtime_ms = p->downtime_ms;
+	o->bwlimit = p->bwlimit;
+	o->wait = p->wait;
+	o->hook_timeout_ms = p->hook_timeout_ms;
+	o->clone = p->new_identity;
+	r = take_hooks(&o->quiesce, &p->quiesce);
+	if (r == 0)
+		r = take_hooks(&o->rollback, &p->rollback);
+	if (r == 0)
+		r = take_hooks(&o->activate, &p->activate);
+	if (r == 0)
+		r = take_hooks(&o->deactivate, &p->deactivate);
+	return r < 0 ? error_set(err, r, "use the plan") : 0;
+}
+
+static int get_plan(struct move *m, const struct both *b, struct plan *ret,
+	struct error *err)
+{
+	struct options *o = &m->options;
+	int r;
+
+	if (o->plan[0])
+		r = plan_read(o->plan, ret, err);
+	else
+		r = plan_make(
+			o, o->clone, b->source, b->target, ret, err);
+	if (r < 0)
+		return r;
+	r = plan_check(ret, b->source, b->target, err);
+	if (r == -EINVAL && !o->plan[0])
+		error_todo(err, "make a plan with rehost plan, choose there, "
+				"and give it as --plan");
+	if (r == 0 && o->plan[0])
+		r = take_rest(m, ret, err);
+	return r;
+}
+
+int machine_plan(struct move *m, struct error *err)
+{
+	CLEANUP(both_done) struct both b = {0};
+	CLEANUP(plan_done) struct plan p;
+	struct options *o = &m->options;
+	int r;
+
+	plan_init(&p);
+	r = ask(m, &b, err);
+	if (r == 0)
+		r = get_plan(m, &b, &p, err);
+	if (r == 0)
+		r = preflight_all(m, &p, &b, err);
+	if (r == 0)
+		r = take_disks(m, &p, &b, err);
+	if (r == 0 && o->probes.n == 0 && take_list(&o->probes, &p.probes) < 0)
+		r = error_set(err, -E2BIG, "probe so much");
+	if (r < 0)
+		return r;
+	o->wish = machine_wish(&p, b.source, b.target, m->row.name);
+	return o->wish ? 0 : error_set(err, -ENOMEM, "plan the move");
+}

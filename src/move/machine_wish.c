@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the moved system is to become on its new machine, from both machines'
+ * facts: see fixup/fixup.h, and boot_* which fitting itself needs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/parse.h"
+#include "facts/facts.h"
+#include "move/machine.h"
+
+static const json_t *disk_named(const json_t *facts, const char *name)
+{
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "disks"), i, d)
+	{
+		if (name[0] && strcmp(facts_text(d, "name"), name) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+	if (text[0])
+		(void)json_object_set_new(o, key, json_string(text));
+}
+
+/* Where it is mounted; the first, when that is several times. */
+static const json_t *mount_of(const json_t *facts, const char *name)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "filesystems"), i, f)
+	{
+		if (strcmp(facts_text(f, "disk"), name) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static json_t *device(const json_t *facts, const json_t *d)
+{
+	const json_t *mount = mount_of(facts, facts_text(d, "name"));
+	const char *kind = facts_text(d, "kind");
+	const char *type = facts_text(d, "content.type");
+	json_t *o = json_object();
+
+	set_text(o, "device", facts_text(d, "path"));
+	set_text(o, "uuid", facts_text(d, "content.uuid"));
+	set_text(o, "label", facts_text(d, "content.label"));
+	set_text(o, "partuuid", facts_text(d, "part.uuid"));
+	set_text(o, "partlabel", facts_text(d, "part.name"));
+	set_text(o, "type", type);
+	set_text(o, "mount", facts_text(mount, "mount"));
+	if (strcmp(kind, "lvm") == 0 || strcmp(kind, "crypt") == 0)
+		set_text(o, "logical", facts_text(d, "path"));
+	(void)json_object_set_new(
+		o, "swap", json_boolean(strcmp(type, "swap") == 0));
+	(void)json_object_set_new(
+		o, "crypt", json_boolean(strcmp(type, "crypto_LUKS") == 0));
+	return o;
+}
+
+static json_t *devices(const json_t *facts)
+{
+	json_t *list = json_array();
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "disks"), i, d)
+	{
+		if (facts_text(d, "content.type")[0])
+			(void)json_array_append_new(list, device(facts, d));
+	}
+	return list;
+}
+
+static json_t *texts(const struct plan_list *l)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < l->n; i++)
+		(void)json_array_append_new(list, json_string(l->v[i]));
+	return list;
+}
+
+static json_t *nics(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < p->n_nics; i++) {
+		const struct plan_nic *n = &p->nics[i];
+		json_t *o;
+
+		if (n->exclude || !n->target)
+			continue;
+		o = json_object();
+		set_text(o, "name", n->name ? n->name : "");
+		set_text(o, "mac", n->mac);
+		set_text(o, "target_mac", n->target);
+		set_text(o, "mode", plan_mode_names[n->mode]);
+		(void)json_object_set_new(o, "addresses", texts(&n->addresses));
+		(void)json_object_set_new(o, "gateways", texts(&n->gateways));
+		(void)json_object_set_new(
+			o, "nameservers", texts(&n->nameservers));
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* Is it of a network card? Those are not needed to find a disk. */
+static bool is_network(const json_t *target, const char *modalias)
+{
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(target, "devices"), i, d)
+	{
+		if (strcmp(facts_text(d, "modalias"), modalias) == 0)
+			return strcmp(facts_text(d, "kind"), "network") == 0;
+	}
+	return false;
+}
+
+/* The modules for the target's controllers, and those of them that the kernel
+ * finds nowhere while it has no disk yet. */
+static void set_drivers(json_t *wish, json_t *kernel, const json_t *source,
+	const json_t *target)
+{
+	json_t *all = json_array(), *missing = json_array();
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(source, "drivers"), i, d)
+	{
+		const char *module = facts_text(d, "module");
+		const char *in = facts_text(d, "in");
+
+		if (!module[0] || strcmp(in, "builtin") == 0 ||
+			is_network(target, facts_text(d, "modalias")))
+			continue;
+		(void)json_array_append_new(all, json_string(module));
+		if (strcmp(in, "initramfs") != 0)
+			(void)json_array_append_new(
+				missing, json_string(module));
+	}
+	(void)json_object_set_new(wish, "drivers", all);
+	(void)json_object_set_new(kernel, "modules_missing", missing);
+}
+
+/* The root as the boot loader must name it: what it says already when that is
+ * good anywhere. */
+static void root_name(const json_t *facts, char *buf, size_t size)
+{
+	const char *said = facts_text(facts, "boot.default.root");
+	const json_t *d, *f;
+	size_t i;
+
+	if (strncmp(said, "UUID=", 5) == 0 ||
+		strncmp(said, "PARTUUID=", 9) == 0 ||
+		strncmp(said, "/dev/mapper/", 12) == 0) {
+		(void)snprintf(buf, size, "%s", said);
+		return;
+	}
+	buf[0] = '\0';
+	json_array_foreach(json_object_get(facts, "filesystems"), i, f)
+	{
+		if (strcmp(facts_text(f, "mount"), "/") != 0)
+			continue;
+		d = disk_named(facts, facts_text(f, "disk"));
+		if (strcmp(facts_text(d, "kind"), "lvm") == 0)
+			(void)snprintf(
+				buf, size, "%s", facts_text(d, "path"));
+		else if (facts_text(f, "uuid")[0])
+			(void)snprintf(buf, size, "UUID=%s",
+				facts_text(f, "uuid"));
+		return;
+	}
+}
+
+/* The boot loader's line with that root in it. */
+static void boot_line(const char *line, const char *root, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	while (*line && n + 1 < size) {
+		size_t blank = strspn(line, " \t");
+		size_t word = strcspn(line + blank, " \t");
+		const char *w = line + blank;
+		int wrote;
+
+		if (word > 5 && strncmp(w, "root=", 5) == 0 && root[0])
+			wrote = snprintf(buf + n, size - n, "%sroot=%s",
+				n ? " " : "", root);
+		else if (word > 0 && strncmp(w, "BOOT_IMAGE=", 11) != 0)
+			wrote = snprintf(buf + n, size - n, "%s%.*s",
+				n ? " " : "", (int)word, w);
+		else
+			wrote = 0;
+		n += wrote > 0 ? (size_t)wrote : 0;
+		line += blank + word;
+	}
+}
+
+static void set_boot(json_t *wish, const json_t *facts, const char *root)
+{
+	char line[KERNEL_LINE];
+	json_t *boot = json_object();
+
+	boot_line(facts_text(facts, "boot.default.command_line"), root, line,
+		sizeof(line));
+	set_text(boot, "kernel", facts_text(facts, "boot.default.kernel"));
+	set_text(boot, "initramfs",
+		facts_text(facts, "boot.default.initramfs"));
+	set_text(boot, "command_line", line);
+	(void)json_object_set_new(wish, "boot", boot);
+}
+
+/* What has to be mounted to get at the system's files: the root and what it
+ * boots from. */
+static json_t *mounts(const json_t *facts)
+{
+	static const char *const wanted[] = {"/", "/boot", "/boot/efi", "/efi",
+		"/usr", "/var", "/etc"};
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < ARRAY_LEN(wanted); k++) {
+		const json_t *f;
+		size_t i;
+
+		json_array_foreach(json_object_get(facts, "filesystems"), i, f)
+		{
+			const json_t *d =
+				disk_named(facts, facts_text(f, "disk"));
+			json_t *o;
+
+			if (!d || strcmp(facts_text(f, "mount"), wanted[k]))
+				continue;
+			o = json_object();
+			set_text(o, "mount", wanted[k]);
+			set_text(o, "type", facts_text(f, "type"));
+			set_text(o, "device", facts_text(d, "path"));
+			set_text(o, "subvolume", facts_text(f, "subvolume"));
+			(void)json_array_append_new(list, o);
+			break;
+		}
+	}
+	return list;
+}
+
+json_t *machine_wish(const struct plan *p, const json_t *source,
+	const json_t *target, const char *name)
+{
+	json_t *wish = json_object(), *kernel = json_object();
+	json_t *fixups = json_object();
+	const json_t *k = facts_kernel(source);
+	uint8_t random[16];
+	char hex[33], root[512];
+
+	if (!wish || !kernel || !fixups)
+		goto failed;
+	io_random(random, sizeof(random));
+	parse_hex(random, sizeof(random), hex);
+	root_name(source, root, sizeof(root));
+	set_text(wish, "name", name);
+	set_text(wish, "id", hex);
+	set_text(wish, "identity", p->new_identity ? "new" : "keep");
+	set_text(wish, "old_hostname", facts_text(source, "system.hostname"));
+	set_text(wish, "firmware", facts_text(target, "system.firmware.mode"));
+	set_text(wish, "root", root);
+	for (unsigned i = 0; i < PLAN_FIXUPS; i++)
+		(void)json_object_set_new(fixups, plan_fixup_names[i],
+			json_boolean(p->fixups[i]));
+	(void)json_object_set_new(wish, "fixups", fixups);
+	set_text(kernel, "release", facts_text(k, "release"));
+	set_text(kernel, "initramfs", facts_text(k, "initramfs"));
+	set_drivers(wish, kernel, source, target);
+	(void)json_object_set_new(wish, "kernel", kernel);
+	(void)json_object_set_new(wish, "filesystems", devices(source));
+	(void)json_object_set_new(wish, "nics", nics(p));
+	(void)json_object_set_new(wish, "mounts", mounts(source));
+	set_boot(wish, source, root);
+	return wish;
+failed:
+	json_decref(wish);
+	json_decref(kernel);
+	json_decref(fixups);
+	return NULL;
+}

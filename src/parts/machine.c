@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine part: what makes a copy of all disks a machine that runs. Its
+ * disks are a volume part of their own, which comes before it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "facts/facts.h"
+#include "move/move.h"
+#include "move/probe.h"
+
+#define CALL_MS 60000
+#define FIT_MS 1800000 /* an initramfs may have to be made anew */
+#define BOOT_MS 600000 /* until it must answer */
+#define GONE_MS 60000
+
+struct machine_part {
+	struct msg_fit *fit;
+	struct prober *prober;
+};
+
+static int64_t machine_get(const struct part *p, const char *key)
+{
+	return move_get(p->move, "machine", key);
+}
+
+static const char *machine_text(const struct part *p, const char *key)
+{
+	return facts_text(
+		json_object_get(p->move->report, "machine"), key);
+}
+
+/* ---- before the cut: what will be needed after it ---- */
+
+static int add_mount(struct part *p, const json_t *mount, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct msg_fit_mount *f = &v->fit->mounts[v->fit->n_mounts];
+	const char *subvolume = facts_text(mount, "subvolume");
+	static struct msg_path path;
+	int r;
+
+	if (v->fit->n_mounts == FIT_MOUNTS_MAX)
+		return 0;
+	(void)snprintf(path.path, sizeof(path.path), "%s",
+		facts_text(mount, "device"));
+	r = session_call(&p->move->session, SOURCE, MSG_LIE, &path, &f->on,
+		CALL_MS, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(
+		f->point, sizeof(f->point), "%s", facts_text(mount, "mount"));
+	(void)snprintf(
+		f->type, sizeof(f->type), "%s", facts_text(mount, "type"));
+	if (subvolume[0])
+		(void)snprintf(f->options, sizeof(f->options), "subvol=%s",
+			subvolume);
+	v->fit->n_mounts++;
+	return 0;
+}
+
+static int make_fit(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	const struct options *o = &p->move->options;
+	const json_t *mount;
+	char *text;
+	size_t i;
+	int r = 0;
+
+	memset(v->fit, 0, sizeof(*v->fit));
+	v->fit->n_disks = o->n_disks;
+	for (uint32_t k = 0; k < o->n_disks; k++)
+		(void)snprintf(v->fit->disks[k].path,
+			sizeof(v->fit->disks[k].path), "%s",
+			o->disks[k].target);
+	json_array_foreach(json_object_get(o->wish, "mounts"), i, mount)
+	{
+		r = add_mount(p, mount, err);
+		/* The others can do without. */
+		if (r < 0 && strcmp(facts_text(mount, "mount"), "/") == 0)
+			return r;
+		if (r < 0 && p->move->session.host[SOURCE].alive)
+			move_note(p->move, "not-mounted",
+				"%s will not be looked into on the target: %s",
+				facts_text(mount, "mount"), err->why);
+	}
+	text = json_dumps(o->wish, JSON_COMPACT);
+	if (!text || strlen(text) > sizeof(v->fit->wish)) {
+		free(text);
+		return error_set(err, -E2BIG, "say what the system is to be");
+	}
+	v->fit->n_wish = (uint32_t)strlen(text);
+	memcpy(v->fit->wish, text, v->fit->n_wish);
+	free(text);
+	(void)snprintf(v->fit->kernel, sizeof(v->fit->kernel), "%s",
+		facts_text(o->wish, "boot.kernel"));
+	(void)snprintf(v->fit->initramfs, sizeof(v->fit->initramfs), "%s",
+		facts_text(o->wish, "boot.initramfs"));
+	(void)snprintf(v->fit->cmdline, sizeof(v->fit->cmdline), "%s",
+		facts_text(o->wish, "boot.command_line"));
+	return 0;
+}
+
+/* Where clients find it afterwards. */
+static void find_address(struct part *p)
+{
+	struct move *m = p->move;
+	const json_t *nic = json_array_get(
+		json_object_get(m->options.wish, "nics"), 0);
+	const char *mode = facts_text(nic, "mode");
+	const char *mapped = json_string_value(
+		json_array_get(json_object_get(nic, "addresses"), 0));
+	const char *at = m->session.host[SOURCE].hello.ssh_address;
+	char text[256];
+
+	if (strcmp(mode, "dhcp") == 0)
+		at = m->session.host[TARGET].hello.ssh_address;
+	if (strcmp(mode, "map") == 0 && mapped)
+		at = mapped;
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
+	move_set_text(m, "machine", "address", text);
+}
+
+static int machine_prepare(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct move *m = p->move;
+	int r;
+
+	if (m->options.copy && !m->options.clone)
+		return 0;
+	r = make_fit(p, err);
+	if (r < 0)
+		return r;
+	find_address(p);
+	move_set_text(m, "machine", "source_boot",
+		m->session.host[SOURCE].hello.boot_id);
+	/* After the commit the source cannot be asked any more. */
+	return store_put_blob(m->store, m->row.name, "fit", v->fit,
+		sizeof(*v->fit), err);
+}
+
+/* Clients are asked for from before the cut, so that the outage is theirs. */
+static int machine_quiesce(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	const struct host *h = &p->move->session.host[SOURCE];
+
+	(void)err;
+	if (!p->move->options.copy && !v->prober && h->hello.ssh_address[0] &&
+		p->move->options.probes.n > 0 &&
+		prober_start(&p->move->options.probes, h->hello.ssh_address,
+			&v->prober) < 0)
+		v->prober = NULL; /* it measures, and decides nothing yet */
+	return 0;
+}
+
+static int machine_rollback(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+
+	(void)err;
+	prober_end(v->prober);
+	v->prober = NULL;
+	return 0;
+}
+
+/* ---- after the commit ---- */
+
+static int load_fit(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	CLEANUP_FREE void *stored = NULL;
+	uint32_t n = 0;
+	int r;
+
+	if (v->fit->n_mounts > 0)
+		return 0;
+	r = store_get_blob(
+		p->move->store, p->move->row.name, "fit", &stored, &n, err);
+	if (r < 0)
+		return r;
+	if (n != sizeof(*v->fit))
+		return error_set(err, -EINVAL, "read what was stored");
+	memcpy(v->fit, stored, n);
+	return 0;
+}
+
+static void tell_changes(struct move *m, const struct msg_fitted *f)
+{
+	json_t *report = json_loadb((const char *)f->report, f->n_report,
+		JSON_REJECT_DUPLICATES, NULL);
+	json_t *fixups = json_object();
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(report, "warnings"), i, v) move_note(
+		m, "fixup", "%s: %s", facts_text(v, "fixup"),
+		facts_text(v, "what"));
+	if (json_is_array(json_object_get(report, "changes")))
+		(void)json_object_update(fixups, report);
+	(void)json_object_set_new(m->report, "fixups", fixups);
+	json_decref(report);
+	move_set(m, "machine", "fit_ms", (int64_t)f->ms);
+}
+
+/* The order to boot is stored before it is given: from then on it may run. */
+static int boot(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct move *m = p->move;
+	static struct msg_fitted fitted;
+	struct msg_boot how = {BOOT_KEXEC};
+	int r;
+
+	r = load_fit(p, err);
+	if (r == 0)
+		r = session_call(&m->session, TARGET, MSG_FIT, v->fit, &fitted,
+			FIT_MS, err);
+	if (r < 0)
+		return r;
+	tell_changes(m, &fitted);
+	if (!fitted.loaded) {
+		how.how = BOOT_FIRMWARE;
+		move_note(m, "boots-by-firmware",
+			"the new machine boots by its firmware: %s",
+			fitted.why);
+	}
+	move_set_text(m, "machine", "boots_by",
+		fitted.loaded ? "kexec" : "firmware");
+	move_set(m, "machine", "booted", 1);
+	move_set(m, "machine", "boot_begun", (int64_t)clock_wall_ms());
+	r = move_save(m, true, err);
+	if (r == 0)
+		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,
+			CALL_MS, err);
+	/* The answer may be lost, the order not. */
+	if (r == -ECONNRESET || r == -ETIMEDOUT)
+		r = 0;
+	session_close(&m->session, TARGET);
+	return r;
+}
+
+static int no_answer(struct part *p, struct error *err)
+{
+	error_set(err, -ETIMEDOUT, "reach the new machine");
+	error_why(err, "not all probes of %s were answered within %d s",
+		machine_text(p, "address"), BOOT_MS / 1000);
+	return error_todo(err,
+		"look at its console; mend it and rehost resume %s, or stop "
+		"it and rehost rollback %s",
+		p->move->row.name, p->move->row.name);
+}
+
+static int await_answer(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct move *m = p->move;
+	const char *address = machine_text(p, "address");
+	uint64_t until = clock_ms() + BOOT_MS, last;
+	int r = 0;
+
+	if (m->options.probes.n == 0 || !address[0]) {
+		move_note(m, "not-probed",
+			"whether the new machine answers is not known: %s",
+			address[0] ? "there is no probe"
+				   : "its address is not known");
+		return 0;
+	}
+	if (!v->prober && prober_start(&m->options.probes, address,
+				  &v->prober) < 0)
+		return error_set(err, -ENOMEM, "probe the new machine");
+	prober_turn(v->prober, address);
+	while (r == 0 && prober_first(v->prober) == 0) {
+		if (clock_ms() > until)
+			return no_answer(p, err);
+		r = session_idle(&m->session, 100, err);
+	}
+	last = prober_last(v->prober);
+	if (r == 0 && last > 0)
+		move_set(m, "downtime_ms", "clients",
+			(int64_t)(prober_first(v->prober) - last));
+	return r;
+}
+
+static int machine_activate(struct part *p, struct error *err)
+{
+	struct machine_part *v = p->data;
+	int r;
+
+	if (p->move->options.copy && !p->move->options.clone)
+		return 0;
+	r = machine_get(p, "booted") ? 0 : boot(p, err);
+	if (r == 0)
+		r = await_answer(p, err);
+	if (r == 0) {
+		prober_end(v->prober);
+		v->prober = NULL;
+	}
+	return r;
+}
+
+/* ---- back ---- */
+
+/* The moved system, by the address that it has now; it has the host key of the
+ * source. */
+static int connect_moved(struct part *p, struct error *err)
+{
+	struct move *m = p->move;
+	const char *args[SSH_ARGS_MAX + 8], *address;
+	char alias[512], timeout[] = "ConnectTimeout=20";
+	struct ssh_options o = {.args = args};
+	struct place at = m->source;
+	size_t n = 0;
+
+	address = machine_text(p, "address");
+	(void)snprintf(alias, sizeof(alias), "HostKeyAlias=%s", m->source.host);
+	if (address[0] && strlen(address) < sizeof(at.host) &&
+		strcmp(address, m->session.host[SOURCE].hello.ssh_address)) {
+		(void)snprintf(at.host, sizeof(at.host), "%s", address);
+		args[n++] = "-o";
+		args[n++] = alias;
+	}
+	args[n++] = "-o";
+	args[n++] = timeout;
+	args[n++] = "-o";
+	args[n++] = "ControlPath=none";
+	for (uint32_t i = 0; i < m->options.n_ssh; i++)
+		args[n++] = m->options.ssh[i];
+	args[n] = NULL;
+	session_close(&m->session, TARGET);
+	return session_connect(&m->session, TARGET, &at, &o, err);
+}
+
+static int machine_deactivate(struct part *p, struct error *err)
+{
+	struct move *m = p->move;
+	struct msg_boot off = {BOOT_POWEROFF};
+	uint64_t until;
+	int r;
+
+	/* Nobody told it to boot: the rescue system runs, and answers. */
+	if (!machine_get(p, "booted"))
+		return m->session.host[TARGET].alive
+			       ? 0
+			       : error_set(err, -EHOSTUNREACH,
+					 "stop the target");
+	r = connect_moved(p, err);
+	if (r < 0)
+		return r;
+	if (strcmp(m->session.host[TARGET].hello.boot_id,
+		    machine_text(p, "source_boot")) == 0) {
+		session_close(&m->session, TARGET);
+		error_set(err, -EHOSTUNREACH, "stop the target");
+		return error_why(err, "it is the source that answers there");
+	}
+	r = session_call(
+		&m->session, TARGET, MSG_BOOT, &off, NULL, CALL_MS, err);
+	/* It has given its word; when it is gone it has kept it. */
+	until = clock_ms() + GONE_MS;
+	while (r == 0 && m->session.host[TARGET].alive && clock_ms() < until)
+		if (session_idle(&m->session, 100, err) < 0)
+			break;
+	session_close(&m->session, TARGET);
+	return r;
+}
+
+static void machine_free(struct part *p)
+{
+	struct machine_part *v = p->data;
+
+	if (v) {
+		prober_end(v->prober);
+		free(v->fit);
+	}
+	free(v);
+	p->data = NULL;
+}
+
+static const struct part_ops ops = {
+	.kind = "machine",
+	.prepare = machine_prepare,
+	.quiesce = machine_quiesce,
+	.rollback = machine_rollback,
+	.activate = machine_activate,
+	.deactivate = machine_deactivate,
+	.free = machine_free,
+};
+
+int part_machine_new(struct move *m, struct part *ret)
+{
+	struct machine_part *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	v->fit = calloc(1, sizeof(*v->fit));
+	if (!v->fit) {
+		free(v);
+		return -ENOMEM;
+	}
+	ret->data = v;
+	ret->ops = &ops;
+	ret->move = m;
+	return 0;
+}

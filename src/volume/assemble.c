@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "volume/assemble.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/parse.h"
+
+#define NAME "rehost-fit-"
+#define TABLE 65536
+#define DM_MAJOR_MISC 10
+#define DM_MINOR_MISC 236 /* linux/miscdevice.h, MAPPER_CTRL_MINOR */
+
+/* ---- device-mapper ---- */
+
+/* The node is not there where no udev makes it; opening it loads the module. */
+static int open_control(void)
+{
+	static const char path[] = "/dev/mapper/control";
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd < 0 ? -errno : fd;
+	if ((mkdir("/dev/mapper", 0755) < 0 && errno != EEXIST) ||
+		(mknod(path, S_IFCHR | 0600,
+			 makedev(DM_MAJOR_MISC, DM_MINOR_MISC)) < 0 &&
+			errno != EEXIST))
+		return -errno;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static void begin(struct dm_ioctl *io, uint32_t size, uint32_t number)
+{
+	memset(io, 0, size);
+	io->version[0] = DM_VERSION_MAJOR;
+	io->data_size = size;
+	io->data_start = sizeof(*io);
+	(void)snprintf(io->name, sizeof(io->name), NAME "%u", number);
+}
+
+static int simple(int fd, unsigned long what, uint32_t number, uint64_t *dev)
+{
+	struct dm_ioctl io;
+
+	begin(&io, sizeof(io), number);
+	if (ioctl(fd, what, &io) < 0)
+		return -errno;
+	if (dev)
+		*dev = io.dev;
+	return 0;
+}
+
+/* Appends one target; its text follows it, and the next one that. */
+static int add_target(struct dm_ioctl *io, uint32_t *at, uint64_t start,
+	uint64_t sectors, const char *type, const char *params)
+{
+	struct dm_target_spec *t = (void *)((char *)io + *at);
+	uint32_t n = (uint32_t)(sizeof(*t) + strlen(params) + 1 + 7) / 8 * 8;
+
+	if (n > TABLE - *at)
+		return -E2BIG;
+	t->sector_start = start;
+	t->length = sectors;
+	(void)snprintf(t->target_type, sizeof(t->target_type), "%s", type);
+	memcpy(t + 1, params, strlen(params) + 1);
+	t->next = n;
+	*at += n;
+	io->target_count++;
+	return 0;
+}
+
+static int disk_number(const char *path, char buf[32])
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	(void)snprintf(buf, 32, "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	return 0;
+}
+
+/* All stripes of the striped target that begins at piece first. */
+static int add_stripes(struct dm_ioctl *io, uint32_t *at,
+	const struct msg_path *disks, const struct msg_pieces *on,
+	uint32_t first, uint64_t start)
+{
+	const struct msg_piece *p = &on->v[first];
+	char params[4096], number[32];
+	size_t n;
+
+	n = (size_t)snprintf(params, sizeof(params), "%u %llu", p->stripes,
+		(unsigned long long)p->chunk / 512);
+	for (uint32_t i = 0; i < p->stripes; i++) {
+		const struct msg_piece *s = &on->v[first + i];
+
+		if (first + i >= on->n || s->stripes != p->stripes ||
+			s->stripe != i || s->bytes != p->bytes ||
+			n + 64 > sizeof(params))
+			return -EOPNOTSUPP;
+		if (disk_number(disks[s->disk].path, number) < 0)
+			return -ENODEV;
+		n += (size_t)snprintf(params + n, sizeof(params) - n,
+			" %s %llu", number, (unsigned long long)s->at / 512);
+	}
+	return add_target(io, at, start, p->bytes / 512 * p->stripes,
+		"striped", params);
+}
+
+static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
+	const struct msg_pieces *on)
+{
+	uint32_t at = sizeof(*io);
+	uint64_t start = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; i < on->n && r == 0;) {
+		const struct msg_piece *p = &on->v[i];
+		char params[128], number[32];
+
+		if (p->volume / 512 != start)
+			return -EOPNOTSUPP; /* a gap, or out of order */
+		if (p->stripes > 1) {
+			r = add_stripes(io, &at, disks, on, i, start);
+			start += p->bytes / 512 * p->stripes;
+			i += p->stripes;
+			continue;
+		}
+		r = disk_number(disks[p->disk].path, number);
+		(void)snprintf(params, sizeof(params), "%s %llu", number,
+			(unsigned long long)p->at / 512);
+		if (r == 0)
+			r = add_target(io, &at, start, p->bytes / 512,
+				"linear", params);
+		start += p->bytes / 512;
+		i++;
+	}
+	return r;
+}
+
+static int make_mapped(const struct msg_path *disks,
+	const struct msg_pieces *on, uint32_t number, char ret[64],
+	struct error *err)
+{
+	CLEANUP_CLOSE int fd = open_control();
+	CLEANUP_FREE struct dm_ioctl *io = malloc(TABLE);
+	uint64_t dev = 0;
+	unsigned ma, mi;
+	int r;
+
+	if (!io)
+		return error_set(err, -ENOMEM, "assemble a volume");
+	if (fd < 0)
+		return error_set(err, fd, "open device-mapper's control");
+	begin(io, TABLE, number);
+	r = fill_table(io, disks, on);
+	if (r == 0)
+		r = simple(fd, DM_DEV_CREATE, number, &dev);
+	if (r == 0 && ioctl(fd, DM_TABLE_LOAD, io) < 0)
+		r = -errno;
+	/* Without the flag it resumes. */
+	if (r == 0)
+		r = simple(fd, DM_DEV_SUSPEND, number, NULL);
+	if (r < 0) {
+		error_set(err, r, "assemble a volume by device-mapper");
+		return r == -EOPNOTSUPP ? error_why(err, "it is laid out in a "
+							 "way that is not known")
+					: r;
+	}
+	ma = (unsigned)(dev >> 8) & 0xfff;
+	mi = (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00));
+	(void)snprintf(ret, 64, "/dev/" NAME "%u", number);
+	(void)unlink(ret);
+	if (mknod(ret, S_IFBLK | 0600, makedev(ma, mi)) < 0)
+		return error_set(err, -errno, "make %s", ret);
+	return 0;
+}
+
+void assemble_undo(uint32_t n)
+{
+	CLEANUP_CLOSE int fd = -1;
+
+	for (uint32_t i = 0; i < n; i++) {
+		char node[64];
+
+		(void)snprintf(node, sizeof(node), "/dev/" NAME "%u", i);
+		if (unlink(node) < 0)
+			continue;
+		if (fd < 0)
+			fd = open_control();
+		if (fd >= 0)
+			(void)simple(fd, DM_DEV_REMOVE, i, NULL);
+	}
+}
+
+/* ---- partitions ---- */
+
+/* The partition of a disk that begins and ends there. */
+static int find_partition(
+	const char *disk, uint64_t at, uint64_t bytes, char ret[64])
+{
+	const char *name = strrchr(disk, '/');
+	char path[512], text[64];
+	uint64_t start, sectors;
+	struct dirent *e;
+	int r = -ENOENT;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%.200s",
+		name ? name + 1 : disk);
+	d = opendir(path);
+	while (d && r < 0 && (e = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "%.200s/start", e->d_name);
+		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
+			parse_u64(text, &start) < 0 || start != at / 512)
+			continue;
+		(void)snprintf(path, sizeof(path), "%.200s/size", e->d_name);
+		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
+			parse_u64(text, &sectors) < 0 ||
+			sectors < bytes / 512)
+			continue;
+		if ((size_t)snprintf(ret, 64, "/dev/%.50s", e->d_name) < 64 &&
+			access(ret, F_OK) == 0)
+			r = 0;
+	}
+	if (d)
+		(void)closedir(d);
+	return r;
+}
+
+int assemble(const struct msg_path *disks, uint32_t n_disks,
+	const struct msg_pieces *on, uint32_t number, char ret[64],
+	struct error *err)
+{
+	const struct msg_piece *p = &on->v[0];
+
+	for (uint32_t i = 0; i < on->n; i++)
+		if (on->v[i].disk >= n_disks || on->v[i].stripes == 0)
+			return error_set(err, -EPROTO, "assemble a volume");
+	if (on->n == 0)
+		return error_set(err, -EPROTO, "assemble a volume");
+	if (on->n == 1 && p->volume == 0 &&
+		find_partition(disks[p->disk].path, p->at, p->bytes, ret) == 0)
+		return 0;
+	return make_mapped(disks, on, number, ret, err);
+}
