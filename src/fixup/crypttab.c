@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* crypttab(5): encrypted volumes by UUID. */
+#include "fixup/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "facts/fstab.h"
+#include "fixup/devices.h"
+
+/* Name, device, key, options. */
+#define WORDS 4
+
+/* Whether the root is what this line opens. */
+static bool is_root(const struct unit *u, const char *name)
+{
+	const json_t *root = devices_mounted(u->wish, "/");
+	char path[EDIT_LINE_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+	return strcmp(unit_text(u->wish, "root"), path) == 0 ||
+	       strcmp(unit_text(root, "logical"), path) == 0;
+}
+
+static void allow_absence(struct unit *u, const struct edit_line *l,
+	const struct fstab_crypt *c, struct edit *out)
+{
+	size_t at = 0, from = 0, n = 0;
+
+	if (strstr(c->options, "nofail") || strstr(c->options, "noauto")) {
+		edit_pass(out, l);
+		return;
+	}
+	unit_warn(u,
+		"%s, for %s in /etc/crypttab, is not among what moves; the "
+		"system will go on without it",
+		c->device, c->name);
+	for (int i = 0; i < WORDS; i++) {
+		size_t k, begin;
+
+		k = edit_word(l->text, &at, &begin);
+		if (k == 0)
+			break;
+		from = begin;
+		n = k;
+	}
+	edit_splice(out, l, from + n, 0,
+		c->options[0] ? ",nofail"
+		: c->key[0]   ? " nofail"
+			      : " none nofail");
+	edit_say(out, "%s for %s may be absent (nofail)", c->device, c->name);
+}
+
+static void rewrite_line(struct unit *u, const struct edit_line *l,
+	const struct fstab_crypt *c, struct edit *out)
+{
+	char name[DEVICES_NAME_MAX];
+	size_t at = 0, from, n;
+	const json_t *entry;
+
+	(void)edit_word(l->text, &at, &from);
+	n = edit_word(l->text, &at, &from);
+	switch (devices_find(u->wish, c->device, &entry)) {
+	case DEVICES_RENAMED:
+		if (!devices_name(entry, name)) {
+			unit_warn(u,
+				"%s in /etc/crypttab keeps its name: it has no "
+				"UUID",
+				c->device);
+			break;
+		}
+		edit_splice(out, l, from, n, name);
+		edit_say(
+			out, "%s for %s is named %s", c->device, c->name, name);
+		return;
+	case DEVICES_UNKNOWN:
+		if (!is_root(u, c->name)) {
+			allow_absence(u, l, c, out);
+			return;
+		}
+		unit_warn(u,
+			"nobody knows what %s is, on which the root stands in "
+			"/etc/crypttab",
+			c->device);
+		break;
+	default:
+		break;
+	}
+	edit_pass(out, l);
+}
+
+static int rewrite(
+	struct unit *u, const char *text, struct edit *out, void *arg)
+{
+	struct edit_line l;
+
+	while (edit_next(&text, &l)) {
+		char copy[EDIT_LINE_MAX + 1];
+		struct fstab_reader r;
+		struct fstab_crypt c;
+
+		memcpy(copy, l.text, sizeof(copy));
+		fstab_begin(&r, copy);
+		if (fstab_next_crypt(&r, &c))
+			rewrite_line(u, &l, &c, out);
+		else
+			edit_pass(out, &l);
+	}
+	return 0;
+}
+
+int unit_crypttab(struct unit *u)
+{
+	return unit_rewrite_if(u, "/etc/crypttab", rewrite, NULL);
+}
