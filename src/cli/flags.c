@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "move/plan.h"
 #include "move/takeover.h"
 
 enum {
@@ -41,6 +42,8 @@ enum {
 	FLAG_APPEND,
 	FLAG_NO_MEDIA,
 	FLAG_WATCHDOG,
+	FLAG_PLAN,
+	FLAG_PROBE,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -82,6 +85,9 @@ static const struct {
 	{"output", 'o', "PATH", "where what is made goes"},
 	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
+	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
+	{"probe", FLAG_PROBE, "PROBE",
+		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
 	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
 	{"authorized-keys", FLAG_AUTHORIZED_KEYS, "FILE",
@@ -345,8 +351,14 @@ static int take(int flag, const char *v, struct flags *f)
 			       ? -EINVAL
 			       : 0;
 	case FLAG_CLONE:
-		f->clone = true;
+		f->clone = o->clone = true;
 		return 0;
+	case FLAG_PLAN:
+		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
+		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;
+	case FLAG_PROBE:
+		return plan_is_probe(v) ? options_add_hook(&o->probes, v)
+					: -EINVAL;
 	case FLAG_MEASURE:
 		f->measure = true;
 		return 0;

@@ -14,11 +14,12 @@
 /* clang-format off */
 const struct command commands[] = {
 	{"move", cmd_run, "SOURCE TARGET",
-		"move a live volume; the target lives at the end",
+		"move a live volume or machine; the target lives at the end",
 		RUN " cutover freeze fence quiesce rollback activate "
-		"deactivate"},
+		"deactivate plan probe"},
 	{"copy", cmd_run, "SOURCE TARGET",
-		"one proven copy of a live volume as of one instant", RUN},
+		"one proven copy of a live volume or machine as of one "
+		"instant", RUN " plan"},
 	{"status", cmd_status, "[NAME]", "how a move stands",
 		"format follow"},
 	{"list", cmd_list, "", "all moves", "format"},
@@ -122,7 +123,8 @@ static int run(const struct command *c, int argc, char **argv)
 		r = usage_error(c, "one machine is wanted");
 	else if (r == 0 && strcmp(c->arguments, "HOST") == 0 && n != 1)
 		r = usage_error(c, "a machine is wanted");
-	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 && n != 2)
+	else if (r == 0 && strcmp(c->arguments, "SOURCE TARGET") == 0 &&
+		 n != 2 && !(n == 0 && f.options.plan[0]))
 		r = usage_error(c, "a source and a target are wanted");
 	else if (r == 0 && strcmp(c->arguments, "SOURCE [TARGET]") == 0 &&
 		 (n < 1 || n > 2))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "move/plan.h"
 
 static void on_signal(int number)
 {
@@ -70,6 +71,41 @@ static int take_place(const char *said, char *buf, size_t size)
 	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
+/* A plan names both machines itself. */
+static int places_of_plan(struct options *o, struct error *err)
+{
+	CLEANUP(plan_done) struct plan p;
+	int r;
+
+	plan_init(&p);
+	r = plan_read(o->plan, &p, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(o->source, sizeof(o->source), "%s", p.source.place);
+	(void)snprintf(o->target, sizeof(o->target), "%s", p.target.place);
+	if (p.name && !o->name[0])
+		(void)snprintf(o->name, sizeof(o->name), "%s", p.name);
+	return 0;
+}
+
+/* An exit code when they are no good. */
+static int take_places(const struct command *c, struct flags *f)
+{
+	struct options *o = &f->options;
+	struct error err = {0};
+
+	if (f->n_arguments == 0) {
+		if (places_of_plan(o, &err) == 0)
+			return 0;
+		print_error(f, &err);
+		return EXIT_REFUSED;
+	}
+	if (take_place(f->arguments[0], o->source, sizeof(o->source)) < 0 ||
+		take_place(f->arguments[1], o->target, sizeof(o->target)) < 0)
+		return usage_error(c, "a place is too long");
+	return 0;
+}
+
 int cmd_run(const struct command *c, struct flags *f)
 {
 	struct observer observer;
@@ -78,13 +114,10 @@ int cmd_run(const struct command *c, struct flags *f)
 	static struct move m;
 	int r = check_hooks(c, f);
 
+	if (r == 0)
+		r = take_places(c, f);
 	if (r != 0)
 		return r;
-	if (take_place(f->arguments[0], f->options.source,
-		    sizeof(f->options.source)) < 0 ||
-		take_place(f->arguments[1], f->options.target,
-			sizeof(f->options.target)) < 0)
-		return usage_error(c, "a place is too long");
 	f->options.copy = strcmp(c->name, "copy") == 0;
 	observer = progress_observer(f);
 	catch_signals();
