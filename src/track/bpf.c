@@ -125,8 +125,10 @@ int bpf_pin(int fd, const char *path)
 	return call(BPF_OBJ_PIN, &a);
 }
 
-int bpf_try(int program, const void *frame, uint32_t n, uint32_t *ret)
+int bpf_try(int program, uint32_t index, const void *frame, uint32_t n,
+	uint32_t *ret)
 {
+	struct __sk_buff seen = {.ifindex = index};
 	union bpf_attr a = {0};
 	int r;
 
@@ -134,6 +136,10 @@ int bpf_try(int program, const void *frame, uint32_t n, uint32_t *ret)
 	a.test.data_in = pointer(frame);
 	a.test.data_size_in = n;
 	a.test.repeat = 1;
+	if (index > 0) {
+		a.test.ctx_in = pointer(&seen);
+		a.test.ctx_size_in = sizeof(seen);
+	}
 	r = call(BPF_PROG_TEST_RUN, &a);
 	if (r < 0)
 		return r;
