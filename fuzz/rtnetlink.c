@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel, or who says that he is it, sends of addresses and routes. */
+/* What the kernel, or who says that he is it, sends of links, addresses,
+ * neighbours and routes. */
 #include "fuzz.h"
 
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-#include "facts/rtnetlink.h"
+#include "base/rtnetlink.h"
 
 static void address(const uint8_t *body, size_t n)
 {
@@ -32,6 +33,19 @@ static void route(const uint8_t *body, size_t n)
 			   r.hops[i].family == AF_INET6);
 }
 
+static void link_and_neighbour(const uint8_t *body, size_t n)
+{
+	struct rtnetlink_neighbour e;
+	struct rtnetlink_link l;
+
+	if (rtnetlink_link(body, n, &l) == 0)
+		fuzz_check(l.index > 0 && l.name[0] &&
+			   memchr(l.name, 0, sizeof(l.name)) &&
+			   memchr(l.kind, 0, sizeof(l.kind)));
+	if (rtnetlink_neighbour(body, n, &e) == 0)
+		fuzz_check(e.family == AF_INET || e.family == AF_INET6);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const uint8_t *at = data, *body;
@@ -45,8 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			   body + k <= data + n);
 		address(body, k);
 		route(body, k);
+		link_and_neighbour(body, k);
 	}
 	address(data, n);
 	route(data, n);
+	link_and_neighbour(data, n);
 	return 0;
 }

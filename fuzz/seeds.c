@@ -325,9 +325,19 @@ static void kernel_text(void)
 	seed_texts("kerneltext", texts);
 }
 
-/* An address, and a route with one hop and one with two. */
+/* An address, a route with one hop and one with two; a link, a neighbour. */
 static void rtnetlink(void)
 {
+	static const uint8_t link[] = {
+		/* family, type, index, flags, change; IFLA_IFNAME, IFLA_LINK */
+		0, 0, 1, 0, 3, 0, 0, 0, 3, 16, 0, 0, 0, 0, 0, 0, 7, 0, 3, 0,
+		'v', '7', 0, 0, 8, 0, 5, 0, 2, 0, 0, 0,
+		/* IFLA_LINKINFO with IFLA_INFO_KIND */
+		16, 0, 18, 0, 9, 0, 1, 0, 'v', 'l', 'a', 'n', 0, 0, 0, 0};
+	static const uint8_t neighbour[] = {
+		/* family, index, state, flags, type; NDA_DST, NDA_LLADDR */
+		2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 1, 8, 0, 1, 0, 192, 0, 2, 1,
+		10, 0, 2, 0, 2, 0, 0, 0, 0, 1, 0, 0};
 	static const uint8_t bytes[] = {
 		/* length, type, flags, number, sender */
 		40, 0, 0, 0, 20, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0,
@@ -348,6 +358,8 @@ static void rtnetlink(void)
 	seed("rtnetlink", bytes + 16, 24);
 	seed("rtnetlink", bytes + 56, 36);
 	seed("rtnetlink", bytes + 108, 48);
+	seed("rtnetlink", link, sizeof(link));
+	seed("rtnetlink", neighbour, sizeof(neighbour));
 }
 
 /* ---- what a machine's disks and files say ---- */

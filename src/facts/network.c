@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 
 #include "base/parse.h"
+#include "base/rtnetlink.h"
 #include "facts/gather.h"
 #include "facts/netconfig.h"
-#include "facts/rtnetlink.h"
 
 #define NET "/sys/class/net"
 /* Each costs several reads of /sys. */

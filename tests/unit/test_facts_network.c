@@ -5,7 +5,7 @@
 #include <linux/rtnetlink.h>
 
 #include "facts/netconfig.h"
-#include "facts/rtnetlink.h"
+#include "base/rtnetlink.h"
 #include "facts_tree.h"
 
 #define CARD "/sys/devices/pci0000:00/0000:00:03.0/virtio0"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "facts/rtnetlink.h"
+#include "base/rtnetlink.h"
 
 #include <errno.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -215,57 +217,181 @@ static bool is_wanted(const struct rtmsg *m)
 		       m->rtm_type == RTN_PROHIBIT);
 }
 
-int rtnetlink_route(const uint8_t *body, size_t n, struct rtnetlink_route *ret)
+/* The body of an RTM_NEWROUTE whose head is m, of any table. */
+static int get_route(const struct rtmsg *m, const uint8_t *body, size_t n,
+	struct rtnetlink_route *ret, uint32_t *ret_table)
 {
 	struct rtnetlink_route r = {0};
 	struct rtnetlink_hop hop = {0};
-	struct rtmsg m;
 	const uint8_t *value;
 	uint16_t type;
-	uint32_t table;
+	uint32_t table = m->rtm_table;
 	size_t value_n;
 	int error;
 
-	if (n < sizeof(m))
-		return -EBADMSG;
-	memcpy(&m, body, sizeof(m));
-	body += sizeof(m);
-	n -= sizeof(m);
-	r.family = m.rtm_family;
-	r.prefix = m.rtm_dst_len;
-	r.type = m.rtm_type;
-	r.protocol = m.rtm_protocol;
-	table = m.rtm_table;
-	if (address_size(r.family) == 0 || !is_wanted(&m))
+	body += sizeof(*m);
+	n -= sizeof(*m);
+	r.family = m->rtm_family;
+	r.prefix = m->rtm_dst_len;
+	r.type = m->rtm_type;
+	r.protocol = m->rtm_protocol;
+	if (address_size(r.family) == 0)
 		return -ENOENT;
 	if (r.prefix > 8 * address_size(r.family))
 		return -EBADMSG;
-	hop.onlink = m.rtm_flags & RTNH_F_ONLINK;
+	hop.onlink = m->rtm_flags & RTNH_F_ONLINK;
 	while (next_attribute(&body, &n, &type, &value, &value_n)) {
 		error = get_route_attribute(
 			type, value, value_n, &r, &hop, &table);
 		if (error < 0)
 			return error;
 	}
-	if (table != RT_TABLE_MAIN)
-		return -ENOENT;
 	if (r.n_hops == 0)
 		r.hops[r.n_hops++] = hop;
 	*ret = r;
+	*ret_table = table;
+	return 0;
+}
+
+int rtnetlink_route(const uint8_t *body, size_t n, struct rtnetlink_route *ret)
+{
+	struct rtnetlink_route r;
+	struct rtmsg m;
+	uint32_t table;
+	int error;
+
+	if (n < sizeof(m))
+		return -EBADMSG;
+	memcpy(&m, body, sizeof(m));
+	if (!is_wanted(&m))
+		return -ENOENT;
+	error = get_route(&m, body, n, &r, &table);
+	if (error < 0)
+		return error;
+	if (table != RT_TABLE_MAIN)
+		return -ENOENT;
+	*ret = r;
+	return 0;
+}
+
+/* A text with or without its NUL; what does not fit is cut. */
+static void get_text(const uint8_t *value, size_t n, char *buf, size_t size)
+{
+	n = strnlen((const char *)value, MIN(n, size - 1));
+	memcpy(buf, value, n);
+	buf[n] = '\0';
+}
+
+int rtnetlink_link(const uint8_t *body, size_t n, struct rtnetlink_link *ret)
+{
+	struct rtnetlink_link l = {0};
+	struct ifinfomsg m;
+	const uint8_t *value, *info;
+	size_t value_n, info_n;
+	uint16_t type;
+
+	if (n < sizeof(m))
+		return -EBADMSG;
+	memcpy(&m, body, sizeof(m));
+	body += sizeof(m);
+	n -= sizeof(m);
+	l.index = (uint32_t)m.ifi_index;
+	l.flags = m.ifi_flags;
+	l.type = m.ifi_type;
+	while (next_attribute(&body, &n, &type, &value, &value_n)) {
+		if (type == IFLA_IFNAME) {
+			get_text(value, value_n, l.name, sizeof(l.name));
+		} else if (type == IFLA_LINK) {
+			if (!get_u32(value, value_n, &l.lower))
+				return -EBADMSG;
+		} else if (type == IFLA_LINK_NETNSID) {
+			l.elsewhere = true;
+		} else if (type == IFLA_LINKINFO) {
+			while (next_attribute(
+				&value, &value_n, &type, &info, &info_n))
+				if (type == IFLA_INFO_KIND)
+					get_text(info, info_n, l.kind,
+						sizeof(l.kind));
+		}
+	}
+	if (l.index == 0 || !l.name[0])
+		return -EBADMSG;
+	*ret = l;
+	return 0;
+}
+
+int rtnetlink_neighbour(
+	const uint8_t *body, size_t n, struct rtnetlink_neighbour *ret)
+{
+	struct rtnetlink_neighbour e = {0};
+	struct ndmsg m;
+	const uint8_t *value;
+	size_t value_n;
+	uint16_t type;
+	bool has_address = false, has_mac = false;
+
+	if (n < sizeof(m))
+		return -EBADMSG;
+	memcpy(&m, body, sizeof(m));
+	body += sizeof(m);
+	n -= sizeof(m);
+	e.index = (uint32_t)m.ndm_ifindex;
+	e.family = m.ndm_family;
+	if (address_size(e.family) == 0 ||
+		(m.ndm_state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP)))
+		return -ENOENT;
+	while (next_attribute(&body, &n, &type, &value, &value_n)) {
+		if (type == NDA_DST) {
+			if (!get_address(value, value_n, e.family, e.bytes))
+				return -EBADMSG;
+			has_address = true;
+		} else if (type == NDA_LLADDR && value_n == sizeof(e.mac)) {
+			memcpy(e.mac, value, sizeof(e.mac));
+			has_mac = true;
+		}
+	}
+	if (!has_address)
+		return -EBADMSG;
+	if (!has_mac)
+		return -ENOENT;
+	*ret = e;
+	return 0;
+}
+
+struct request {
+	struct nlmsghdr h;
+	union {
+		struct rtmsg route;
+		struct ifaddrmsg address;
+		struct ifinfomsg link;
+		struct ndmsg neighbour;
+	} m;
+	uint8_t attributes[64];
+};
+
+/* n bytes behind the head. */
+static int send_request(int fd, struct request *request, uint16_t type,
+	size_t n, uint16_t flags)
+{
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	struct timeval wait = {.tv_sec = 1};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -errno;
+	n += sizeof(request->h);
+	request->h.nlmsg_len = (uint32_t)n;
+	request->h.nlmsg_type = type;
+	request->h.nlmsg_flags = flags;
+	request->h.nlmsg_seq = 1;
+	if (sendto(fd, request, n, 0, (void *)&kernel, sizeof(kernel)) < 0)
+		return -errno;
 	return 0;
 }
 
 static int ask(int fd, uint16_t type, int family)
 {
-	struct {
-		struct nlmsghdr h;
-		struct rtmsg m; /* not smaller than ifaddrmsg */
-	} request = {0};
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	struct timeval wait = {.tv_sec = 1};
-	size_t n = sizeof(struct nlmsghdr) +
-		   (type == RTM_GETADDR ? sizeof(struct ifaddrmsg)
-					: sizeof(struct rtmsg));
+	struct request request = {0};
+	size_t n = sizeof(request.m.route);
 
 	/* Where the kernel knows it, it sends the main table alone. */
 	if (type == RTM_GETROUTE) {
@@ -273,19 +399,17 @@ static int ask(int fd, uint16_t type, int family)
 
 		(void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on,
 			sizeof(on));
-		request.m.rtm_table = RT_TABLE_MAIN;
+		request.m.route.rtm_table = RT_TABLE_MAIN;
 	}
-	/* Both messages begin with their family. */
-	request.m.rtm_family = (uint8_t)family;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
-		return -errno;
-	request.h.nlmsg_len = (uint32_t)n;
-	request.h.nlmsg_type = type;
-	request.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	request.h.nlmsg_seq = 1;
-	if (sendto(fd, &request, n, 0, (void *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
-	return 0;
+	if (type == RTM_GETADDR)
+		n = sizeof(request.m.address);
+	else if (type == RTM_GETLINK)
+		n = sizeof(request.m.link);
+	else if (type == RTM_GETNEIGH)
+		n = sizeof(request.m.neighbour);
+	/* All messages begin with their family. */
+	request.m.route.rtm_family = (uint8_t)family;
+	return send_request(fd, &request, type, n, NLM_F_REQUEST | NLM_F_DUMP);
 }
 
 /* The NLMSG_ERROR's code. */
@@ -297,6 +421,28 @@ static int told_error(const uint8_t *body, size_t n)
 		return -EBADMSG;
 	memcpy(&code, body, sizeof(code));
 	return code < 0 && code > -4096 ? code : -EBADMSG;
+}
+
+/* Receives what the kernel itself sent, not what processes may send as well.
+ * Returns how much. */
+static ssize_t receive(int fd, uint8_t *buf)
+{
+	for (;;) {
+		struct sockaddr_nl from = {0};
+		socklen_t from_n = sizeof(from);
+		ssize_t k = recvfrom(fd, buf, DUMP_BUFFER, MSG_TRUNC,
+			(void *)&from, &from_n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		if (from.nl_pid != 0)
+			continue;
+		if (k == 0 || (size_t)k > DUMP_BUFFER)
+			return -EBADMSG;
+		return k;
+	}
 }
 
 int rtnetlink_dump(uint16_t type, int family,
@@ -314,24 +460,14 @@ int rtnetlink_dump(uint16_t type, int family,
 		return -ENOMEM;
 	r = ask(fd, type, family);
 	while (r == 0) {
-		struct sockaddr_nl from = {0};
-		socklen_t from_n = sizeof(from);
 		const uint8_t *at = buf, *body;
 		size_t left, n;
 		uint16_t got;
 		uint32_t seq;
-		ssize_t k = recvfrom(fd, buf, DUMP_BUFFER, MSG_TRUNC,
-			(void *)&from, &from_n);
+		ssize_t k = receive(fd, buf);
 
-		if (k < 0 && errno == EINTR)
-			continue;
 		if (k < 0)
-			return -errno;
-		/* Processes may send to this socket as well. */
-		if (from.nl_pid != 0)
-			continue;
-		if (k == 0 || (size_t)k > DUMP_BUFFER)
-			return -EBADMSG;
+			return (int)k;
 		left = (size_t)k;
 		while (r == 0 &&
 			rtnetlink_next(&at, &left, &got, &seq, &body, &n)) {
@@ -348,4 +484,69 @@ int rtnetlink_dump(uint16_t type, int family,
 		}
 	}
 	return r;
+}
+
+static size_t add_attribute(struct request *request, size_t at, uint16_t type,
+	const void *value, size_t n)
+{
+	struct rtattr a = {(uint16_t)(sizeof(a) + n), type};
+	uint8_t *to = (uint8_t *)&request->m + at;
+
+	memcpy(to, &a, sizeof(a));
+	memcpy(to + sizeof(a), value, n);
+	return at + aligned(sizeof(a) + n);
+}
+
+/* The one answer. */
+static int read_way(
+	const uint8_t *buf, size_t left, struct rtnetlink_route *ret)
+{
+	const uint8_t *body;
+	struct rtmsg m;
+	uint16_t got;
+	uint32_t seq, table;
+	size_t n;
+
+	if (!rtnetlink_next(&buf, &left, &got, &seq, &body, &n) || seq != 1)
+		return -EBADMSG;
+	if (got == NLMSG_ERROR)
+		return told_error(body, n);
+	if (got != RTM_NEWROUTE || n < sizeof(m))
+		return -EBADMSG;
+	memcpy(&m, body, sizeof(m));
+	return get_route(&m, body, n, ret, &table);
+}
+
+int rtnetlink_way(int family, const uint8_t to[16], const uint8_t *from,
+	uint32_t index, bool whole, struct rtnetlink_route *ret)
+{
+	CLEANUP_CLOSE int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	CLEANUP_FREE uint8_t *buf = malloc(DUMP_BUFFER);
+	struct request request = {0};
+	size_t size = address_size(family), n = sizeof(request.m.route);
+	ssize_t k;
+	int r;
+
+	if (size == 0)
+		return -EAFNOSUPPORT;
+	if (fd < 0)
+		return -errno;
+	if (!buf)
+		return -ENOMEM;
+	request.m.route.rtm_family = (uint8_t)family;
+	request.m.route.rtm_dst_len = (uint8_t)(8 * size);
+	request.m.route.rtm_flags = whole ? RTM_F_FIB_MATCH : 0;
+	n = add_attribute(&request, n, RTA_DST, to, size);
+	if (from) {
+		request.m.route.rtm_src_len = (uint8_t)(8 * size);
+		n = add_attribute(&request, n, RTA_SRC, from, size);
+	}
+	if (index > 0)
+		n = add_attribute(&request, n, RTA_OIF, &index, sizeof(index));
+	r = send_request(fd, &request, RTM_GETROUTE, n, NLM_F_REQUEST);
+	if (r < 0)
+		return r;
+	k = receive(fd, buf);
+	return k < 0 ? (int)k : read_way(buf, (size_t)k, ret);
 }

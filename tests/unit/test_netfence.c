@@ -1,0 +1,1068 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fence of a machine's network, between four network namespaces: a machine,
+ * its peer, a stranger, and a switch that joins them. The stranger has a second
+ * wire to the machine, and a third that is down.
+ *
+ * The fence is held by a child process, in a cgroup namespace whose root is a
+ * cgroup of the test's own, so that this host's network is left alone; what
+ * stands for a program of the machine makes its sockets in that cgroup too. All
+ * ends with the test but an empty cgroup, should it be killed.
+ */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "track/bpf.h"
+#include "track/netfence.h"
+
+/* How long is waited for what must come, and for what must not. */
+#define COMES_MS 15000
+#define NEVER_MS 400
+
+#define PEER "10.9.0.2"
+#define PEER6 "fd09::2"
+#define OTHER "10.9.0.3"
+#define OTHER6 "fd09::3"
+#define OWN "10.9.0.1"
+#define OWN6 "fd09::1"
+
+enum { HOME, MACHINE, PEERS, STRANGER, SWITCH, SPACES };
+
+static int space[SPACES];
+static int cgroup = -1, home_cgroup = -1;
+static char cgroup_name[64];
+static int self;
+
+static void enter(int which)
+{
+	assert_int_equal(setns(space[which], CLONE_NEWNET), 0);
+}
+
+__attribute__((format(printf, 2, 3))) static void run_in(
+	int which, const char *format, ...)
+{
+	char command[512];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	enter(which);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+	enter(HOME);
+}
+
+static void join(int folder)
+{
+	assert_int_equal(io_write_file(folder, "cgroup.procs", "0"), 0);
+}
+
+/* ---- the place ---- */
+
+/* One wire from the switch, or from the stranger, to somebody. */
+static void wire(int from, const char *name, int to, const char *far)
+{
+	run_in(from,
+		"ip link add %s type veth peer name %s netns /proc/%d/fd/%d",
+		name, far, self, space[to]);
+}
+
+static void address(int which, const char *device, int n, const char *net4)
+{
+	run_in(which,
+		"ip addr add %s.%d/24 dev %s && "
+		"ip addr add fd09:0:0:%s::%d/64 dev %s nodad && "
+		"ip link set %s up",
+		net4, n, device, strcmp(net4, "10.9.0") == 0 ? "0" : "8", n,
+		device, device);
+}
+
+static void make_cgroup(void)
+{
+	CLEANUP_CLOSE int root = netfence_open_cgroup();
+	char text[4096], *own, *end;
+
+	assert_true(root >= 0);
+	assert_true(io_read_file(AT_FDCWD, "/proc/self/cgroup", text,
+			    sizeof(text)) > 0);
+	own = strstr(text, "0::/");
+	assert_non_null(own);
+	own += strlen("0::/");
+	end = strchrnul(own, '\n');
+	*end = '\0';
+	home_cgroup = openat(
+		root, *own ? own : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(home_cgroup >= 0);
+	(void)snprintf(cgroup_name, sizeof(cgroup_name), "rehost-test-%d",
+		(int)getpid());
+	assert_int_equal(mkdirat(home_cgroup, cgroup_name, 0755), 0);
+	cgroup = openat(
+		home_cgroup, cgroup_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(cgroup >= 0);
+}
+
+static int setup(void **state)
+{
+	self = getpid();
+	if (geteuid() != 0) {
+		print_message("wants root\n");
+		return -1;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	make_cgroup();
+	for (int i = HOME; i < SPACES; i++) {
+		if (i != HOME)
+			assert_int_equal(unshare(CLONE_NEWNET), 0);
+		space[i] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		assert_true(space[i] >= 0);
+	}
+	enter(HOME);
+	wire(SWITCH, "s1", MACHINE, "m0");
+	wire(SWITCH, "s2", PEERS, "p0");
+	wire(SWITCH, "s3", STRANGER, "o0");
+	wire(STRANGER, "o1", MACHINE, "m1");
+	wire(STRANGER, "o2", MACHINE, "m2");
+	run_in(SWITCH, "ip link add b type bridge && ip link set b up");
+	for (int i = 1; i <= 3; i++)
+		run_in(SWITCH, "ip link set s%d master b && ip link set s%d up",
+			i, i);
+	address(MACHINE, "m0", 1, "10.9.0");
+	address(PEERS, "p0", 2, "10.9.0");
+	address(STRANGER, "o0", 3, "10.9.0");
+	address(MACHINE, "m1", 1, "10.8.0");
+	address(STRANGER, "o1", 3, "10.8.0");
+	address(STRANGER, "o2", 3, "10.7.0");
+	for (int i = MACHINE; i < SPACES; i++)
+		run_in(i, "ip link set lo up");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	/* Empty once the last child was awaited. */
+	for (int i = 0; home_cgroup >= 0 && i < 100; i++) {
+		if (unlinkat(home_cgroup, cgroup_name, AT_REMOVEDIR) == 0)
+			return 0;
+		clock_sleep_ms(50);
+	}
+	return -1;
+}
+
+/* ---- sockets ---- */
+
+static int socket_in(int which, int family, int type, int protocol)
+{
+	int fd;
+
+	if (which == MACHINE)
+		join(cgroup);
+	enter(which);
+	fd = socket(family, type | SOCK_CLOEXEC, protocol);
+	enter(HOME);
+	if (which == MACHINE)
+		join(home_cgroup);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static socklen_t fill(struct sockaddr_storage *a, const char *text, int port)
+{
+	struct sockaddr_in *v4 = (void *)a;
+	struct sockaddr_in6 *v6 = (void *)a;
+
+	memset(a, 0, sizeof(*a));
+	if (!strchr(text, ':')) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		assert_int_equal(inet_pton(AF_INET, text, &v4->sin_addr), 1);
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	assert_int_equal(inet_pton(AF_INET6, text, &v6->sin6_addr), 1);
+	return sizeof(*v6);
+}
+
+static int family_of(const char *text)
+{
+	return strchr(text, ':') ? AF_INET6 : AF_INET;
+}
+
+static bool is_ready(int fd, short events, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, ms) > 0;
+}
+
+/* A socket that is bound, and listens when it is TCP's. */
+static int bound(int which, const char *text, int type, int port)
+{
+	struct sockaddr_storage a;
+	socklen_t n = fill(&a, text, port);
+	int fd = socket_in(which, family_of(text), type, 0), on = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	assert_int_equal(bind(fd, (void *)&a, n), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+/* Begins to connect. */
+static int connecting(int which, const char *to, int port)
+{
+	struct sockaddr_storage a;
+	socklen_t n = fill(&a, to, port);
+	int fd =
+		socket_in(which, family_of(to), SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (connect(fd, (void *)&a, n) < 0)
+		assert_int_equal(errno, EINPROGRESS);
+	return fd;
+}
+
+static bool is_connected(int fd, int ms)
+{
+	int e = 0;
+	socklen_t n = sizeof(e);
+
+	return is_ready(fd, POLLOUT, ms) &&
+	       getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e == 0;
+}
+
+/* A connection: end 0 is the machine's. */
+struct pair {
+	int fd[2];
+};
+
+static struct pair pair(int from, int to, const char *text, int port)
+{
+	CLEANUP_CLOSE int l = bound(to, text, SOCK_STREAM, port);
+	int c = connecting(from, text, port), s;
+
+	assert_true(is_connected(c, COMES_MS));
+	assert_true(is_ready(l, POLLIN, COMES_MS));
+	s = accept4(l, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	assert_true(s >= 0);
+	return to == MACHINE ? (struct pair){{s, c}} : (struct pair){{c, s}};
+}
+
+static void unpair(struct pair *p)
+{
+	(void)close(p->fd[0]);
+	(void)close(p->fd[1]);
+}
+
+static void say(int fd, char c)
+{
+	assert_int_equal(send(fd, &c, 1, 0), 1);
+}
+
+static bool hears(int fd, char c, int ms)
+{
+	char got = 0;
+
+	return is_ready(fd, POLLIN, ms) && recv(fd, &got, 1, 0) == 1 &&
+	       got == c;
+}
+
+static void talk(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		say(p->fd[i], 'x');
+		assert_true(hears(p->fd[!i], 'x', COMES_MS));
+	}
+}
+
+/* Sends n bytes by UDP; they are sent in pieces when they are many. That it was
+ * not let out is no error. */
+static void datagram(int which, const char *to, int port, size_t n)
+{
+	char *bytes = calloc(1, n);
+	struct sockaddr_storage a;
+	socklen_t a_n = fill(&a, to, port);
+	CLEANUP_CLOSE int fd = socket_in(which, family_of(to), SOCK_DGRAM, 0);
+
+	assert_non_null(bytes);
+	assert_int_equal(sendto(fd, bytes, n, 0, (void *)&a, a_n), (ssize_t)n);
+	free(bytes);
+}
+
+static bool datagram_comes(int from, int to, const char *text, size_t n, int ms)
+{
+	static int port = 20000;
+	CLEANUP_CLOSE int fd = bound(to, text, SOCK_DGRAM, ++port);
+	char bytes[8192];
+
+	datagram(from, text, port, n);
+	return is_ready(fd, POLLIN, ms) &&
+	       recv(fd, bytes, sizeof(bytes), 0) == (ssize_t)n;
+}
+
+/* ---- ping, frames ---- */
+
+static uint16_t checksum(const uint8_t *bytes, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < n; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static bool pings(int which, const char *to, int ms)
+{
+	bool v6 = family_of(to) == AF_INET6;
+	uint8_t request[8] = {v6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO, [4] = 0x52,
+		[5] = 0x48, [7] = 1};
+	CLEANUP_CLOSE int fd = socket_in(which, family_of(to), SOCK_RAW,
+		v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	uint64_t until = clock_ms() + (uint64_t)ms;
+	struct sockaddr_storage a;
+	socklen_t n = fill(&a, to, 0);
+	uint16_t sum = checksum(request, sizeof(request));
+
+	if (!v6) /* the kernel's work otherwise */
+		memcpy(request + 2, &sum, sizeof(sum));
+	assert_int_equal(sendto(fd, request, sizeof(request), 0, (void *)&a, n),
+		sizeof(request));
+	while (clock_ms() < until) {
+		uint8_t got[256], *at = got;
+		ssize_t k;
+
+		if (!is_ready(fd, POLLIN, 50))
+			continue;
+		k = recv(fd, got, sizeof(got), 0);
+		if (!v6 && k >= 20) {
+			at += 20;
+			k -= 20;
+		}
+		if (k >= 8 && at[4] == 0x52 && at[5] == 0x48 &&
+			at[0] == (v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY))
+			return true;
+	}
+	return false;
+}
+
+static int packet_socket(int which, const char *device, int protocol)
+{
+	struct sockaddr_ll a = {.sll_family = AF_PACKET,
+		.sll_protocol = htons((uint16_t)protocol)};
+	int fd;
+
+	enter(which);
+	a.sll_ifindex = (int)if_nametoindex(device);
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (void *)&a, sizeof(a)), 0);
+	enter(HOME);
+	return fd;
+}
+
+/* Whether a frame with this mark in it comes within the time. */
+static bool frame_comes(int fd, const char *mark, size_t n, int ms)
+{
+	uint64_t until = clock_ms() + (uint64_t)ms;
+	uint8_t got[2048];
+
+	while (clock_ms() < until) {
+		ssize_t k;
+
+		if (!is_ready(fd, POLLIN, 20))
+			continue;
+		k = recv(fd, got, sizeof(got), 0);
+		if (k > 0 && memmem(got, (size_t)k, mark, n))
+			return true;
+	}
+	return false;
+}
+
+static void put(uint8_t *frame, size_t *n, const void *bytes, size_t k)
+{
+	memcpy(frame + *n, bytes, k);
+	*n += k;
+}
+
+/* "Who has OWN?" from a host; whether it is answered. */
+static bool arp_answers(int which, const char *device, const char *from, int ms)
+{
+	CLEANUP_CLOSE int fd = packet_socket(which, device, ETH_P_ARP);
+	uint8_t frame[64], sender[4], target[4];
+	char answer[16];
+	size_t n = 0;
+
+	(void)inet_pton(AF_INET, from, sender);
+	(void)inet_pton(AF_INET, OWN, target);
+	put(frame, &n, "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x77\x08\x06", 14);
+	put(frame, &n, "\0\x01\x08\0\x06\x04\0\x01\x02\0\0\0\0\x77", 14);
+	put(frame, &n, sender, 4);
+	put(frame, &n, "\0\0\0\0\0\0", 6);
+	put(frame, &n, target, 4);
+	assert_int_equal(send(fd, frame, n, 0), (ssize_t)n);
+	/* Head of an answer to that Ethernet address and this one. */
+	memcpy(answer, "\x02\0\0\0\0\x77", 6);
+	memcpy(answer + 6, sender, 4);
+	return frame_comes(fd, answer, 10, ms);
+}
+
+/* Sends an IPv4 packet with tags from a host, and looks whether the machine
+ * sees it. */
+static bool tagged_comes(
+	int which, const char *device, const char *from, int tags, int ms)
+{
+	static char mark[] = "rehost-mark-0";
+	CLEANUP_CLOSE int in = packet_socket(MACHINE, "m0", ETH_P_ALL);
+	CLEANUP_CLOSE int out = packet_socket(which, device, ETH_P_IP);
+	uint8_t frame[128], sender[4], target[4];
+	size_t n = 0;
+
+	mark[sizeof(mark) - 2]++;
+	(void)inet_pton(AF_INET, from, sender);
+	(void)inet_pton(AF_INET, OWN, target);
+	put(frame, &n, "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x78", 12);
+	if (tags == 2)
+		put(frame, &n, "\x88\xa8\0\x07", 4);
+	if (tags >= 1)
+		put(frame, &n, "\x81\0\0\x05", 4);
+	put(frame, &n, "\x08\0\x45\0\0\x30\0\x01\0\0\x40\x11\0\0", 14);
+	put(frame, &n, sender, 4);
+	put(frame, &n, target, 4);
+	put(frame, &n, "\x10\0\x10\0\0\x1c\0\0", 8);
+	put(frame, &n, mark, sizeof(mark));
+	memset(frame + n, 0, 60 - MIN(n, 60U));
+	n = MAX(n, 60U);
+	assert_int_equal(send(out, frame, n, 0), (ssize_t)n);
+	return frame_comes(in, mark, sizeof(mark) - 1, ms);
+}
+
+/* ---- who holds the fence ---- */
+
+struct holder {
+	pid_t pid;
+	int fd;
+};
+
+struct answer {
+	int r;
+	uint64_t us;
+	struct error err;
+	char text[512];
+};
+
+/* Promise to this host: the root of the hierarchy, as a holder sees it, is the
+ * test's own cgroup. */
+static void must_be_ours(void)
+{
+	CLEANUP_CLOSE int seen = netfence_open_cgroup();
+	struct stat a, b;
+
+	if (seen < 0 || fstat(seen, &a) < 0 || fstat(cgroup, &b) < 0 ||
+		a.st_ino != b.st_ino)
+		_exit(99);
+}
+
+static int obey(struct netfence *f, struct netfence_allow *allow, char command,
+	struct answer *a)
+{
+	uint64_t t = clock_us();
+	int r = 0;
+
+	switch (command) {
+	case 'b':
+		r = netfence_begin(f, allow, &a->err);
+		break;
+	case 'r':
+		r = netfence_refresh(f, &a->err);
+		break;
+	case 'l':
+		netfence_lift(f);
+		break;
+	case 'c':
+		r = netfence_add_connection(allow, OTHER " 1 " OWN " 22");
+		if (r == 0)
+			r = netfence_change(f, allow, &a->err);
+		break;
+	case 'k':
+		r = netfence_keep(f, "test", &a->err);
+		break;
+	case 't':
+		r = netfence_check(&a->err);
+		break;
+	default:
+		r = -EINVAL;
+	}
+	a->us = clock_us() - t;
+	return r;
+}
+
+static void hold(int fd)
+{
+	struct netfence_allow allow = {0};
+	struct netfence *f = NULL;
+	struct answer a = {0};
+	char command;
+
+	join(cgroup);
+	enter(MACHINE);
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		_exit(98);
+	must_be_ours();
+	a.us = clock_us();
+	a.r = netfence_prepare(&f, &a.err);
+	a.us = clock_us() - a.us;
+	if (a.r == 0 &&
+		(netfence_add_connection(&allow, PEER " 50000 " OWN " 22") ||
+			netfence_add_connection(
+				&allow, PEER6 " 50000 " OWN6 " 22")))
+		a.r = -EINVAL;
+	if (a.r == 0)
+		a.r = netfence_find_near(&allow, &a.err);
+	(void)!write(fd, &a, sizeof(a));
+	while (read(fd, &command, 1) == 1) {
+		memset(&a, 0, sizeof(a));
+		a.r = obey(f, &allow, command, &a);
+		(void)netfence_text(f, a.text, sizeof(a.text));
+		(void)!write(fd, &a, sizeof(a));
+	}
+	netfence_end(f);
+	_exit(0);
+}
+
+static void take_answer(struct holder *h, struct answer *a)
+{
+	assert_true(is_ready(h->fd, POLLIN, COMES_MS));
+	assert_int_equal(read(h->fd, a, sizeof(*a)), sizeof(*a));
+}
+
+static int order(struct holder *h, char command, struct answer *a)
+{
+	say(h->fd, command);
+	take_answer(h, a);
+	if (a->r < 0)
+		print_message("cannot %s: %s\n", a->err.what, a->err.why);
+	return a->r;
+}
+
+static struct holder new_holder(void)
+{
+	struct answer a;
+	struct holder h;
+	int ends[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	h.pid = fork();
+	assert_true(h.pid >= 0);
+	if (h.pid == 0) {
+		(void)close(ends[0]);
+		hold(ends[1]);
+	}
+	(void)close(ends[1]);
+	h.fd = ends[0];
+	take_answer(&h, &a);
+	if (a.r < 0)
+		fail_msg("cannot %s: %s", a.err.what, a.err.why);
+	print_message("prepared in %llu us\n", (unsigned long long)a.us);
+	return h;
+}
+
+static void begin(struct holder *h)
+{
+	struct answer a;
+
+	assert_int_equal(order(h, 'b', &a), 0);
+	print_message(
+		"begun in %llu us: %s\n", (unsigned long long)a.us, a.text);
+	assert_non_null(strstr(a.text, "but for 2 addresses"));
+	assert_null(strstr(a.text, "not held back"));
+}
+
+/* By signal, or by closing its pipe when that is 0. */
+static void end_holder(struct holder *h, int signal_number)
+{
+	int status;
+
+	if (signal_number)
+		assert_int_equal(kill(h->pid, signal_number), 0);
+	(void)close(h->fd);
+	assert_int_equal(waitpid(h->pid, &status, 0), h->pid);
+	if (signal_number)
+		assert_int_equal(WTERMSIG(status), signal_number);
+	else
+		assert_int_equal(status, 0);
+}
+
+/* Programs of ours that the kernel has. */
+static int count_programs(void)
+{
+	union bpf_attr a = {0};
+	int n = 0;
+
+	while (syscall(SYS_bpf, BPF_PROG_GET_NEXT_ID, &a, sizeof(a)) == 0) {
+		struct bpf_prog_info info = {0};
+		union bpf_attr b = {0};
+		CLEANUP_CLOSE int fd = -1;
+
+		b.prog_id = a.next_id;
+		fd = (int)syscall(
+			SYS_bpf, BPF_PROG_GET_FD_BY_ID, &b, sizeof(b));
+		memset(&b, 0, sizeof(b));
+		b.info.bpf_fd = (uint32_t)fd;
+		b.info.info = (uint64_t)(uintptr_t)&info;
+		b.info.info_len = sizeof(info);
+		if (fd >= 0 && syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &b,
+				       sizeof(b)) == 0)
+			n += strncmp(info.name, "rehost_", 7) == 0;
+		a.start_id = a.next_id;
+	}
+	return n;
+}
+
+static int count_links(void)
+{
+	union bpf_attr a = {0};
+	int n = 0;
+
+	while (syscall(SYS_bpf, BPF_LINK_GET_NEXT_ID, &a, sizeof(a)) == 0) {
+		n++;
+		a.start_id = a.next_id;
+	}
+	return n;
+}
+
+/* The kernel frees some of it a little later. */
+static void nothing_is_left(int links)
+{
+	uint64_t until = clock_ms() + COMES_MS;
+
+	while ((count_programs() > 0 || count_links() != links) &&
+		clock_ms() < until)
+		clock_sleep_ms(20);
+	assert_int_equal(count_programs(), 0);
+	assert_int_equal(count_links(), links);
+	run_in(MACHINE, "! ip -d link show | grep xdp");
+}
+
+/* ---- what is so while it is up, and while it is not ---- */
+
+static void is_open(void)
+{
+	assert_true(pings(STRANGER, OWN, COMES_MS));
+	assert_true(pings(STRANGER, OWN6, COMES_MS));
+	assert_true(arp_answers(STRANGER, "o0", OTHER, COMES_MS));
+	assert_true(datagram_comes(STRANGER, MACHINE, OWN, 9, COMES_MS));
+	assert_true(datagram_comes(STRANGER, MACHINE, "10.8.0.1", 9, COMES_MS));
+	assert_true(datagram_comes(MACHINE, STRANGER, OTHER, 9, COMES_MS));
+	assert_true(datagram_comes(MACHINE, STRANGER, OTHER6, 9, COMES_MS));
+	assert_true(tagged_comes(STRANGER, "o0", OTHER, 1, COMES_MS));
+}
+
+static void peer_goes_on(void)
+{
+	/* Their caches are to ask for each other's Ethernet address. */
+	run_in(PEERS, "ip neigh flush dev p0");
+	assert_true(arp_answers(PEERS, "p0", PEER, COMES_MS));
+	assert_true(pings(PEERS, OWN, COMES_MS));
+	assert_true(pings(PEERS, OWN6, COMES_MS));
+	run_in(MACHINE, "ip neigh flush dev m0");
+	assert_true(datagram_comes(MACHINE, PEERS, PEER, 9, COMES_MS));
+	assert_true(datagram_comes(MACHINE, PEERS, PEER6, 9, COMES_MS));
+	/* In fragments. */
+	assert_true(datagram_comes(PEERS, MACHINE, OWN, 5000, COMES_MS));
+	assert_true(datagram_comes(PEERS, MACHINE, OWN6, 5000, COMES_MS));
+	assert_true(datagram_comes(MACHINE, PEERS, PEER, 5000, COMES_MS));
+	for (int tags = 0; tags <= 2; tags++)
+		assert_true(tagged_comes(PEERS, "p0", PEER, tags, COMES_MS));
+}
+
+static void stranger_is_out(void)
+{
+	assert_false(arp_answers(STRANGER, "o0", OTHER, NEVER_MS));
+	assert_false(pings(STRANGER, OWN, NEVER_MS));
+	assert_false(pings(STRANGER, OWN6, NEVER_MS));
+	assert_false(datagram_comes(STRANGER, MACHINE, OWN, 9, NEVER_MS));
+	assert_false(datagram_comes(STRANGER, MACHINE, OWN, 5000, NEVER_MS));
+	assert_false(datagram_comes(STRANGER, MACHINE, OWN6, 5000, NEVER_MS));
+	assert_false(datagram_comes(MACHINE, STRANGER, OTHER, 9, NEVER_MS));
+	assert_false(datagram_comes(MACHINE, STRANGER, OTHER6, 9, NEVER_MS));
+	/* The other wire. */
+	assert_false(
+		datagram_comes(STRANGER, MACHINE, "10.8.0.1", 9, NEVER_MS));
+	for (int tags = 0; tags <= 2; tags++)
+		assert_false(
+			tagged_comes(STRANGER, "o0", OTHER, tags, NEVER_MS));
+	/* Within the machine. */
+	assert_true(datagram_comes(MACHINE, MACHINE, "127.0.0.1", 9, COMES_MS));
+	assert_true(datagram_comes(MACHINE, MACHINE, "::1", 9, COMES_MS));
+	assert_true(datagram_comes(MACHINE, MACHINE, OWN, 9, COMES_MS));
+}
+
+static void no_new_connection(void)
+{
+	CLEANUP_CLOSE int l4 = bound(MACHINE, OWN, SOCK_STREAM, 4001);
+	CLEANUP_CLOSE int l6 = bound(MACHINE, OWN6, SOCK_STREAM, 4001);
+	CLEANUP_CLOSE int lo = bound(STRANGER, OTHER, SOCK_STREAM, 4001);
+	CLEANUP_CLOSE int a = connecting(STRANGER, OWN, 4001);
+	CLEANUP_CLOSE int b = connecting(STRANGER, OWN6, 4001);
+	CLEANUP_CLOSE int c = connecting(MACHINE, OTHER, 4001);
+	struct pair p;
+
+	assert_false(is_connected(a, NEVER_MS));
+	assert_false(is_connected(b, 0));
+	assert_false(is_connected(c, 0));
+	assert_false(is_ready(l4, POLLIN, 0) || is_ready(l6, POLLIN, 0) ||
+		     is_ready(lo, POLLIN, 0));
+	p = pair(PEERS, MACHINE, OWN, 4002);
+	talk(&p);
+	unpair(&p);
+	p = pair(MACHINE, PEERS, PEER6, 4003);
+	talk(&p);
+	unpair(&p);
+}
+
+/* ---- tests ---- */
+
+/* Connections of the peer, then of the stranger, made by either side. */
+#define PAIRS 6
+
+static void make_pairs(struct pair v[PAIRS])
+{
+	v[0] = pair(PEERS, MACHINE, OWN, 3000);
+	v[1] = pair(PEERS, MACHINE, OWN6, 3001);
+	v[2] = pair(MACHINE, PEERS, PEER, 3002);
+	v[3] = pair(STRANGER, MACHINE, OWN, 3003);
+	v[4] = pair(STRANGER, MACHINE, OWN6, 3004);
+	v[5] = pair(MACHINE, STRANGER, OTHER, 3005);
+	for (int i = 0; i < PAIRS; i++)
+		talk(&v[i]);
+}
+
+/* Up, as above, with data of the stranger's connections on its way; then it
+ * ends, and that data arrives. */
+static void up_and_gone(int signal_number)
+{
+	int links = count_links();
+	struct pair v[PAIRS];
+	struct holder h;
+
+	is_open();
+	make_pairs(v);
+	h = new_holder();
+	is_open();
+	begin(&h);
+	for (int i = 0; i < 3; i++)
+		talk(&v[i]);
+	for (int i = 3; i < PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			say(v[i].fd[end], 'o');
+	stranger_is_out();
+	no_new_connection();
+	peer_goes_on();
+	for (int i = 3; i < PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			assert_false(is_ready(v[i].fd[end], POLLIN, 0));
+	for (int i = 0; i < 3; i++)
+		talk(&v[i]);
+	end_holder(&h, signal_number);
+	for (int i = 3; i < PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			assert_true(hears(v[i].fd[end], 'o', COMES_MS));
+	is_open();
+	for (int i = 0; i < PAIRS; i++)
+		unpair(&v[i]);
+	nothing_is_left(links);
+}
+
+static void test_end(void **state)
+{
+	up_and_gone(0);
+}
+
+static void test_killed(void **state)
+{
+	up_and_gone(SIGKILL);
+}
+
+static void test_check(void **state)
+{
+	int links = count_links();
+	struct holder h = new_holder();
+	struct answer a;
+
+	assert_int_equal(order(&h, 't', &a), 0);
+	is_open();
+	end_holder(&h, 0);
+	nothing_is_left(links);
+}
+
+/* Lifted, begun again, changed. */
+static void test_again(void **state)
+{
+	int links = count_links();
+	struct holder h = new_holder();
+	struct answer a;
+
+	begin(&h);
+	assert_int_equal(order(&h, 'b', &a), -EALREADY);
+	assert_false(pings(STRANGER, OWN, NEVER_MS));
+	assert_int_equal(order(&h, 'l', &a), 0);
+	is_open();
+	begin(&h);
+	assert_false(pings(STRANGER, OWN, NEVER_MS));
+	assert_int_equal(order(&h, 'c', &a), 0);
+	assert_true(pings(STRANGER, OWN, COMES_MS));
+	assert_false(pings(STRANGER, OWN6, NEVER_MS));
+	assert_true(pings(PEERS, OWN, COMES_MS));
+	end_holder(&h, 0);
+	nothing_is_left(links);
+}
+
+/* An interface that was down comes up; another one appears, and goes. */
+static void test_interfaces(void **state)
+{
+	int links = count_links();
+	struct holder h = new_holder();
+	struct answer a;
+
+	begin(&h);
+	address(MACHINE, "m2", 1, "10.7.0");
+	assert_false(
+		datagram_comes(STRANGER, MACHINE, "10.7.0.1", 9, NEVER_MS));
+	assert_int_equal(order(&h, 'r', &a), 0);
+	wire(STRANGER, "o3", MACHINE, "m3");
+	address(STRANGER, "o3", 3, "10.6.0");
+	address(MACHINE, "m3", 1, "10.6.0");
+	assert_true(datagram_comes(STRANGER, MACHINE, "10.6.0.1", 9, COMES_MS));
+	assert_int_equal(order(&h, 'r', &a), 1);
+	assert_int_equal(order(&h, 'r', &a), 0);
+	assert_false(
+		datagram_comes(STRANGER, MACHINE, "10.6.0.1", 9, NEVER_MS));
+	run_in(MACHINE, "ip link del m3");
+	assert_int_equal(order(&h, 'r', &a), 0);
+	end_holder(&h, 0);
+	assert_true(datagram_comes(STRANGER, MACHINE, "10.7.0.1", 9, COMES_MS));
+	run_in(MACHINE, "ip addr flush dev m2 && ip link set m2 down");
+	nothing_is_left(links);
+}
+
+/* A bridge and its port: the port alone has a program. A foreign program makes
+ * it all or nothing. */
+static void test_all_or_nothing(void **state)
+{
+	struct bpf_insn v[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT}};
+	int links = count_links();
+	struct holder h = new_holder();
+	struct answer a;
+	int program, link;
+
+	run_in(MACHINE, "ip link add mb type bridge && ip link set mb up && "
+			"ip link set m2 master mb && ip link set m2 up");
+	begin(&h);
+	run_in(MACHINE, "ip -d link show m2 | grep -q xdp && "
+			"! ip -d link show mb | grep xdp && "
+			"! ip -d link show lo | grep xdp");
+	assert_int_equal(order(&h, 'l', &a), 0);
+	program = bpf_load("test", BPF_PROG_TYPE_XDP, BPF_XDP, v, 2);
+	assert_true(program >= 0);
+	enter(MACHINE);
+	link = bpf_attach_xdp(program, if_nametoindex("m2"));
+	enter(HOME);
+	assert_true(link >= 0);
+	assert_int_equal(order(&h, 'b', &a), -EBUSY);
+	assert_non_null(strstr(a.err.what, "m2"));
+	is_open();
+	(void)close(link);
+	(void)close(program);
+	begin(&h);
+	end_holder(&h, 0);
+	run_in(MACHINE, "ip link del mb && ip link set m2 down");
+	nothing_is_left(links);
+}
+
+/* Kept, it withstands kill -9, until it is forgotten. */
+static void test_kept(void **state)
+{
+	int links = count_links();
+	struct holder h = new_holder();
+	struct answer a;
+
+	begin(&h);
+	assert_int_equal(order(&h, 'k', &a), 0);
+	assert_non_null(strstr(a.text, "withstands the end of rehost"));
+	end_holder(&h, SIGKILL);
+	stranger_is_out();
+	peer_goes_on();
+	netfence_forget("test");
+	netfence_forget("test");
+	is_open();
+	assert_int_equal(access("/sys/fs/bpf/rehost-test", F_OK), -1);
+	nothing_is_left(links);
+}
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *text;
+		int family; /* 0: none */
+	} rows[] = {
+		{"192.0.2.1", AF_INET},
+		{"::ffff:192.0.2.1", AF_INET},
+		{"2001:db8::1", AF_INET6},
+		{"fe80::1%lo", AF_INET6},
+		{"fe80::1%no-such", 0},
+		{"192.0.2.1%lo", 0},
+		{"192.0.2", 0},
+		{"", 0},
+		{"host", 0},
+		{"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111", 0},
+	};
+	struct netfence_allow allow = {0};
+	struct netfence_address a;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int r = netfence_address(rows[i].text, &a);
+
+		assert_int_equal(r, rows[i].family ? 0 : -EINVAL);
+		if (r == 0)
+			assert_int_equal(a.family, rows[i].family);
+	}
+	assert_int_equal(netfence_add_connection(&allow, "192.0.2.1"), -EINVAL);
+	assert_int_equal(netfence_add_connection(&allow, ""), -EINVAL);
+	assert_int_equal(netfence_add_connection(&allow, "a 1 b 2"), -EINVAL);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(netfence_add_connection(
+					 &allow, "192.0.2.1 1 192.0.2.2 22"),
+			0);
+	assert_int_equal(allow.n_peers, 1);
+	a.family = AF_INET;
+	for (uint32_t i = 1; i < NETFENCE_PEERS; i++) {
+		a.bytes[3] = (uint8_t)(100 + i);
+		assert_int_equal(netfence_add_peer(&allow, &a), 0);
+	}
+	a.bytes[3] = 99;
+	assert_int_equal(netfence_add_peer(&allow, &a), -E2BIG);
+}
+
+static bool has_near(const struct netfence_allow *allow, const char *text)
+{
+	struct netfence_address a;
+
+	assert_int_equal(netfence_address(text, &a), 0);
+	for (uint32_t i = 0; i < allow->n_near; i++)
+		if (allow->near[i].family == a.family &&
+			memcmp(allow->near[i].bytes, a.bytes, 16) == 0)
+			return true;
+	return false;
+}
+
+static uint32_t count_macs(const struct netfence_allow *allow)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < allow->n_near; i++)
+		n += allow->near[i].family == AF_PACKET;
+	return n;
+}
+
+/* Next hops: one, two at once, link-local, none; a tunnel is refused. */
+static void test_near(void **state)
+{
+	struct netfence_allow allow = {0};
+	struct error err = {0};
+
+	run_in(MACHINE,
+		"ip route add 192.0.2.0/25 via 10.9.0.7 && "
+		"ip route add 192.0.2.128/25 nexthop via 10.9.0.8 "
+		"nexthop via 10.8.0.9 && "
+		"ip -6 route add 2001:db8::/64 via fe80::7 dev m0 && "
+		"ip neigh replace 10.9.0.7 lladdr 02:00:00:00:00:99 dev m0");
+	assert_true(pings(MACHINE, PEER, COMES_MS));
+	enter(MACHINE);
+	assert_int_equal(
+		netfence_add_connection(&allow, "192.0.2.1 1 10.9.0.1 22"), 0);
+	assert_int_equal(netfence_find_near(&allow, &err), 0);
+	assert_int_equal(allow.n_near, 2);
+	assert_true(has_near(&allow, "10.9.0.7"));
+	assert_int_equal(count_macs(&allow), 1);
+	assert_int_equal(
+		netfence_add_connection(&allow, "192.0.2.200 1 10.9.0.1 22"),
+		0);
+	assert_int_equal(
+		netfence_add_connection(&allow, "2001:db8::1 1 fd09::1 22"), 0);
+	/* On the link, a neighbour by now; and the machine itself. */
+	assert_int_equal(
+		netfence_add_connection(&allow, PEER " 1 " OWN " 22"), 0);
+	assert_int_equal(
+		netfence_add_connection(&allow, OWN " 1 " OWN " 22"), 0);
+	assert_int_equal(netfence_find_near(&allow, &err), 0);
+	assert_true(has_near(&allow, "10.9.0.8"));
+	assert_true(has_near(&allow, "10.8.0.9"));
+	assert_true(has_near(&allow, "fe80::7"));
+	assert_false(has_near(&allow, PEER));
+	assert_int_equal(count_macs(&allow), 2);
+
+	memset(&allow, 0, sizeof(allow));
+	assert_int_equal(
+		netfence_add_connection(&allow, "203.0.113.1 1 10.9.0.1 22"),
+		0);
+	assert_int_equal(netfence_find_near(&allow, &err), -ENETUNREACH);
+	enter(HOME);
+	/* Not every kernel has one of these. */
+	enter(MACHINE);
+	if (system("ip tuntap add dev tun7 mode tun && ip link set tun7 up && "
+		   "ip addr add 203.0.113.2/24 dev tun7") == 0)
+		assert_int_equal(netfence_find_near(&allow, &err), -EOPNOTSUPP);
+	else
+		print_message("no tunnels here\n");
+	enter(HOME);
+	run_in(MACHINE,
+		"ip link del tun7 2>/dev/null; ip route del 192.0.2.0/25; "
+		"ip route del 192.0.2.128/25; ip -6 route del 2001:db8::/64");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_near),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_all_or_nothing),
+		cmocka_unit_test(test_kept),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
