@@ -168,6 +168,7 @@ static const struct {
 	[MSG_UNFENCE] = {source_forward, false},
 	[MSG_END] = {source_forward, false},
 	[MSG_RETRACK] = {source_forward, false},
+	[MSG_HUSH] = {source_forward, false},
 	[MSG_OPEN_TARGET] = {target_open, false},
 	[MSG_PUBLISH] = {target_publish, true},
 	[MSG_WIPE] = {target_wipe, true},

@@ -207,6 +207,24 @@ static void tell_changes(struct move *m, const struct msg_fitted *f)
 	move_set(m, "machine", "fit_ms", (int64_t)f->ms);
 }
 
+/* The new machine takes the source's address: the source, which is fenced, must
+ * not answer there any more, not even the controller. */
+static void hush_source(struct part *p)
+{
+	struct move *m = p->move;
+	static const struct msg_peers nobody;
+	struct error why;
+
+	if (strcmp(machine_text(p, "address"),
+		    m->session.host[SOURCE].hello.ssh_address) != 0)
+		return;
+	if (session_call(&m->session, SOURCE, MSG_HUSH, &nobody, NULL, CALL_MS,
+		    &why) < 0)
+		move_note(m, "hush", "%s: %s", why.what, why.why);
+	move_set(m, "machine", "hushed", 1);
+	session_close(&m->session, SOURCE);
+}
+
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
@@ -234,6 +252,8 @@ static int boot(struct part *p, struct error *err)
 	move_set(m, "machine", "booted", 1);
 	move_set(m, "machine", "boot_begun", (int64_t)clock_wall_ms());
 	r = move_save(m, true, err);
+	if (r == 0)
+		hush_source(p);
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,
 			CALL_MS, err);

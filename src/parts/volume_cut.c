@@ -83,6 +83,26 @@ static void take_mounts(const struct move *m, struct msg_unfence *u)
 	}
 }
 
+static void add_peer(struct msg_peers *p, const char *address)
+{
+	if (address[0] && p->n < PEERS_MAX)
+		(void)snprintf(p->v[p->n++].text, sizeof(p->v[0].text), "%s",
+			address);
+}
+
+/* A machine that stands still still answers from memory: nobody may hear it but
+ * the controller, and the target, to which its lanes go. */
+static void name_peers(const struct move *m, struct msg_arm *arm)
+{
+	const struct msg_hello *target = &m->session.host[TARGET].hello;
+
+	arm->network = 1;
+	add_peer(&arm->peers, m->session.host[SOURCE].hello.ssh_client);
+	add_peer(&arm->peers, target->ssh_address);
+	for (uint32_t i = 0; i < target->n_addresses; i++)
+		add_peer(&arm->peers, target->addresses[i].text);
+}
+
 int volume_quiesce(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -100,6 +120,8 @@ int volume_quiesce(struct part *p, struct error *err)
 	(void)snprintf(arm->device, sizeof(arm->device), "%s",
 		v->disks[0].source.path);
 	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
+	if (v->machine && !o->copy)
+		name_peers(m, arm);
 	if (!o->copy) {
 		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
 		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
@@ -121,6 +143,7 @@ int volume_quiesce(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	v->hold = held.kind;
+	move_set_text(m, "fence", "network", held.network);
 	m->frozen = held.kind == HOLD_FROZEN;
 	move_set(m, "downtime_ms", "sync", (int64_t)held.sync_ms);
 	move_set(m, "downtime_ms", "freeze", (int64_t)held.freeze_ms);

@@ -23,12 +23,14 @@
 #include "base/io.h"
 #include "track/blocks.h"
 #include "track/hold.h"
+#include "track/netfence.h"
 #include "track/tracker.h"
 #include "volume/probe.h"
 
 #define COLLECT_MS 5
 #define SETTLE_MS 10000
 #define SWEEP_S 60
+#define ANSWER_MS 300 /* for an answer to get away */
 
 struct keeper {
 	struct keeper_config config;
@@ -51,6 +53,9 @@ struct keeper {
 	uint32_t answer_to; /* id of the request that the hooks answer */
 
 	struct hold hold;
+	/* Of a machine: made ready with ARM, cut with the hold. */
+	struct netfence *net;
+	struct netfence_allow allow;
 	bool held_tracking; /* when it was taken */
 	struct msg_keeper_state state;
 	bool ending;
@@ -210,6 +215,60 @@ static int retrack(struct keeper *k, struct error *err)
 	return error_why(err, "%s", s->reason);
 }
 
+/* ---- the machine's network ---- */
+
+static int add_peers(
+	struct netfence_allow *allow, const struct msg_peers *peers)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < peers->n && r == 0; i++) {
+		struct netfence_address a;
+
+		/* Some are names of interfaces that are not here. */
+		if (netfence_address(peers->v[i].text, &a) == 0)
+			r = netfence_add_peer(allow, &a);
+	}
+	return r;
+}
+
+static int prepare_network(
+	struct keeper *k, const struct msg_peers *peers, struct error *err)
+{
+	int r;
+
+	memset(&k->allow, 0, sizeof(k->allow));
+	r = add_peers(&k->allow, peers);
+	if (r < 0)
+		return error_set(err, r, "fence the network");
+	r = netfence_find_near(&k->allow, err);
+	return r < 0 ? r : netfence_prepare(&k->net, err);
+}
+
+static void open_network(struct keeper *k)
+{
+	if (!k->net)
+		return;
+	netfence_forget(k->config.name);
+	netfence_end(k->net);
+	k->net = NULL;
+}
+
+/* Others than before, or nobody, may talk to it from now on. */
+static int hush(struct keeper *k, const struct msg_peers *peers,
+	struct error *err)
+{
+	struct netfence_allow allow = {0};
+	int r = add_peers(&allow, peers);
+
+	if (r < 0)
+		return error_set(err, r, "fence the network");
+	if (!k->net || k->maps.shared->phase != KEEPER_COMMITTED)
+		return error_set(err, -EINVAL, "fence the network");
+	r = netfence_find_near(&allow, err);
+	return r < 0 ? r : netfence_change(k->net, &allow, err);
+}
+
 /* ---- giving the source back ---- */
 
 static void phase(struct keeper *k, enum keeper_phase p)
@@ -269,6 +328,7 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 	s->n_saved = 0;
 	phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
+	open_network(k);
 	k->armed = k->quiesced = false;
 	run_hooks(k, k->arm.rollback,
 		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
@@ -323,8 +383,16 @@ static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 		return error_why(err, "the cutover is no longer under way: %s",
 			k->state.reason);
 	}
-	r = hold_take(
-		&k->hold, k->config.machine, k->maps.shared, ret, err);
+	/* First, so that nobody is told anything that is not frozen then. */
+	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
+	if (r == 0)
+		r = hold_take(&k->hold, k->config.machine, k->maps.shared, ret,
+			err);
+	if (r == 0 && k->net)
+		(void)netfence_text(
+			k->net, ret->network, sizeof(ret->network));
+	if (r < 0 && k->net)
+		netfence_lift(k->net);
 	/* Renewals lay unread while this took its time. */
 	k->lease = clock_ms() + k->arm.lease_ms;
 	if (r < 0)
@@ -424,6 +492,11 @@ static int commit(
 		if (r < 0)
 			return r;
 	}
+	/* If it cannot, the fence of the network ends with this process. */
+	if (k->net && netfence_keep(k->net, k->config.name, err) < 0)
+		(void)snprintf(k->state.reason, sizeof(k->state.reason),
+			"the network's fence ends with the keeper: %.400s",
+			err->why);
 	s->fence = m->fence;
 	phase(k, KEEPER_COMMITTED);
 	k->armed = false;
@@ -448,12 +521,12 @@ static int unfence(
 		hold_thaw(m->mounts[i].path);
 	phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
+	open_network(k);
+	netfence_forget(k->config.name);
 	return 0;
 }
 
 /* ---- requests ---- */
-
-#define ANSWER_MS 300
 
 /* The machine lives on elsewhere: this one ends as it is held, and nothing of
  * it runs again. */
@@ -474,6 +547,7 @@ static union {
 	struct msg_release release;
 	struct msg_unfence unfence;
 	struct msg_end end;
+	struct msg_peers peers;
 } in;
 
 static void on_arm(struct keeper *k, uint32_t id, struct error *err)
@@ -482,6 +556,11 @@ static void on_arm(struct keeper *k, uint32_t id, struct error *err)
 		error_set(err, -EBUSY, "start the cutover");
 		error_why(err, "the source is not free (keeper phase %u)",
 			k->maps.shared->phase);
+		send_error(k, id, err);
+		return;
+	}
+	if (in.arm.network && prepare_network(k, &in.arm.peers, err) < 0) {
+		open_network(k);
 		send_error(k, id, err);
 		return;
 	}
@@ -548,6 +627,15 @@ static void request(struct keeper *k, const struct frame *f)
 	case MSG_RETRACK:
 		r = retrack(k, &err);
 		break;
+	case MSG_HUSH:
+		/* Who asks may be among those who hear nothing more. */
+		send_ok(k, f->id);
+		(void)channel_flush(k->channel, true);
+		clock_sleep_ms(ANSWER_MS);
+		if (hush(k, &in.peers, &err) < 0)
+			(void)snprintf(k->state.reason,
+				sizeof(k->state.reason), "%s", err.what);
+		return;
 	case MSG_ARM:
 		on_arm(k, f->id, &err);
 		return;
@@ -607,6 +695,7 @@ static void request(struct keeper *k, const struct frame *f)
 			return;
 		}
 		hold_release(&k->hold, k->maps.shared);
+		open_network(k);
 		k->ending = true;
 		break;
 	default:
@@ -740,17 +829,23 @@ static void end_by_signal(struct keeper *k)
 static void loop(struct keeper *k)
 {
 	while (!k->ending) {
-		struct pollfd p[3] = {
+		struct error ignored;
+		struct pollfd p[4] = {
 			{.fd = k->listen_fd, .events = POLLIN},
 			{.fd = k->conn, .events = POLLIN},
 			{.fd = k->hook.done ? -1 : k->hook.out,
+				.events = POLLIN},
+			{.fd = k->net ? netfence_fd(k->net) : -1,
 				.events = POLLIN},
 		};
 		bool running = !k->hook.done;
 
 		if (k->channel && channel_queued(k->channel) > 0)
 			p[1].events |= POLLOUT;
-		(void)poll(p, 3, running ? 5 : 200);
+		(void)poll(p, 4, running ? 5 : 200);
+		/* An interface that appears is fenced as the others are. */
+		if (k->net && p[3].revents)
+			(void)netfence_refresh(k->net, &ignored);
 		if (terminated)
 			end_by_signal(k);
 		if (running && hook_step(&k->hook))
@@ -788,6 +883,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 		c->granule, &k.maps);
 	if (r < 0)
 		return -r;
+	memcpy(k.maps.shared->name, c->name, sizeof(c->name));
 	k.maps.shared->n_disks = c->n;
 	memcpy(k.maps.shared->disks, c->disks, sizeof(c->disks));
 	start_tracker(&k);
@@ -808,6 +904,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	loop(&k);
 	(void)pthread_join(thread, NULL);
 	hold_release(&k.hold, k.maps.shared);
+	open_network(&k);
 	tracker_stop(k.tracker);
 	maps_close(&k.maps);
 	return 0;

@@ -21,6 +21,7 @@
 #include "track/blocks.h"
 #include "track/hold.h"
 #include "track/keeper.h"
+#include "track/netfence.h"
 #include "track/tracker.h"
 
 /* The name by which agent and keeper find each other. */
@@ -63,6 +64,9 @@ bool keeper_undo(struct maps *m, bool unacknowledged)
 		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
 	if (phase >= KEEPER_HOLDING)
 		hold_release_dead(s);
+	/* The network's fence ended with the keeper, unless it was told to
+	 * stay. */
+	netfence_forget(s->name);
 	s->phase = KEEPER_IDLE;
 	return true;
 }

@@ -45,6 +45,7 @@ struct maps_held {
 struct maps_shared {
 	uint64_t magic;
 	char build[BUILD_SIZE];
+	char name[64]; /* of the move */
 	uint64_t size; /* of the volume, bytes */
 	uint32_t granule;
 	_Atomic uint32_t phase;	   /* enum keeper_phase */

@@ -113,7 +113,9 @@ DEF(settle, msg_settle, F_U8(msg_settle, live),
 DEF(hooks, msg_hooks, F_STR(msg_hooks, name), F_STR(msg_hooks, phase),
 	F_STR(msg_hooks, device), F_U32(msg_hooks, timeout_ms),
 	F_LIST(msg_hooks, n, v, &hook));
-DEF(arm, msg_arm, F_U32(msg_arm, lease_ms), F_STR(msg_arm, name),
+DEF(peers, msg_peers, F_LIST(msg_peers, n, v, &text64));
+DEF(arm, msg_arm, F_U8(msg_arm, network),
+	F_LIST(msg_arm, peers.n, peers.v, &text64), F_U32(msg_arm, lease_ms), F_STR(msg_arm, name),
 	F_STR(msg_arm, device), F_U32(msg_arm, hook_timeout_ms),
 	F_LIST(msg_arm, n_quiesce, quiesce, &hook),
 	F_LIST(msg_arm, n_rollback, rollback, &hook));
@@ -123,7 +125,8 @@ DEF(hooks_result, msg_hooks_result, F_U32(msg_hooks_result, failed),
 DEF(renew, msg_renew, F_U32(msg_renew, lease_ms));
 DEF(held, msg_held, F_U8(msg_held, kind), F_U64(msg_held, sync_ms),
 	F_U64(msg_held, freeze_ms),
-	F_LIST(msg_held, n_mounts, mounts, &path));
+	F_LIST(msg_held, n_mounts, mounts, &path),
+	F_STR(msg_held, network));
 DEF(commit, msg_commit, F_U8(msg_commit, fence),
 	F_LIST(msg_commit, n, v, &extent));
 DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
@@ -274,6 +277,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_UNFENCE, &unfence, IN_SOURCE, MSG_HOOKS_RESULT),
 	REQ(MSG_END, &end, IN_SOURCE | IN_PASS, MSG_OK),
 	REQ(MSG_RETRACK, &empty, IN_SOURCE, MSG_OK),
+	REQ(MSG_HUSH, &peers, IN_SOURCE, MSG_OK),
 
 	REQ(MSG_OPEN_TARGET, &open_target, IN_NEW, MSG_TARGET_STATE),
 	REQ(MSG_PUBLISH, &empty, IN_TARGET, MSG_TARGET_STATE),

@@ -76,6 +76,7 @@ enum message_type {
 	MSG_UNFENCE,
 	MSG_END,
 	MSG_RETRACK,
+	MSG_HUSH,
 	/* requests to the target's agent */
 	MSG_OPEN_TARGET = 80,
 	MSG_PUBLISH,
@@ -366,7 +367,16 @@ struct msg_hooks {
 	struct msg_hook v[HOOKS_MAX];
 };
 
+#define PEERS_MAX 32
+struct msg_peers {
+	uint32_t n; /* numeric addresses */
+	struct msg_text64 v[PEERS_MAX];
+};
+
 struct msg_arm {
+	/* With the freeze the machine's network is cut but for these. */
+	uint8_t network;
+	struct msg_peers peers;
 	uint32_t lease_ms;
 	char name[64], device[4096];
 	uint32_t hook_timeout_ms;
@@ -394,6 +404,7 @@ struct msg_held {
 	uint64_t sync_ms, freeze_ms;
 	uint32_t n_mounts; /* of the filesystems */
 	struct msg_path mounts[HELD_MAX];
+	char network[256]; /* how it is cut; "" when it is not */
 };
 
 enum fence_kind { FENCE_AUTO, FENCE_FREEZE, FENCE_UNMOUNTED, FENCE_SIGNATURE };
