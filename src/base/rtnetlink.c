@@ -490,7 +490,7 @@ static size_t add_attribute(struct request *request, size_t at, uint16_t type,
 	const void *value, size_t n)
 {
 	struct rtattr a = {(uint16_t)(sizeof(a) + n), type};
-	uint8_t *to = (uint8_t *)&request->m + at;
+	uint8_t *to = (uint8_t *)request + sizeof(request->h) + at;
 
 	memcpy(to, &a, sizeof(a));
 	memcpy(to + sizeof(a), value, n);

@@ -116,7 +116,8 @@ int netfence_fd(const struct netfence *f);
 int netfence_keep(struct netfence *f, const char *name, struct error *err);
 
 /* Removes the names that netfence_keep() gave, also those of a process that is
- * gone: with no descriptor left the fence ends. Fine when there are none. */
+ * gone: with no descriptor left the fence ends, a few milliseconds later, as
+ * the kernel frees names so. Fine when there are none. */
 void netfence_forget(const char *name);
 
 /* Opens the network; f can begin again. What was kept stays, so it is to be
