@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "fixup/fixup.h"
+#include "fixup/tree.h"
 #include "volume/assemble.h"
 
 #define TREE "/run/rehost.tree"
@@ -94,13 +95,17 @@ static int unmount_all(const struct msg_fit *m, struct error *err)
 
 /* ---- the kernel ---- */
 
+/* Links of the tree lead inside it. */
 static int open_in_tree(const char *path)
 {
-	char full[2048];
+	struct tree t;
+	int r = tree_open(TREE, &t);
 
-	/* Links of the tree lead inside it. */
-	(void)snprintf(full, sizeof(full), TREE "%s", path);
-	return fixup_open(TREE, path);
+	if (r < 0)
+		return r;
+	r = tree_open_file(&t, path);
+	tree_close(&t);
+	return r;
 }
 
 /* What it says of itself goes with the answer: a reboot does as well. */

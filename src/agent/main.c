@@ -177,8 +177,8 @@ static const struct {
 	[MSG_KEEP_FILE] = {target_keep_file, false},
 	[MSG_DROP_FILE] = {target_drop_file, false},
 	[MSG_OPEN_SINK] = {measure_sink, false},
-
-
+	[MSG_FIT] = {fit_machine, true},
+	[MSG_BOOT] = {fit_boot, false},
 };
 
 static void run_handler(struct agent *a, const struct frame *f)

@@ -129,6 +129,16 @@ int tree_read(const struct tree *t, const char *path, size_t max, char **ret,
 	return r == -E2BIG ? -EFBIG : r;
 }
 
+int tree_open_file(const struct tree *t, const char *path)
+{
+	struct stat st;
+	int r = stat_below(t, path, 0, &st);
+
+	if (r < 0)
+		return r;
+	return S_ISREG(st.st_mode) ? open_below(t, path, O_RDONLY) : -EINVAL;
+}
+
 int tree_readlink(
 	const struct tree *t, const char *path, char ret[TREE_PATH_MAX])
 {

@@ -49,6 +49,9 @@ bool tree_is_there(const struct tree *t, const char *path);
 int tree_read(const struct tree *t, const char *path, size_t max, char **ret,
 	size_t *ret_n) MUST_CHECK;
 
+/* Opens a regular file for reading: a descriptor. */
+int tree_open_file(const struct tree *t, const char *path) MUST_CHECK;
+
 /* What a symbolic link says; -EINVAL when it is none. */
 int tree_readlink(const struct tree *t, const char *path,
 	char ret[TREE_PATH_MAX]) MUST_CHECK;
