@@ -178,6 +178,11 @@ rig_start() {
 	rig_pid[$name]=$machine_pid
 }
 
+# rig_reboot NAME: by the rescue system.
+rig_reboot() {
+	on "$1" reboot 2>/dev/null || :
+}
+
 # rig_from_disk NAME: QEMU, which had loaded the rescue system, ends by itself; then
 # the machine starts from its disks.
 rig_from_disk() {
@@ -281,13 +286,15 @@ rig_witness_stop() {
 }
 rig_verdict=
 
-# rig_witness_check MAC...: ends it; these had the address, each once, one after the
-# other, and nobody else had it.
+# rig_witness_check MAC...: ends it; these had the address, one after the other, and
+# nobody else had it. After a way back the source is named again.
 rig_witness_check() {
+	local lives="one life"
+
+	[[ -z $(printf '%s\n' "$@" | sort | uniq -d) ]] || lives="two lives"
 	rig_witness_stop
 	sed -n 's/^reign /  /p' "$dir/log/witness"
-	expect_same "$(printf '%s\n' "$@" "missed 0" "one life")" \
+	expect_same "$(printf '%s\n' "$@" "missed 0" "$lives")" \
 		"$(sed -n '/^ready$/d; s/^reign \([^ ]*\) .*/\1/; p' \
 			"$dir/log/witness")" "who had $moved"
-	((rig_verdict == 0)) || fail "witness: exit $rig_verdict"
 }

@@ -32,7 +32,7 @@ rig_disk 0 "$dir/clone"
 fallocate -p -o 0 -l 2G "$dir/new.disk0"
 dd if="$dir/clone" of="$dir/new.disk0" bs=1M conv=notrunc,sparse status=none
 rm "$dir/clone"
-on new reboot || :
+rig_reboot new
 wait_for 600 is_another_boot old "$boot"
 rig_client_goes_on
 rig_client_stop
@@ -72,7 +72,7 @@ say "a machine for which QEMU loads the rescue system starts from its disk later
 rig_off new
 rig_target -k again bios 64M
 up again
-on again reboot || :
 mv "$dir/new.disk0" "$dir/again.disk0"
+rig_reboot again
 rig_from_disk again
-wait_for 600 answers old
+wait_for 300 grep -aq 'Loading Linux' "$dir/log/again.console"

@@ -5,17 +5,17 @@
  *   witness INTERFACE ADDRESS
  *
  * reads all frames of INTERFACE, a bridge for example, until SIGTERM or SIGINT.
- * A frame claims ADDRESS, which is IPv4 or IPv6, for the MAC that it comes from if
- * that is its source; an ARP packet (RFC 826) does so for its sender, a neighbour
- * advertisement (RFC 4861, 4.4) for its target. Prints "ready", then a line for
- * each time in which one MAC alone claimed it:
+ * A frame claims ADDRESS, which is IPv4 or IPv6, for the MAC that it comes from
+ * if that is its source; an ARP packet (RFC 826) does so for its sender, a
+ * neighbour advertisement (RFC 4861, 4.4) for its target. Prints "ready", then
+ * a line for each time in which one MAC alone claimed it:
  *
  *   reign MAC FIRST LAST frames=N arp=N nd=N
  *
- * with the times in microseconds since 1970; at the end "missed N", which counts
- * frames that came too fast, and "one life" if each MAC had one reign alone, or
- * "two lives": then they overlap, or one came back. Exit status: 0, 1 for two
- * lives, 2 for anything that went wrong.
+ * with the times in microseconds since 1970; at the end "missed N", which
+ * counts frames that came too fast, and "one life" if each MAC had one reign
+ * alone, or "two lives": then they overlap, or one came back. Exit status: 0, 1
+ * for two lives, 2 for anything that went wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -145,8 +145,8 @@ static void look_at(const uint8_t *p, size_t len, int64_t at)
 	} else if (type == ETHERTYPE_IPV6 && len >= 40) {
 		if (is_watched(p + 8, 16))
 			claim(from, at, FRAME);
-		else if (len >= 64 && p[6] == IPPROTO_ICMPV6 &&
-			p[40] == 136 && is_watched(p + 48, 16))
+		else if (len >= 64 && p[6] == IPPROTO_ICMPV6 && p[40] == 136 &&
+			 is_watched(p + 48, 16))
 			claim(from, at, ND);
 	}
 }
@@ -211,8 +211,8 @@ static int open_socket(const char *interface)
 		    sizeof(filter)) < 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
 			sizeof(size)) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one,
-			sizeof(one)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) <
+			0 ||
 		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all,
 			sizeof(all)) < 0)
 		die("set up the packet socket");

@@ -19,6 +19,6 @@ dd if="$dir/new.disk0.part" of="$dir/new.disk0" bs=1M conv=notrunc,sparse status
 rm "$dir/new.disk0.part"
 # It gets the source's address from now on.
 "$vm/net" dhcp "$dir"
-on new reboot || :
+rig_reboot new
 wait_for 900 is_another_boot old "$boot"
 rig_witness_check "$mac" "$(rig_mac 16)"
