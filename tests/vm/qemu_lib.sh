@@ -12,6 +12,8 @@
 
 cache=${REHOST_CACHE:-${self%/tests/vm/*}/cache}/vm
 limit=${REHOST_VM_WAIT:-${wait:-300}}
+# Where ssh to guests goes, to a port that QEMU passes on.
+address=127.0.0.1
 
 die() {
 	echo "${self##*/}: $*" >&2
@@ -36,6 +38,8 @@ built() {
 	flock -w 1200 9 || die "somebody else builds $key for too long"
 	if [ ! -d "$cache/$key" ]; then
 		[ "$(id -u)" = 0 ] || die "building $key needs root"
+		[ -z "${MACHINE_NET-}" ] ||
+			die "building $key needs a way to the mirror; see tests/vm/net"
 		part=$cache/part.$key
 		undo+=("$part")
 		# What a killed build left, and what was not used for long.
@@ -177,6 +181,10 @@ running() {
 # The port that ssh to the guest in folder $1 goes to.
 port_of() {
 	local answer
+	if [ "$address" != 127.0.0.1 ]; then
+		echo 22
+		return
+	fi
 	answer=$(monitor "$1" '{"execute":"human-monitor-command","arguments":{"command-line":"info usernet"}}')
 	[[ $answer =~ HOST_FORWARD\]\ +[0-9]+\ +127\.0\.0\.1\ +([0-9]+) ]] ||
 		die "no forwarded port in: $answer"
@@ -187,7 +195,7 @@ port_of() {
 banner() {
 	local fd line=
 	running "$1"
-	{ exec {fd}<>"/dev/tcp/127.0.0.1/$2"; } 2>/dev/null || return 1
+	{ exec {fd}<>"/dev/tcp/$address/$2"; } 2>/dev/null || return 1
 	read -r -t 3 -u "$fd" line || true
 	exec {fd}>&-
 	[[ $line == SSH-* ]]
@@ -207,7 +215,7 @@ write_ssh_config() {
 		done
 		cat <<-END
 			Host$names
-			  HostName 127.0.0.1
+			  HostName $address
 			  User root
 			  IdentityFile "$dir/key"
 			  IdentitiesOnly yes

@@ -24,16 +24,17 @@ rescue_build() {
 }
 
 # machine NAME MIB ARGUMENT...: starts QEMU, which ends when the machine does or
-# wants to boot again. Its pid is in machine_pid, its disks are where the test
-# puts them.
+# wants to boot again, and after machine_life seconds. Its pid is in machine_pid, its
+# disks are where the test puts them.
 machine_pid=
+machine_life=900
 machine() {
 	local name=$1 mib=$2
 
 	shift 2
 	# Some machines need a smaller or greater set of instructions; this is
 	# the least.
-	timeout -k 5 900 qemu-system-x86_64 -nodefaults -display none -smp 2 \
+	timeout -k 5 "$machine_life" qemu-system-x86_64 -nodefaults -display none -smp 2 \
 		-m "$mib" -accel tcg,thread=multi,tb-size=256 -cpu qemu64 \
 		-no-reboot -serial "file:$dir/log/$name.console" \
 		-monitor "unix:$dir/$name.mon,server=on,wait=off" "$@" \

@@ -83,8 +83,9 @@ up bare
 network=("warns source interface-name" "warns target network-address")
 drivers=("blocks target no-storage-driver" "blocks target no-network-driver"
 	"blocks source cloud-kernel")
-plan bios blank "${network[@]}"
-plan bios bare "${network[@]}" "blocks target boot-mode-mismatch"
+database="notes source databases-running"
+plan bios blank "${network[@]}" "$database"
+plan bios bare "${network[@]}" "$database" "blocks target boot-mode-mismatch"
 dhcp=("warns source interface-name" "notes source dynamic-address"
 	"notes source unsupported-part")
 plan uefi blank "${dhcp[@]}" "blocks target boot-mode-mismatch"

@@ -1,0 +1,300 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by the tests of moves of whole machines: all of rescue_lib.sh. The test
+# itself runs in a network of its own, with all of rehost, ssh and the clients; see
+# tests/vm/net. $MACHINES names those of tests/vm/machine that it may start; there is
+# one at a time, by ssh "old", which also reaches what has taken its address and keys.
+vm=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [[ -z ${MACHINE_NET-} ]]; then
+	# shellcheck disable=SC2086 # a list of names
+	"$vm/machine" state ${MACHINES:-bios} >/dev/null || exit
+	"$vm/guest" kernel >/dev/null || exit
+	exec "$vm/net" with /bin/bash "$0" "$@"
+fi
+# shellcheck source-path=SCRIPTDIR source=rescue_lib.sh
+. "$vm/rescue_lib.sh"
+
+machines=$vm/machine
+machine_life=3600
+moved=192.0.2.15
+pgclient=$top/tests/lab/pgclient
+code=0
+trap 'code=$?; "$machines" down "$dir/m"; finish $code' EXIT
+
+# ---- the source ------------------------------------------------------------
+
+rig_source=
+
+# rig_up MACHINE: it runs, from its saved state.
+rig_up() {
+	"$machines" up "$dir/m" "$1" || fail "no machine"
+	rig_source=$1
+	cp "$dir/m/key" "$dir/old.key"
+	cp "$dir/m/known_hosts" "$dir/old.known_hosts"
+	{
+		sed -E "s/^( *Host) .*/\1 old/; s|$dir/m/(key\|known_hosts)|$dir/old.\1|" \
+			"$dir/m/ssh_config"
+		printf '  %s\n' "BatchMode yes" "ConnectTimeout 60" \
+			"LogLevel ERROR"
+	} >>"$dir/ssh_config"
+}
+
+rig_ask() {
+	"$machines" ask "$dir/m" "$rig_source" "$1"
+}
+
+# rig_cut_power: the source is off, at once. Its disks remain.
+rig_cut_power() {
+	local pid
+
+	pid=$(<"$dir/m/$rig_source/pid")
+	kill "$pid"
+	tail --pid="$pid" -f /dev/null
+}
+
+# rig_disk N FILE: what is on disk N of the source, which is off, as it is.
+rig_disk() {
+	qemu-img convert -f qcow2 -O raw "$dir/m/$rig_source/disk$1" "$2"
+}
+
+# rig_writes: how many writes the source's disks have had, seen from outside.
+rig_writes() {
+	rig_ask '{"execute":"query-blockstats"}' |
+		jq '[.return[].stats.wr_operations] | add'
+}
+
+# boot_of HOST
+boot_of() {
+	on "$1" cat /proc/sys/kernel/random/boot_id
+}
+
+# is_another_boot HOST BOOT: it answers, and this boot is over; for wait_for.
+is_another_boot() {
+	local now
+
+	now=$(timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 \
+		"$1" cat /proc/sys/kernel/random/boot_id </dev/null) &&
+		[[ $now != "$2" ]]
+}
+
+# mac_of HOST: of its first card.
+mac_of() {
+	on "$1" 'set -- /sys/class/net/e*/address; cat $1'
+}
+
+# ---- targets ---------------------------------------------------------------
+
+# Each gets a number from 16 on, which ends its address and its MAC.
+declare -A rig_number rig_firmware rig_pid
+rig_numbers=15
+
+# How targets get addresses while they are targets: "static" ones come with the
+# rescue system, "dhcp" ones from a server. Whoever gets none by it is 192.0.2.15.
+rig_addresses=static
+
+rig_mac() {
+	printf '52:54:00:c0:02:%02x' "$1"
+}
+
+# All targets of a test boot the same rescue system.
+rig_rescue() {
+	local n flags=() leases=()
+
+	[[ ! -e $dir/r ]] || return 0
+	for n in 16 17 18 19; do
+		flags+=(--address "192.0.2.$n/24,gw=192.0.2.2,mac=$(rig_mac $n)")
+		leases+=("$(rig_mac $n)=192.0.2.$n")
+	done
+	if [[ $rig_addresses == dhcp ]]; then
+		flags=()
+		"$vm/net" dhcp "$dir" "${leases[@]}"
+	fi
+	rescue_build "$dir/r" "${flags[@]}"
+}
+
+# rig_target [-k] NAME FIRMWARE SIZE...: a blank machine with such disks begins to
+# boot; FIRMWARE is bios or uefi. By ssh it is NAME. It boots from its first disk if
+# there is a boot loader, else the rescue system from a disc: so it comes up with
+# what was moved to it when it is reset. With -k QEMU loads the rescue system, which
+# is faster, and ends when the machine wants to boot again: see rig_from_disk.
+rig_target() {
+	local k='' name size n=0
+
+	[[ $1 != -k ]] || {
+		k=1
+		shift
+	}
+	name=$1
+	rig_firmware[$name]=$2
+	shift 2
+	rig_rescue
+	rig_numbers=$((rig_numbers + 1))
+	rig_number[$name]=$rig_numbers
+	for size; do
+		truncate -s "$size" "$dir/$name.disk$n"
+		n=$((n + 1))
+	done
+	[[ ${rig_firmware[$name]} != uefi ]] ||
+		cp /usr/share/OVMF/OVMF_VARS_4M.fd "$dir/$name.vars"
+	"$vm/net" tap "$name"
+	if [[ $k ]]; then
+		rig_start "$name" -kernel "$dir/r/kernel" \
+			-initrd "$dir/r/initramfs" -append \
+			"$(sed -n 's/^kernel kernel initrd=initramfs //p' \
+				"$dir/r/rescue.ipxe")"
+	else
+		rig_start "$name" -action reboot=reset \
+			-drive "if=none,id=cd,media=cdrom,format=raw,readonly=on,file=$dir/r/rescue.iso" \
+			-device virtio-scsi-pci,addr=8 \
+			-device scsi-cd,drive=cd,bootindex=9
+	fi
+	host "$name" "$dir/r" "192.0.2.${rig_number[$name]}" 22
+}
+
+# rig_start NAME ARGUMENT...: starts QEMU for a target that has its disks.
+rig_start() {
+	local name=$1 d n=0 args=()
+
+	shift
+	if [[ ${rig_firmware[$name]} == uefi ]]; then
+		args+=(-machine q35
+			-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
+			-drive "if=pflash,unit=1,format=raw,file=$dir/$name.vars")
+	else
+		args+=(-machine pc)
+	fi
+	for d in "$dir/$name".disk?; do
+		args+=(-drive "if=none,id=d$n,file=$d,format=raw,cache=unsafe,discard=unmap"
+			-device "virtio-blk-pci,drive=d$n,serial=$name-$n,bootindex=$((n + 1)),addr=$((16 + n))")
+		n=$((n + 1))
+	done
+	rm -f "$dir/$name.mon"
+	machine "$name" 768 "${args[@]}" \
+		-netdev "tap,id=n0,ifname=$name,script=no,downscript=no,vnet_hdr=off" \
+		-device "virtio-net-pci,netdev=n0,romfile=,addr=3,mac=$(
+			rig_mac "${rig_number[$name]}")" \
+		-device virtio-rng-pci "$@"
+	rig_pid[$name]=$machine_pid
+}
+
+# rig_reboot NAME: by the rescue system.
+rig_reboot() {
+	on "$1" reboot 2>/dev/null || :
+}
+
+# rig_from_disk NAME: QEMU, which had loaded the rescue system, ends by itself; then
+# the machine starts from its disks.
+rig_from_disk() {
+	ends "${rig_pid[$1]}" 300
+	rig_start "$1" -action reboot=reset
+}
+
+# rig_off NAME: the target is off, at once.
+rig_off() {
+	kill "${rig_pid[$1]}" 2>/dev/null || :
+	ends "${rig_pid[$1]}" 60
+}
+
+# ---- clients ---------------------------------------------------------------
+
+# What they have seen is in $dir/web and $dir/pg. Both go on through any change of
+# the machine that has the address.
+rig_clients=()
+
+rig_client_start() {
+	local pid
+
+	"$pgclient" init $moved
+	: >"$dir/web"
+	"$vm/webclient" run "$dir/web" http://$moved/boot \
+		2>"$dir/log/webclient.log" &
+	pid=$!
+	background+=("$pid")
+	rig_clients=("$pid")
+	PGCLIENT_PAUSE=0.1 "$pgclient" run "$dir/pg" 2 $moved &
+	pid=$!
+	background+=("$pid")
+	rig_clients+=("$pid")
+	rig_client_goes_on 10
+}
+
+rig_has_more() {
+	(($("$pgclient" count "$dir/pg") >= $1 &&
+		$("$vm/webclient" answers "$dir/web" |
+			awk '{ n += $4 } END { print n + 0 }') >= $2))
+}
+
+# rig_client_goes_on [N]: both get N more answers.
+rig_client_goes_on() {
+	local pg web
+
+	pg=$("$pgclient" count "$dir/pg")
+	web=$("$vm/webclient" answers "$dir/web" |
+		awk '{ n += $4 } END { print n + 0 }')
+	wait_for 300 rig_has_more $((pg + ${1-10})) $((web + ${1-10}))
+}
+
+rig_client_stop() {
+	local pid
+
+	"$pgclient" stop "$dir/pg"
+	kill "${rig_clients[0]}"
+	for pid in "${rig_clients[@]}"; do
+		wait "$pid" || fail "a client failed"
+	done
+}
+
+# rig_client_check BOOT...: just these boots have answered, one after the other; all
+# that the database acknowledged is in it, and nothing that was not sent. Prints how
+# long no answer came. For stopped clients.
+rig_client_check() {
+	local gap begin end
+
+	expect_same "$(printf '%s\n' "$@")" \
+		"$("$vm/webclient" answers "$dir/web" | cut -d' ' -f1)" \
+		"boots that answered"
+	expect_exit 0 "$pgclient" compare "$dir/pg" $moved
+	say "the database: $out"
+	read -r gap begin end < <("$vm/webclient" outage "$dir/web")
+	rig_outage=$gap
+	say "longest time without an answer: nginx $gap ms (from $begin to $end); PostgreSQL: $("$pgclient" pauses "$dir/pg" | sed 's/.*=//') ms"
+}
+# shellcheck disable=SC2034 # for the tests
+rig_outage=
+
+# ---- the witness -----------------------------------------------------------
+
+rig_witness_pid=
+
+rig_witness_start() {
+	[[ -x $dir/witness ]] || "${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall \
+		-Wextra -o "$dir/witness" "$vm/witness.c" || fail "no witness"
+	: >"$dir/log/witness"
+	"$dir/witness" "$MACHINE_NET" $moved >"$dir/log/witness" \
+		2>"$dir/log/witness.err" &
+	rig_witness_pid=$!
+	background+=("$rig_witness_pid")
+	wait_for 30 grep -qx ready "$dir/log/witness"
+}
+
+# rig_witness_stop: its exit status is in rig_verdict; see witness.c.
+rig_witness_stop() {
+	rig_verdict=0
+	kill "$rig_witness_pid"
+	wait "$rig_witness_pid" || rig_verdict=$?
+}
+rig_verdict=
+
+# rig_witness_check MAC...: ends it; these had the address, one after the other, and
+# nobody else had it. After a way back the source is named again.
+rig_witness_check() {
+	local lives="one life"
+
+	[[ -z $(printf '%s\n' "$@" | sort | uniq -d) ]] || lives="two lives"
+	rig_witness_stop
+	sed -n 's/^reign /  /p' "$dir/log/witness"
+	expect_same "$(printf '%s\n' "$@" "missed 0" "$lives")" \
+		"$(sed -n '/^ready$/d; s/^reign \([^ ]*\) .*/\1/; p' \
+			"$dir/log/witness")" "who had $moved"
+}
