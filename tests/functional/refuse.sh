@@ -65,7 +65,8 @@ usage move --via pigeon old:/dev/vdb new:/dev/vdb
 usage move --freeze --fence unmounted old:/dev/vdb new:/dev/vdb
 usage copy --freeze old:/dev/vdb new:/dev/vdb
 usage copy --activate true old:/dev/vdb new:/dev/vdb
-usage move old new
+usage move old new:/dev/vdb
+usage move old ./image
 usage cutover a b
 usage list a
 usage status --bwlimit 1M
