@@ -86,7 +86,7 @@ mac_of() {
 # ---- targets ---------------------------------------------------------------
 
 # Each gets a number from 16 on, which ends its address and its MAC.
-declare -A rig_number rig_firmware rig_pid
+declare -A rig_number rig_firmware rig_parts rig_pid
 rig_numbers=15
 
 # How targets get addresses while they are targets: "static" ones come with the
@@ -113,24 +113,31 @@ rig_rescue() {
 	rescue_build "$dir/r" "${flags[@]}"
 }
 
+# What the next targets are made of. The drive may be nvme or, by AHCI where the
+# firmware is uefi, ide-hd; in another slot the card has another name.
+rig_drive=virtio-blk-pci
+rig_card=virtio-net-pci
+rig_slot=3
+
 # rig_target [-k] NAME FIRMWARE SIZE...: a blank machine with such disks begins to
 # boot; FIRMWARE is bios or uefi. By ssh it is NAME. It boots from its first disk if
 # there is a boot loader, else the rescue system from a disc: so it comes up with
 # what was moved to it when it is reset. With -k QEMU loads the rescue system, which
 # is faster, and ends when the machine wants to boot again: see rig_from_disk.
 rig_target() {
-	local k='' name size n=0
+	local from=cd name size n=0
 
 	[[ $1 != -k ]] || {
-		k=1
+		from=kernel
 		shift
 	}
 	name=$1
-	rig_firmware[$name]=$2
-	shift 2
 	rig_rescue
 	rig_numbers=$((rig_numbers + 1))
 	rig_number[$name]=$rig_numbers
+	rig_firmware[$name]=$2
+	rig_parts[$name]="$rig_drive $rig_card $rig_slot"
+	shift 2
 	for size; do
 		truncate -s "$size" "$dir/$name.disk$n"
 		n=$((n + 1))
@@ -138,43 +145,49 @@ rig_target() {
 	[[ ${rig_firmware[$name]} != uefi ]] ||
 		cp /usr/share/OVMF/OVMF_VARS_4M.fd "$dir/$name.vars"
 	"$vm/net" tap "$name"
-	if [[ $k ]]; then
-		rig_start "$name" -kernel "$dir/r/kernel" \
-			-initrd "$dir/r/initramfs" -append \
-			"$(sed -n 's/^kernel kernel initrd=initramfs //p' \
-				"$dir/r/rescue.ipxe")"
-	else
-		rig_start "$name" -action reboot=reset \
-			-drive "if=none,id=cd,media=cdrom,format=raw,readonly=on,file=$dir/r/rescue.iso" \
-			-device virtio-scsi-pci,addr=8 \
-			-device scsi-cd,drive=cd,bootindex=9
-	fi
+	rig_on "$name" $from
 	host "$name" "$dir/r" "192.0.2.${rig_number[$name]}" 22
 }
 
-# rig_start NAME ARGUMENT...: starts QEMU for a target that has its disks.
-rig_start() {
-	local name=$1 d n=0 args=()
+# rig_on NAME cd|kernel|disk: the target is switched on, with its disks as they are,
+# and boots in that way.
+rig_on() {
+	local name=$1 d n=0 drive card slot place args=()
 
-	shift
-	if [[ ${rig_firmware[$name]} == uefi ]]; then
+	read -r drive card slot <<<"${rig_parts[$name]}"
+	case ${rig_firmware[$name]} in
+	uefi)
 		args+=(-machine q35
 			-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
 			-drive "if=pflash,unit=1,format=raw,file=$dir/$name.vars")
-	else
-		args+=(-machine pc)
-	fi
+		;;
+	*) args+=(-machine pc) ;;
+	esac
 	for d in "$dir/$name".disk?; do
+		place=addr=$((16 + n))
+		[[ $drive != ide-hd ]] || place=bus=ide.$n
 		args+=(-drive "if=none,id=d$n,file=$d,format=raw,cache=unsafe,discard=unmap"
-			-device "virtio-blk-pci,drive=d$n,serial=$name-$n,bootindex=$((n + 1)),addr=$((16 + n))")
+			-device "$drive,drive=d$n,serial=$name-$n,bootindex=$((n + 1)),$place")
 		n=$((n + 1))
 	done
+	case $2 in
+	cd)
+		args+=(-drive "if=none,id=cd,media=cdrom,format=raw,readonly=on,file=$dir/r/rescue.iso"
+			-device "virtio-scsi-pci,addr=8"
+			-device "scsi-cd,drive=cd,bootindex=9")
+		;;
+	kernel)
+		args+=(-kernel "$dir/r/kernel" -initrd "$dir/r/initramfs"
+			-append "$(sed -n 's/^kernel kernel initrd=initramfs //p' \
+				"$dir/r/rescue.ipxe")")
+		;;
+	esac
+	[[ $2 == kernel ]] || args+=(-action reboot=reset)
 	rm -f "$dir/$name.mon"
-	machine "$name" 768 "${args[@]}" \
+	machine "$name" 768 "${args[@]}" -device virtio-rng-pci \
 		-netdev "tap,id=n0,ifname=$name,script=no,downscript=no,vnet_hdr=off" \
-		-device "virtio-net-pci,netdev=n0,romfile=,addr=3,mac=$(
-			rig_mac "${rig_number[$name]}")" \
-		-device virtio-rng-pci "$@"
+		-device "$card,netdev=n0,romfile=,addr=$slot,mac=$(
+			rig_mac "${rig_number[$name]}")"
 	rig_pid[$name]=$machine_pid
 }
 
@@ -187,13 +200,43 @@ rig_reboot() {
 # the machine starts from its disks.
 rig_from_disk() {
 	ends "${rig_pid[$1]}" 300
-	rig_start "$1" -action reboot=reset
+	rig_on "$1" disk
 }
 
 # rig_off NAME: the target is off, at once.
 rig_off() {
 	kill "${rig_pid[$1]}" 2>/dev/null || :
 	ends "${rig_pid[$1]}" 60
+}
+
+# ---- the network -----------------------------------------------------------
+
+# rig_port NAME: the port of the bridge where "old" or a target is.
+rig_port() {
+	if [[ $1 == old ]]; then
+		echo "$rig_source"
+	else
+		echo "$1"
+	fi
+}
+
+# rig_cut NAME: nothing reaches it, nothing comes from it. It sees no difference.
+rig_cut() {
+	ip link set "$(rig_port "$1")" nomaster
+}
+
+rig_heal() {
+	ip link set "$(rig_port "$1")" master "$MACHINE_NET"
+}
+
+# rig_apart on|off NAME...: these do not reach each other; this machine, with clients
+# and witness, reaches all of them.
+rig_apart() {
+	local name
+
+	for name in "${@:2}"; do
+		ip link set "$(rig_port "$name")" type bridge_slave isolated "$1"
+	done
 }
 
 # ---- clients ---------------------------------------------------------------
@@ -279,12 +322,12 @@ rig_witness_start() {
 }
 
 # rig_witness_stop: its exit status is in rig_verdict; see witness.c.
+rig_verdict=
 rig_witness_stop() {
 	rig_verdict=0
 	kill "$rig_witness_pid"
 	wait "$rig_witness_pid" || rig_verdict=$?
 }
-rig_verdict=
 
 # rig_witness_check MAC...: ends it; these had the address, one after the other, and
 # nobody else had it. After a way back the source is named again.
@@ -293,6 +336,7 @@ rig_witness_check() {
 
 	[[ -z $(printf '%s\n' "$@" | sort | uniq -d) ]] || lives="two lives"
 	rig_witness_stop
+	((rig_verdict < 2)) || fail "witness: $(<"$dir/log/witness.err")"
 	sed -n 's/^reign /  /p' "$dir/log/witness"
 	expect_same "$(printf '%s\n' "$@" "missed 0" "$lives")" \
 		"$(sed -n '/^ready$/d; s/^reign \([^ ]*\) .*/\1/; p' \

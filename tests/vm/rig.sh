@@ -18,7 +18,20 @@ rig_target new bios 2G
 rig_client_start
 up new
 
-say "they reach each other"
+say "they reach each other, unless they are kept apart, or one is cut off"
+old_reaches_new() {
+	on old 'if timeout 5 bash -c "exec 3<>/dev/tcp/192.0.2.16/22" 2>/dev/null
+		then echo yes
+		else echo no
+		fi'
+}
+rig_apart on old new
+expect_same no "$(old_reaches_new)" "whether they do when apart"
+rig_apart off old new
+expect_same yes "$(old_reaches_new)" "whether they do"
+rig_cut new
+expect_same no "$(old_reaches_new)" "whether they do without a cable"
+rig_heal new
 on old 'head -c 8M /dev/urandom >/root/image'
 expect_exit 0 rehost_run copy --name image root@old:/root/image root@new:/dev/vda
 report_is image .lanes.path direct
@@ -26,7 +39,9 @@ expect_same "$(on old 'sha256sum </root/image')" \
 	"$(on new 'head -c 8388608 /dev/vda | sha256sum')" "what is on the disk"
 
 say "a clone by hand, of what the source has when its power fails"
+writes=$(rig_writes)
 rig_client_goes_on
+(($(rig_writes) > writes)) || fail "the clients had nothing written"
 rig_cut_power
 rig_disk 0 "$dir/clone"
 fallocate -p -o 0 -l 2G "$dir/new.disk0"

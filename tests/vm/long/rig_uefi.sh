@@ -7,12 +7,14 @@ MACHINES=uefi
 . "$(dirname "$0")/../move_lib.sh"
 
 rig_addresses=dhcp
+say "a source and a blank machine on one network"
 rig_witness_start
 rig_up uefi
 boot=$(boot_of old)
 mac=$(mac_of old)
 rig_target new uefi 2G
 up new
+say "a clone by hand"
 rig_cut_power
 rig_disk 0 "$dir/new.disk0.part"
 dd if="$dir/new.disk0.part" of="$dir/new.disk0" bs=1M conv=notrunc,sparse status=none
