@@ -57,7 +57,7 @@ static bool has_module(const char *text, const char *name)
 		last = strrchr(l.text, '/');
 		last = last ? last + 1 : l.text;
 		n = modalias_plain_path(last);
-		if (n > 0 && is_same(last, n, name))
+		if (n > 0 && is_same(last, n - strlen(".ko"), name))
 			return true;
 	}
 	return false;
