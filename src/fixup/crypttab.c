@@ -89,7 +89,7 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	edit_pass(out, l);
 }
 
-static int rewrite(
+int unit_rewrite_crypttab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
 	struct edit_line l;
@@ -111,5 +111,5 @@ static int rewrite(
 
 int unit_crypttab(struct unit *u)
 {
-	return unit_rewrite_if(u, "/etc/crypttab", rewrite, NULL);
+	return unit_rewrite_if(u, "/etc/crypttab", unit_rewrite_crypttab, NULL);
 }

@@ -63,8 +63,7 @@ static bool has_module(const char *text, const char *name)
 	return false;
 }
 
-static char *read_modules(
-	struct unit *u, const char *release, const char *name)
+static char *read_modules(struct unit *u, const char *release, const char *name)
 {
 	static const char *const folders[] = {
 		"/lib/modules", "/usr/lib/modules"};
@@ -267,8 +266,8 @@ static int build_dracut(struct unit *u, const struct job *job, const char *path)
 	char made[TREE_PATH_MAX];
 	const char *argv[] = {path, "-f", "--no-hostonly", "--add-drivers",
 		NULL, made, job->release, NULL};
-	int r = configure_file(u, &job->missing, "/etc/dracut.conf.d/rehost.conf",
-		"add_drivers+=\" ", " \"\n");
+	int r = configure_file(u, &job->missing,
+		"/etc/dracut.conf.d/rehost.conf", "add_drivers+=\" ", " \"\n");
 
 	if (r < 0)
 		return r;
@@ -282,8 +281,8 @@ static int build_dracut(struct unit *u, const struct job *job, const char *path)
 static int build_cpio(struct unit *u, const struct job *job, const char *path)
 {
 	char made[TREE_PATH_MAX];
-	const char *const argv[] = {path, "-k", job->release, "-S",
-		"autodetect", "-g", made, NULL};
+	const char *const argv[] = {
+		path, "-k", job->release, "-S", "autodetect", "-g", made, NULL};
 	int r = configure_file(u, &job->missing,
 		"/etc/mkinitcpio.conf.d/rehost.conf", "MODULES+=(", ")\n");
 
@@ -319,9 +318,9 @@ static int build(struct unit *u, const struct job *job)
 		const char *needs; /* a folder */
 		int (*run)(struct unit *u, const struct job *job,
 			const char *path);
-	} builders[] = {{{"/usr/sbin/update-initramfs",
-				 "/sbin/update-initramfs"},
-				"/etc/initramfs-tools", build_tools},
+	} builders[] = {
+		{{"/usr/sbin/update-initramfs", "/sbin/update-initramfs"},
+			"/etc/initramfs-tools", build_tools},
 		{{"/usr/bin/dracut", "/usr/sbin/dracut", "/sbin/dracut"}, "/",
 			build_dracut},
 		{{"/usr/bin/mkinitcpio"}, "/", build_cpio},
@@ -350,14 +349,14 @@ static int build(struct unit *u, const struct job *job)
 		"again");
 }
 
-static int lacks(struct unit *u, const struct job *job, const char *driver,
-	bool built)
+static int lacks(
+	struct unit *u, const struct job *job, const char *driver, bool built)
 {
 	(void)error_set(u->err, -ENODEV,
 		"make the moved system start on the new machine");
 	(void)error_why(u->err, "%s of its kernel %s have no driver %s%s",
-		built ? "the files in the initramfs" : "the modules", job->release,
-		driver,
+		built ? "the files in the initramfs" : "the modules",
+		job->release, driver,
 		built ? ", although it was built anew"
 		      : ", which the new machine needs");
 	return error_todo(u->err,

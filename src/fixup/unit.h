@@ -69,8 +69,7 @@ int unit_link(struct unit *u, const char *path, const char *target,
 	const char *what) MUST_CHECK;
 
 /* Removes a file when it is there. */
-int unit_remove(
-	struct unit *u, const char *path, const char *what) MUST_CHECK;
+int unit_remove(struct unit *u, const char *path, const char *what) MUST_CHECK;
 
 /* Copies a file to UNIT_OLD, unless there is one from an earlier run. */
 int unit_keep_old(struct unit *u, const char *path) MUST_CHECK;
@@ -111,5 +110,13 @@ int unit_machine_id(struct unit *u) MUST_CHECK;
 int unit_ssh_keys(struct unit *u) MUST_CHECK;
 int unit_cloud(struct unit *u) MUST_CHECK;
 int unit_marker(struct unit *u) MUST_CHECK;
+
+/* Rewriters of the above, for fuzzers; the last is a kernelargs_fn. */
+int unit_rewrite_fstab(
+	struct unit *u, const char *text, struct edit *out, void *arg);
+int unit_rewrite_crypttab(
+	struct unit *u, const char *text, struct edit *out, void *arg);
+int unit_rewrite_root(struct unit *u, const char *args, bool whole,
+	struct edit *out, struct edit *said, void *arg);
 
 #endif

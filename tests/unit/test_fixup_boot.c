@@ -43,8 +43,8 @@ static void grub_of_debian_names_no_loop_device(void **state)
 		"GRUB_CMDLINE_LINUX='resume=UUID=" IMAGE_SWAP_UUID
 		" net.ifnames=0'\n"
 		"#GRUB_CMDLINE_LINUX=\"root=/dev/vda2\"\n");
-	assert_true(image_says("changes",
-		"root=/dev/loop0p2 is named UUID=" IMAGE_ROOT_UUID));
+	assert_true(image_says(
+		"changes", "root=/dev/loop0p2 is named UUID=" IMAGE_ROOT_UUID));
 	assert_int_equal(image_count("changes", "bootloader"), 3);
 }
 
@@ -66,8 +66,8 @@ static void what_is_right_stays(void **state)
 static void an_unknown_root_is_an_error(void **state)
 {
 	image_put("/boot/grub/grub.cfg", DEBIAN_GRUB("/dev/sda1"));
-	assert_int_equal(image_try("bootloader", "'firmware': 'bios'"),
-		-ENODEV);
+	assert_int_equal(
+		image_try("bootloader", "'firmware': 'bios'"), -ENODEV);
 	assert_non_null(strstr(image_error, "root=/dev/sda1"));
 	assert_non_null(strstr(image_error, "plan again"));
 	image_is("/boot/grub/grub.cfg", DEBIAN_GRUB("/dev/sda1"));
@@ -97,10 +97,9 @@ static void entries_of_rhel(void **state)
 			 "kernelopts=root=/dev/vda2 ro crashkernel=auto \n"
 			 "boot_success=0\n");
 	env[n] = '#';
-	n = sprintf(expected,
-		"# GRUB Environment Block\nsaved_entry=x\n"
-		"kernelopts=root=UUID=" IMAGE_ROOT_UUID
-		" ro crashkernel=auto \nboot_success=0\n");
+	n = sprintf(expected, "# GRUB Environment Block\nsaved_entry=x\n"
+			      "kernelopts=root=UUID=" IMAGE_ROOT_UUID
+			      " ro crashkernel=auto \nboot_success=0\n");
 	expected[n] = '#';
 	image_put("/boot/efi/EFI/redhat/grubenv", env);
 	image_put("/boot/efi/EFI/redhat/grub.cfg",
@@ -230,9 +229,8 @@ static void console_where_the_target_shows_it(void **state)
 		"\tlinux /vmlinuz root=UUID=x ro console=hvc0 "
 		"console=ttyS0,9600 quiet $vt_handoff\n"
 		"\tlinux16 /memtest86+.bin\n");
-	image_put("/etc/default/grub",
-		"GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"
-		"GRUB_CMDLINE_LINUX=\"\"\n");
+	image_put("/etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"
+				       "GRUB_CMDLINE_LINUX=\"\"\n");
 	image_put("/usr/lib/systemd/system/serial-getty@.service", "x");
 	image_put("/etc/securetty", "tty1\n");
 	image_run("console", "'console': ['tty0', 'ttyS0']");

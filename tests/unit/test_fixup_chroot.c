@@ -95,10 +95,11 @@ static void programs_see_the_tree_alone(void **state)
 	is_output("cat /etc/here; pwd", "x/\n");
 	is_output("echo a >/dev/null; echo b >&2; echo c", "b\nc\n");
 	is_output("cat", "");
-	is_output("echo $HOME $LC_ALL $$ >/run/x; cat /run/x | sed 's/[0-9]*$//'",
+	is_output(
+		"echo $HOME $LC_ALL $$ >/run/x; cat /run/x | sed 's/[0-9]*$//'",
 		"/root C \n");
-	is_output("ls /dev | tr '\\n' ' '",
-		"fd full null random shm stderr stdin stdout tty urandom zero ");
+	is_output("ls /dev | tr '\\n' ' '", "fd full null random shm stderr "
+					    "stdin stdout tty urandom zero ");
 	is_output("test -e /proc/self/exe && test -d /sys/kernel && echo ok",
 		"ok\n");
 	/* Nothing of it stays. */
@@ -130,12 +131,10 @@ static void failures_say_why(void **state)
 		.root = image, .argv = none, .timeout_ms = 20000, .max = 100};
 	struct error err = {0};
 
-	assert_int_equal(
-		run_with("echo one; echo 'two\033[m' >&2; exit 3", 20000,
-			65536, false, NULL),
+	assert_int_equal(run_with("echo one; echo 'two\033[m' >&2; exit 3",
+				 20000, 65536, false, NULL),
 		-EIO);
-	assert_non_null(
-		strstr(image_error, "it exited with status 3: two?[m"));
+	assert_non_null(strstr(image_error, "it exited with status 3: two?[m"));
 	assert_int_equal(
 		run_with("kill -9 $$", 20000, 65536, false, NULL), -EIO);
 	assert_non_null(strstr(image_error, "died from signal 9"));
@@ -200,8 +199,8 @@ static void mount_points_that_lead_away(void **state)
 	assert_int_equal(mkdir(outside, 0755), 0);
 	image_link("/run", outside);
 	before = mounts();
-	assert_true(run_with("echo bad >/run/x", 20000, 65536, false, NULL) <
-		    0);
+	assert_true(
+		run_with("echo bad >/run/x", 20000, 65536, false, NULL) < 0);
 	after = mounts();
 	assert_string_equal(before, after);
 	assert_int_equal(access(file, F_OK), -1);
@@ -247,9 +246,9 @@ static void initramfs_gets_what_is_missing(void **state)
 		"# modules\nnfs\n# Made by rehost when it moved this machine.\n"
 		"virtio-blk\nvirtio_net\n");
 	assert_non_null(strstr(image_read(IMAGE), "virtio-blk.ko"));
-	assert_non_null(strstr(
-		image_read("/etc/initramfs-tools/conf.d/zz-rehost"),
-		"MODULES=most"));
+	assert_non_null(
+		strstr(image_read("/etc/initramfs-tools/conf.d/zz-rehost"),
+			"MODULES=most"));
 	image_is("/runs", "run\n");
 	assert_true(image_says("changes", "built anew by"));
 }
@@ -272,8 +271,8 @@ static void initramfs_that_is_complete_stays(void **state)
 static void initramfs_that_cannot_be_made(void **state)
 {
 	put_initramfs_tools();
-	assert_int_equal(
-		image_try("initramfs", "'drivers': ['hv_storvsc'], " KERNEL("")),
+	assert_int_equal(image_try("initramfs",
+				 "'drivers': ['hv_storvsc'], " KERNEL("")),
 		-ENODEV);
 	assert_non_null(strstr(image_error, "no driver hv_storvsc"));
 	image_script("/usr/sbin/update-initramfs",
@@ -298,7 +297,8 @@ static void initramfs_of_rhel(void **state)
 	assert_int_equal(unlink(image_path("/usr/sbin/update-initramfs")), 0);
 	image_script("/usr/bin/dracut",
 		"#!/bin/sh\n"
-		"[ \"$1 $2 $3\" = '-f --no-hostonly --add-drivers' ] || exit 2\n"
+		"[ \"$1 $2 $3\" = '-f --no-hostonly --add-drivers' ] || exit "
+		"2\n"
 		"[ \"$6\" = " RELEASE " ] || exit 3\n"
 		"grep -q 'add_drivers+=\" virtio-blk virtio_net \"' "
 		"/etc/dracut.conf.d/rehost.conf || exit 4\n"
@@ -345,10 +345,9 @@ static void keys_are_new_for_a_copy(void **state)
 	assert_false(image_has("/etc/ssh/ssh_host_dsa_key"));
 	assert_non_null(strstr(image_read("/etc/ssh/ssh_host_ed25519_key.pub"),
 		"ssh-ed25519 "));
-	assert_non_null(strstr(
-		image_read("/etc/ssh/ssh_host_rsa_key"), "PRIVATE KEY"));
-	assert_int_equal(
-		stat(image_path("/etc/ssh/ssh_host_rsa_key"), &st), 0);
+	assert_non_null(
+		strstr(image_read("/etc/ssh/ssh_host_rsa_key"), "PRIVATE KEY"));
+	assert_int_equal(stat(image_path("/etc/ssh/ssh_host_rsa_key"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640);
 	(void)snprintf(key, sizeof(key), "%s",
 		image_read("/etc/ssh/ssh_host_rsa_key"));
@@ -363,8 +362,8 @@ static void keys_without_ssh_keygen(void **state)
 	if (!add_program("/usr/bin/openssl"))
 		skip();
 	image_run("ssh-keys", "'identity': 'new', 'id': 'a'");
-	assert_non_null(strstr(
-		image_read("/etc/ssh/ssh_host_rsa_key"), "PRIVATE KEY"));
+	assert_non_null(
+		strstr(image_read("/etc/ssh/ssh_host_rsa_key"), "PRIVATE KEY"));
 	assert_false(image_has("/etc/ssh/ssh_host_rsa_key.pub"));
 	assert_false(image_has("/etc/ssh/ssh_host_ed25519_key"));
 	assert_int_equal(image_count("warnings", "ssh-keys"), 2);
@@ -389,8 +388,7 @@ static void boot_code_when_asked_for(void **state)
 	assert_non_null(strstr(image_error, "no grub-install"));
 	image_script("/usr/sbin/grub-install",
 		"#!/bin/sh\necho \"$@\" >/installed\n");
-	assert_int_equal(
-		image_try("bootloader", "'boot_disk': '/dev/vda'"), 0);
+	assert_int_equal(image_try("bootloader", "'boot_disk': '/dev/vda'"), 0);
 	image_is("/installed", "--target=i386-pc --recheck /dev/vda\n");
 }
 

@@ -26,12 +26,11 @@
 static void names_are_pinned(void **state)
 {
 	image_run("network", KEEP);
-	image_is(RULES,
-		"# Made by rehost when it moved this machine.\n"
-		"# Interfaces keep the names that they had.\n"
-		"SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", "
-		"ATTR{address}==\"" NEW_MAC "\", ATTR{type}==\"1\", "
-		"NAME=\"ens3\"\n");
+	image_is(RULES, "# Made by rehost when it moved this machine.\n"
+			"# Interfaces keep the names that they had.\n"
+			"SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", "
+			"ATTR{address}==\"" NEW_MAC "\", ATTR{type}==\"1\", "
+			"NAME=\"ens3\"\n");
 	assert_int_equal(image_count("changes", "network"), 1);
 	image_run("network", "'nics': [{'name': 'eth0', 'mode': 'keep'}]");
 	assert_true(image_says("warnings", "eth0 may get another name"));
@@ -90,8 +89,9 @@ static void exchanged_addresses_do_not_swing(void **state)
 	image_put("/etc/sysconfig/network-scripts/ifcfg-a",
 		"DEVICE=a\nHWADDR=" OLD_MAC "\n");
 	image_run("network",
-		"'nics': [{'name': 'a', 'mac': '" OLD_MAC "', 'target_mac': '"
-		NEW_MAC "', 'mode': 'keep'}, {'name': 'b', 'mac': '" NEW_MAC
+		"'nics': [{'name': 'a', 'mac': '" OLD_MAC
+		"', 'target_mac': '" NEW_MAC
+		"', 'mode': 'keep'}, {'name': 'b', 'mac': '" NEW_MAC
 		"', 'target_mac': '" OLD_MAC "', 'mode': 'keep'}]");
 }
 
@@ -234,9 +234,8 @@ static void keyfile_mapped(void **state)
 		"dns=10.0.0.2;\ndns-search=a.example;\n"
 		"route1=10.1.0.0/16,10.0.0.9\n\n[ipv6]\nmethod=ignore\n");
 	assert_int_equal(
-		chmod(image_path(
-			      "/etc/NetworkManager/system-connections/"
-			      "a.nmconnection"),
+		chmod(image_path("/etc/NetworkManager/system-connections/"
+				 "a.nmconnection"),
 			0600),
 		0);
 	image_run("network", MAP);
@@ -280,54 +279,52 @@ static void keyfile_made(void **state)
 
 static void netplan_mapped(void **state)
 {
-	image_put("/etc/netplan/01.yaml",
-		"# by hand\n"
-		"network:\n"
-		"  version: 2\n"
-		"  ethernets:\n"
-		"    first:\n"
-		"      match:\n"
-		"        macaddress: " OLD_MAC "\n"
-		"      set-name: ens3\n"
-		"      addresses:\n"
-		"      - 10.0.0.5/24\n"
-		"      # the gateway\n"
-		"      gateway4: 10.0.0.1\n"
-		"      nameservers:\n"
-		"        search: [a.example]\n"
-		"        addresses: [10.0.0.2]\n"
-		"      mtu: 9000\n"
-		"    ens4:\n"
-		"      addresses: [10.9.0.5/24]\n");
+	image_put("/etc/netplan/01.yaml", "# by hand\n"
+					  "network:\n"
+					  "  version: 2\n"
+					  "  ethernets:\n"
+					  "    first:\n"
+					  "      match:\n"
+					  "        macaddress: " OLD_MAC "\n"
+					  "      set-name: ens3\n"
+					  "      addresses:\n"
+					  "      - 10.0.0.5/24\n"
+					  "      # the gateway\n"
+					  "      gateway4: 10.0.0.1\n"
+					  "      nameservers:\n"
+					  "        search: [a.example]\n"
+					  "        addresses: [10.0.0.2]\n"
+					  "      mtu: 9000\n"
+					  "    ens4:\n"
+					  "      addresses: [10.9.0.5/24]\n");
 	image_run("network", MAP);
-	image_is("/etc/netplan/01.yaml",
-		"# by hand\n"
-		"network:\n"
-		"  version: 2\n"
-		"  ethernets:\n"
-		"    first:\n"
-		"      dhcp4: false\n"
-		"      dhcp6: false\n"
-		"      addresses:\n"
-		"        - \"192.0.2.5/24\"\n"
-		"        - \"192.0.2.6/25\"\n"
-		"        - \"2001:db8::5/64\"\n"
-		"      routes:\n"
-		"        - to: \"0.0.0.0/0\"\n"
-		"          via: \"192.0.2.1\"\n"
-		"        - to: \"::/0\"\n"
-		"          via: \"2001:db8::1\"\n"
-		"      nameservers:\n"
-		"        addresses:\n"
-		"          - \"192.0.2.53\"\n"
-		"          - \"2001:db8::53\"\n"
-		"      match:\n"
-		"        macaddress: " NEW_MAC "\n"
-		"      set-name: ens3\n"
-		"      # the gateway\n"
-		"      mtu: 9000\n"
-		"    ens4:\n"
-		"      addresses: [10.9.0.5/24]\n");
+	image_is("/etc/netplan/01.yaml", "# by hand\n"
+					 "network:\n"
+					 "  version: 2\n"
+					 "  ethernets:\n"
+					 "    first:\n"
+					 "      dhcp4: false\n"
+					 "      dhcp6: false\n"
+					 "      addresses:\n"
+					 "        - \"192.0.2.5/24\"\n"
+					 "        - \"192.0.2.6/25\"\n"
+					 "        - \"2001:db8::5/64\"\n"
+					 "      routes:\n"
+					 "        - to: \"0.0.0.0/0\"\n"
+					 "          via: \"192.0.2.1\"\n"
+					 "        - to: \"::/0\"\n"
+					 "          via: \"2001:db8::1\"\n"
+					 "      nameservers:\n"
+					 "        addresses:\n"
+					 "          - \"192.0.2.53\"\n"
+					 "          - \"2001:db8::53\"\n"
+					 "      match:\n"
+					 "        macaddress: " NEW_MAC "\n"
+					 "      set-name: ens3\n"
+					 "      # the gateway\n"
+					 "      mtu: 9000\n"
+					 "    ens4:\n"
+					 "      addresses: [10.9.0.5/24]\n");
 }
 
 static void netplan_dhcp(void **state)
@@ -339,8 +336,8 @@ static void netplan_dhcp(void **state)
 	image_is("/etc/netplan/01.yaml",
 		"network:\n  ethernets:\n    ens3:\n      dhcp4: true\n"
 		"      dhcp6: true\n      mtu: 9000\n");
-	image_put("/etc/netplan/01.yaml",
-		"network:\n  ethernets:\n    ens3: {addresses: [10.0.0.5/24]}\n");
+	image_put("/etc/netplan/01.yaml", "network:\n  ethernets:\n    ens3: "
+					  "{addresses: [10.0.0.5/24]}\n");
 	image_run("network", DHCP);
 	assert_true(image_says("warnings", "not understood"));
 }
@@ -357,7 +354,8 @@ static void ifcfg_mapped(void **state)
 		"GATEWAY=10.0.0.1\nDNS1=10.0.0.2\nZONE=public\n");
 	image_put(SCRIPTS "route-ens3", "10.1.0.0/16 via 10.0.0.9\n");
 	image_put(SCRIPTS "ifcfg-ens3:0", "DEVICE=ens3:0\nIPADDR=10.0.0.6\n");
-	image_put("/etc/sysconfig/network", "NETWORKING=yes\nGATEWAY=10.0.0.1\n");
+	image_put(
+		"/etc/sysconfig/network", "NETWORKING=yes\nGATEWAY=10.0.0.1\n");
 	image_run("network", MAP);
 	image_is(SCRIPTS "ifcfg-ens3",
 		"TYPE=Ethernet\nNAME=ens3\nDEVICE=ens3\nONBOOT=yes\n"
@@ -379,7 +377,8 @@ static void ifcfg_dhcp(void **state)
 	image_put(SCRIPTS "ifcfg-ens3",
 		"ONBOOT=yes\nBOOTPROTO=none\nIPADDR=10.0.0.5\n"
 		"NETMASK=255.255.255.0\n");
-	image_put("/etc/sysconfig/network", "GATEWAY=10.0.0.1\nNETWORKING=yes\n");
+	image_put(
+		"/etc/sysconfig/network", "GATEWAY=10.0.0.1\nNETWORKING=yes\n");
 	image_run("network", DHCP);
 	image_is(SCRIPTS "ifcfg-ens3", "ONBOOT=yes\nBOOTPROTO=dhcp\n");
 	image_is("/etc/sysconfig/network", "NETWORKING=yes\n");
@@ -439,8 +438,8 @@ static void hostile_files(void **state)
 	image_run("network", DHCP);
 	assert_non_null(strstr(image_read("/etc/network/interfaces"),
 		"iface ens3 inet dhcp\n"));
-	assert_null(strstr(image_read("/etc/network/interfaces"),
-		"gateway 10.0.0.1"));
+	assert_null(strstr(
+		image_read("/etc/network/interfaces"), "gateway 10.0.0.1"));
 	assert_true(image_says("warnings", "a.yaml is left as it is"));
 }
 
