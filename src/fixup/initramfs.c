@@ -178,7 +178,7 @@ static int take_most(struct unit *u)
 static int configure_tools(struct unit *u, const struct drivers *d)
 {
 	static const char path[] = "/etc/initramfs-tools/modules";
-	int r = tree_is_there(u->tree, path)
+	int r = d->n == 0 || tree_is_there(u->tree, path)
 			? 0
 			: unit_put(u, path, "# " UNIT_MADE_BY "\n", 0644,
 				  "made");
@@ -196,6 +196,8 @@ static int configure_file(struct unit *u, const struct drivers *d,
 	CLEANUP_FREE char *old =
 		tree_is_there(u->tree, path) ? unit_read(u, path) : NULL;
 
+	if (d->n == 0)
+		return 0;
 	edit_text(&out, old ? old : "# " UNIT_MADE_BY "\n");
 	edit_text(&out, before);
 	for (size_t i = 0; i < d->n; i++)
@@ -343,7 +345,8 @@ static int build(struct unit *u, const struct job *job)
 	(void)error_why(u->err,
 		"it lacks %s, and has no update-initramfs, dracut, mkinitcpio "
 		"or mkinitrd",
-		job->missing.v[0]);
+		job->missing.n > 0 ? job->missing.v[0]
+				   : "the new name of the encrypted root");
 	return error_todo(u->err,
 		"put the driver into the initramfs of the source, then plan "
 		"again");
@@ -401,23 +404,31 @@ int unit_initramfs(struct unit *u)
 	const json_t *wanted = json_object_get(u->wish, "drivers");
 	struct job job = {.release = unit_text(kernel, "release"),
 		.image = unit_text(kernel, "initramfs")};
+	bool stale = tree_is_there(u->tree, UNIT_STALE);
 	CLEANUP_FREE char *text = NULL;
+	int r;
 
 	/* Known to be complete: looking would take seconds. */
-	if (json_is_array(missing) && json_array_size(missing) == 0)
+	if (json_is_array(missing) && json_array_size(missing) == 0 && !stale)
 		return 0;
 	if (json_is_array(missing))
 		wanted = missing;
-	if (json_array_size(wanted) == 0)
+	if (json_array_size(wanted) == 0 && !stale)
 		return 0;
 	if (!job.release[0] || !job.image[0]) {
 		unit_warn(u, "nobody told which initramfs is booted; it may "
-			     "lack drivers");
+			     "lack drivers, or have old names of devices");
 		return 0;
 	}
 	text = list_image(u, job.image);
 	find_missing(u, job.release, wanted, text, &job.missing);
-	if (job.missing.n == 0)
+	if (job.missing.n == 0 && !stale)
 		return 0;
-	return rebuild(u, &job, wanted);
+	r = rebuild(u, &job, wanted);
+	if (r == 0 && stale) {
+		r = tree_remove(u->tree, UNIT_STALE);
+		if (r < 0)
+			r = unit_failed(u, r, UNIT_STALE);
+	}
+	return r;
 }

@@ -490,13 +490,21 @@ static int keep_from_cloud_init(struct unit *u)
 		"cloud-init leaves the network alone");
 }
 
+/* "" of InfiniBand: the kernel gives its names, and no file finds it so. */
+static const char *ethernet_mac(const json_t *o, const char *key)
+{
+	const char *mac = unit_text(o, key);
+
+	return strlen(mac) == 17 ? mac : "";
+}
+
 static void read_nic(const json_t *o, struct nic *ret)
 {
 	const char *mode = unit_text(o, "mode");
 
 	*ret = (struct nic){.name = unit_text(o, "name"),
-		.mac = unit_text(o, "mac"),
-		.target_mac = unit_text(o, "target_mac"),
+		.mac = ethernet_mac(o, "mac"),
+		.target_mac = ethernet_mac(o, "target_mac"),
 		.map = strcmp(mode, "map") == 0,
 		.dhcp = strcmp(mode, "dhcp") == 0,
 		.addresses = json_object_get(o, "addresses"),

@@ -241,6 +241,13 @@ int unit_remove(struct unit *u, const char *path, const char *what)
 	return 0;
 }
 
+int unit_make_stale(struct unit *u)
+{
+	int r = tree_write(u->tree, UNIT_STALE, "", 0, 0644);
+
+	return r < 0 ? unit_failed(u, r, UNIT_STALE) : 0;
+}
+
 const char *unit_systemd(const struct unit *u)
 {
 	static const char *const paths[] = {

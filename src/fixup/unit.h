@@ -97,8 +97,15 @@ const char *unit_systemd(const struct unit *u);
  * NULL. */
 const char *unit_program(const struct unit *u, const char *const *paths);
 
+/* The initramfs has a copy of what is about to be changed, and must be built
+ * anew. Kept in the tree until that was done, so that a crash between loses
+ * nothing. */
+#define UNIT_STALE "/var/lib/rehost/initramfs-stale"
+int unit_make_stale(struct unit *u) MUST_CHECK;
+
 /* One file each; "console" does nothing unless it is wished for. */
 int unit_fstab(struct unit *u) MUST_CHECK;
+int unit_lvm(struct unit *u) MUST_CHECK;
 int unit_crypttab(struct unit *u) MUST_CHECK;
 int unit_bootloader(struct unit *u) MUST_CHECK;
 int unit_console(struct unit *u) MUST_CHECK;

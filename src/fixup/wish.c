@@ -78,13 +78,18 @@ static bool is_hostname(const char *s)
 	       s[strspn(s, allowed)] == '\0';
 }
 
+/* Six bytes or, of InfiniBand, twenty. */
 static bool is_mac(const char *s)
 {
-	for (int i = 0; i < 17; i++)
+	size_t n = strlen(s);
+
+	if (n != 17 && n != 59)
+		return false;
+	for (size_t i = 0; i < n; i++)
 		if (i % 3 == 2 ? s[i] != ':'
-			       : !s[i] || !strchr("0123456789abcdef", s[i]))
+			       : !strchr("0123456789abcdef", s[i]))
 			return false;
-	return s[17] == '\0';
+	return true;
 }
 
 static bool is_address(const char *s)

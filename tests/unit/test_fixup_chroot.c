@@ -319,6 +319,21 @@ static void initramfs_of_rhel(void **state)
 	assert_false(image_has(IMAGE ".rehost-new"));
 }
 
+/* It opens the root by its own copy of crypttab. */
+static void initramfs_knows_the_new_name_of_an_encrypted_root(void **state)
+{
+	put_initramfs_tools();
+	image_put("/etc/crypttab", "root /dev/vdb none luks\n");
+	image_run("crypttab", IMAGE_FILESYSTEMS "'root': '/dev/mapper/root'");
+	assert_true(image_has("/var/lib/rehost/initramfs-stale"));
+	assert_false(image_has("/runs"));
+	/* Although it has all drivers. */
+	image_run("initramfs", DRIVERS KERNEL(", 'modules_missing': []"));
+	image_is("/runs", "run\n");
+	assert_false(image_has("/var/lib/rehost/initramfs-stale"));
+	image_is("/etc/initramfs-tools/modules", "# modules\nnfs\n");
+}
+
 /* ---- keys ---- */
 
 static void put_keys(void)
@@ -408,6 +423,7 @@ int main(void)
 		TEST(initramfs_that_is_complete_stays),
 		TEST(initramfs_that_cannot_be_made),
 		TEST(initramfs_of_rhel),
+		TEST(initramfs_knows_the_new_name_of_an_encrypted_root),
 		TEST(keys_are_new_for_a_copy),
 		TEST(keys_without_ssh_keygen),
 		TEST(keys_stay_when_none_can_be_made),

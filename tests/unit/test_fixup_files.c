@@ -157,6 +157,18 @@ static void crypttab_names_devices_by_uuid(void **state)
 	assert_int_equal(image_count("changes", "crypttab"), 1);
 }
 
+static void lvm_looks_at_all_disks(void **state)
+{
+	static const char path[] = "/etc/lvm/devices/system.devices";
+
+	image_put(path, "IDTYPE=sys_wwid IDNAME=naa.1 PVID=x\n");
+	image_run("fstab", "'id': 'a'");
+	assert_false(image_has(path));
+	assert_true(image_says("changes", path));
+	image_is("/var/lib/rehost/old/etc/lvm/devices/system.devices",
+		"IDTYPE=sys_wwid IDNAME=naa.1 PVID=x\n");
+}
+
 /* ---- host name ---- */
 
 static void hostname_of_debian(void **state)
@@ -415,6 +427,7 @@ int main(void)
 		TEST(fstab_survives_what_is_hostile),
 		TEST(only_what_is_wished_for),
 		TEST(crypttab_names_devices_by_uuid),
+		TEST(lvm_looks_at_all_disks),
 		TEST(hostname_of_debian),
 		TEST(hostname_of_rhel),
 		TEST(machine_id_is_new_only_for_a_copy),
