@@ -308,6 +308,40 @@ static void netconfig(void)
 		seed("netconfig", texts[i], 1 + strlen(texts[i] + 1));
 }
 
+/* Files of a moved system, by fixup.c's first byte. */
+static void fixups(void)
+{
+	static const char *const texts[] = {
+		"\0/dev/vda2 / ext4 errors=remount-ro 0 1\n# x\n"
+		"/dev/sdb1 /data ext4\nUUID=1234 /x xfs ro 0 0\n",
+		"\1data /dev/vda2 none luks\nother /dev/sdb1\n",
+		"\2auto eth0 eth0:0\niface eth0 inet static\n"
+		" address 10.0.0.5\n # x\n mtu 9000\n up ip route add x\n\niface eth0:0 inet "
+		"static\n",
+		"\3[Match]\nName=eth0\n[Network]\nDHCP=yes\nDNS=1\n"
+		"[Address]\nAddress=10.0.0.5/24\n[Link]\nMTUBytes=9000\n",
+		"\4[connection]\ninterface-name=eth0\n[ipv4]\nmethod=auto\n"
+		"dns=1;\n[ipv6]\nmethod=ignore\n",
+		"\5network:\n  ethernets:\n    a:\n      match:\n"
+		"        macaddress: '52:54:00:aa:bb:cc'\n      addresses:\n"
+		"      - 10.0.0.5/24\n      mtu: 9000\n    eth0:\n"
+		"      dhcp4: true\n",
+		"\6DEVICE=eth0\nBOOTPROTO=none\nIPADDR0=10.0.0.5\nDNS1=1\n",
+		"\7SUBSYSTEM==\"net\", ATTR{address}==\"52:54:00:aa:bb:cc\", "
+		"NAME=\"eth0\"\n",
+		"\10\tlinux /vmlinuz root=/dev/vda2 ro resume=/dev/sdb1\n"
+		"set kernelopts=\"root=/dev/loop0p2\"\n",
+		"\11kernelopts=root=/dev/vda2 ro\n####",
+		"\12\tkernel /vmlinuz root=/dev/sda1\n",
+		"\13options root=/dev/vda2 $kernelopts\n",
+		"\14APPEND initrd=/x root=/dev/vda2\n",
+		"\15GRUB_CMDLINE_LINUX=\"root=/dev/vda2 quiet\"\n",
+		"\16root=/dev/vda2 ro\n"};
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		seed("fixup", texts[i], 1 + strlen(texts[i] + 1));
+}
+
 static void kernel_text(void)
 {
 	static const char *const texts[] = {
@@ -604,6 +638,7 @@ int main(int argc, char **argv)
 	signatures();
 	texts();
 	netconfig();
+	fixups();
 	kernel_text();
 	rtnetlink();
 	tables();

@@ -83,7 +83,7 @@ static int rewrite_device(struct unit *u, const char *key, const char *value,
 	return 0;
 }
 
-static int rewrite_args(struct unit *u, const char *args, bool whole,
+int unit_rewrite_root(struct unit *u, const char *args, bool whole,
 	struct edit *out, struct edit *said, void *arg)
 {
 	static const char *const keys[] = {"root", "resume"};
@@ -225,8 +225,9 @@ static int fix_removable(struct unit *u)
 	int r;
 
 	if (find_esp(u, esp) < 0)
-		return no_loader(u, "it has no EFI system partition, or that is "
-				    "not mounted");
+		return no_loader(u,
+			"it has no EFI system partition, or that is "
+			"not mounted");
 	if (tree_find(u->tree, esp, "BOOT", removable) < 0 &&
 		snprintf(removable, sizeof(removable), "%s/BOOT", esp) >=
 			TREE_PATH_MAX)
@@ -278,7 +279,7 @@ static int install(struct unit *u, const char *disk)
 
 int unit_bootloader(struct unit *u)
 {
-	struct kernelargs_fn fn = {.rewrite = rewrite_args};
+	struct kernelargs_fn fn = {.rewrite = unit_rewrite_root};
 	const char *disk = unit_text(u->wish, "boot_disk");
 	int r = kernelargs_rewrite_all(u, &fn);
 

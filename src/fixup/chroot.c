@@ -89,8 +89,8 @@ static int mount_all(const struct chroot_job *job)
 
 	if (r < 0)
 		return r;
-	(void)mount_at("sysfs", "/sys",
-		MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY);
+	(void)mount_at(
+		"sysfs", "/sys", MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY);
 	r = mount_at(job->devices ? "devtmpfs" : "tmpfs", "/dev", MS_NOSUID);
 	if (r == 0 && !job->devices)
 		make_nodes();
@@ -130,8 +130,7 @@ static int wait_for(pid_t pid)
 	while ((r = waitpid(-1, &status, 0)) != pid)
 		if (r < 0 && errno != EINTR)
 			return 127;
-	return WIFEXITED(status) ? WEXITSTATUS(status)
-				 : 128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* The first process of the process namespace: when it ends, all in it do. */
@@ -317,8 +316,8 @@ static int judge(
 	int code = WIFEXITED(run->status) ? WEXITSTATUS(run->status) : -1;
 
 	if (run->late) {
-		(void)error_set(err, -ETIMEDOUT,
-			"run %s of the moved system", job->argv[0]);
+		(void)error_set(err, -ETIMEDOUT, "run %s of the moved system",
+			job->argv[0]);
 		last_line(run, line, sizeof(line));
 		return error_why(err, "it did not end within %llu s%s",
 			(unsigned long long)job->timeout_ms / 1000, line);
@@ -331,12 +330,11 @@ static int judge(
 			strerror(-f.code));
 	}
 	if (run->oom)
-		return error_set(err, -ENOMEM, "read what %s says",
-			job->argv[0]);
+		return error_set(
+			err, -ENOMEM, "read what %s says", job->argv[0]);
 	if (code == 0)
 		return 0;
-	(void)error_set(
-		err, -EIO, "run %s of the moved system", job->argv[0]);
+	(void)error_set(err, -EIO, "run %s of the moved system", job->argv[0]);
 	last_line(run, line, sizeof(line));
 	if (code < 0 || code > 128)
 		return error_why(err, "it died from signal %d%s",
@@ -357,8 +355,8 @@ int chroot_run(const struct chroot_job *job, char **ret, size_t *ret_n,
 		return error_set(err, -ENOMEM, "run %s", job->argv[0]);
 	r = start(job, &run);
 	if (r < 0)
-		(void)error_set(err, r, "run %s of the moved system",
-			job->argv[0]);
+		(void)error_set(
+			err, r, "run %s of the moved system", job->argv[0]);
 	if (run.pid > 0) {
 		finish(&run, r < 0 ? 0 : deadline);
 		if (r == 0)

@@ -29,8 +29,8 @@ struct chroot_job {
 	uint64_t timeout_ms;
 	/* Bytes of output that are kept, the last ones. */
 	size_t max;
-	/* /dev has this machine's devices (devtmpfs), not only null, zero, full,
-	 * random, urandom and tty. */
+	/* /dev has this machine's devices (devtmpfs), not only null, zero,
+	 * full, random, urandom and tty. */
 	bool devices;
 };
 

@@ -73,7 +73,8 @@ static int rewrite_args(struct unit *u, const char *args, bool whole,
 	for (size_t i = 0; i < c->n; i++)
 		add_console(args, c->names[i], &wanted);
 	while ((n = edit_word(args, &at, &from)) > 0) {
-		bool console = n > 8 && strncmp(args + from, "console=", 8) == 0;
+		bool console =
+			n > 8 && strncmp(args + from, "console=", 8) == 0;
 		struct edit *to = console ? &had : out;
 
 		if (to->n > 0)
@@ -113,8 +114,8 @@ static int enable_unit(struct unit *u, const char *systemd, const char *name)
 static int add_to_inittab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
-	const char *name = arg, *getty = strstr(text, "agetty") ? "agetty"
-								: "getty";
+	const char *name = arg,
+		   *getty = strstr(text, "agetty") ? "agetty" : "getty";
 	const char *at = text;
 	struct edit_line l;
 	bool there = false;
@@ -182,9 +183,8 @@ int unit_console(struct unit *u)
 	size_t i;
 	int r;
 
-	json_array_foreach(list, i, name)
-		if (c.n < CONSOLES_MAX)
-			c.names[c.n++] = json_string_value(name);
+	json_array_foreach(list, i, name) if (c.n < CONSOLES_MAX)
+		c.names[c.n++] = json_string_value(name);
 	if (c.n == 0)
 		return 0;
 	r = kernelargs_rewrite_all(u, &fn);

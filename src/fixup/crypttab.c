@@ -52,7 +52,7 @@ static void allow_absence(struct unit *u, const struct edit_line *l,
 }
 
 static void rewrite_line(struct unit *u, const struct edit_line *l,
-	const struct fstab_crypt *c, struct edit *out)
+	const struct fstab_crypt *c, struct edit *out, bool *ret_root)
 {
 	char name[DEVICES_NAME_MAX];
 	size_t at = 0, from, n;
@@ -69,6 +69,7 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 				c->device);
 			break;
 		}
+		*ret_root |= is_root(u, c->name);
 		edit_splice(out, l, from, n, name);
 		edit_say(
 			out, "%s for %s is named %s", c->device, c->name, name);
@@ -89,9 +90,10 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	edit_pass(out, l);
 }
 
-static int rewrite(
+int unit_rewrite_crypttab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
+	bool root = false;
 	struct edit_line l;
 
 	while (edit_next(&text, &l)) {
@@ -102,14 +104,15 @@ static int rewrite(
 		memcpy(copy, l.text, sizeof(copy));
 		fstab_begin(&r, copy);
 		if (fstab_next_crypt(&r, &c))
-			rewrite_line(u, &l, &c, out);
+			rewrite_line(u, &l, &c, out, &root);
 		else
 			edit_pass(out, &l);
 	}
-	return 0;
+	/* The initramfs opens the root by its own copy. */
+	return root && u->tree ? unit_make_stale(u) : 0;
 }
 
 int unit_crypttab(struct unit *u)
 {
-	return unit_rewrite_if(u, "/etc/crypttab", rewrite, NULL);
+	return unit_rewrite_if(u, "/etc/crypttab", unit_rewrite_crypttab, NULL);
 }

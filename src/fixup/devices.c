@@ -59,9 +59,9 @@ static bool is_called(const json_t *entry, const char *spec)
 
 	if (strcmp(text(entry, "device"), spec) == 0)
 		return true;
-	json_array_foreach(aliases, i, a)
-		if (json_is_string(a) && strcmp(json_string_value(a), spec) == 0)
-			return true;
+	json_array_foreach(aliases, i,
+		a) if (json_is_string(a) &&
+		       strcmp(json_string_value(a), spec) == 0) return true;
 	if (!text(entry, "logical")[0])
 		return false;
 	mapper_name(spec, mapper, sizeof(mapper));
@@ -151,16 +151,16 @@ bool devices_name(const json_t *entry, char ret[DEVICES_NAME_MAX])
 {
 	static const struct {
 		const char *key, *begins;
-	} names[] = {{"logical", ""}, {"uuid", "UUID="},
-		{"partuuid", "PARTUUID="}};
+	} names[] = {
+		{"logical", ""}, {"uuid", "UUID="}, {"partuuid", "PARTUUID="}};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *value = text(entry, names[i].key);
 
 		if (!value[0] || strlen(value) > DEVICES_NAME_MAX - 16)
 			continue;
-		(void)snprintf(ret, DEVICES_NAME_MAX, "%s%s", names[i].begins,
-			value);
+		(void)snprintf(
+			ret, DEVICES_NAME_MAX, "%s%s", names[i].begins, value);
 		return true;
 	}
 	return false;

@@ -13,7 +13,8 @@
 enum devices_kind {
 	DEVICES_NONE,	 /* names no device: a network filesystem, tmpfs */
 	DEVICES_STABLE,	 /* names one that moves, by what another machine has */
-	DEVICES_RENAMED, /* names one that moves, but as only the source has it */
+	DEVICES_RENAMED, /* names one that moves, but as only the source has it
+			  */
 	DEVICES_UNKNOWN, /* names one that does not move, or nobody knows */
 };
 

@@ -15,6 +15,8 @@ static const struct {
 	bool always; /* no plan leaves it out */
 } units[] = {
 	{"fstab", unit_fstab},
+	/* What they are called, once more. */
+	{"fstab", unit_lvm},
 	{"crypttab", unit_crypttab},
 	{"bootloader", unit_bootloader},
 	{"console", unit_console},

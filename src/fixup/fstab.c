@@ -71,8 +71,7 @@ static bool name_root(struct unit *u, const struct edit_line *l,
 	const char *root = unit_text(u->wish, "root");
 
 	if (!root[0]) {
-		unit_warn(u,
-			"nobody knows what %s, the root in /etc/fstab, is",
+		unit_warn(u, "nobody knows what %s, the root in /etc/fstab, is",
 			e->spec);
 		return false;
 	}
@@ -116,7 +115,7 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	edit_pass(out, l);
 }
 
-static int rewrite(
+int unit_rewrite_fstab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
 	struct edit_line l;
@@ -138,5 +137,5 @@ static int rewrite(
 
 int unit_fstab(struct unit *u)
 {
-	return unit_rewrite_if(u, "/etc/fstab", rewrite, NULL);
+	return unit_rewrite_if(u, "/etc/fstab", unit_rewrite_fstab, NULL);
 }

@@ -127,16 +127,14 @@ int unit_hostname(struct unit *u)
 
 	if (!name[0])
 		return 0;
-	r = unit_rewrite_if(
-		u, SYSCONFIG_FILE, rewrite_sysconfig, (void *)name);
+	r = unit_rewrite_if(u, SYSCONFIG_FILE, rewrite_sysconfig, (void *)name);
 	if (r == 0)
 		r = unit_rewrite(
 			u, HOSTNAME_FILE, rewrite_hostname, (void *)name);
 	if (r == -ENOENT) {
 		(void)snprintf(line, sizeof(line), "%s\n", name);
 		/* Before systemd, sysconfig alone had it. */
-		r = unit_systemd(u)[0] ||
-				    !tree_is_file(u->tree, SYSCONFIG_FILE)
+		r = unit_systemd(u)[0] || !tree_is_file(u->tree, SYSCONFIG_FILE)
 			    ? unit_put(u, HOSTNAME_FILE, line, 0644,
 				      "the host's name is set")
 			    : 0;

@@ -57,14 +57,13 @@ static bool has_module(const char *text, const char *name)
 		last = strrchr(l.text, '/');
 		last = last ? last + 1 : l.text;
 		n = modalias_plain_path(last);
-		if (n > 0 && is_same(last, n, name))
+		if (n > 0 && is_same(last, n - strlen(".ko"), name))
 			return true;
 	}
 	return false;
 }
 
-static char *read_modules(
-	struct unit *u, const char *release, const char *name)
+static char *read_modules(struct unit *u, const char *release, const char *name)
 {
 	static const char *const folders[] = {
 		"/lib/modules", "/usr/lib/modules"};
@@ -179,7 +178,7 @@ static int take_most(struct unit *u)
 static int configure_tools(struct unit *u, const struct drivers *d)
 {
 	static const char path[] = "/etc/initramfs-tools/modules";
-	int r = tree_is_there(u->tree, path)
+	int r = d->n == 0 || tree_is_there(u->tree, path)
 			? 0
 			: unit_put(u, path, "# " UNIT_MADE_BY "\n", 0644,
 				  "made");
@@ -197,6 +196,8 @@ static int configure_file(struct unit *u, const struct drivers *d,
 	CLEANUP_FREE char *old =
 		tree_is_there(u->tree, path) ? unit_read(u, path) : NULL;
 
+	if (d->n == 0)
+		return 0;
 	edit_text(&out, old ? old : "# " UNIT_MADE_BY "\n");
 	edit_text(&out, before);
 	for (size_t i = 0; i < d->n; i++)
@@ -267,8 +268,8 @@ static int build_dracut(struct unit *u, const struct job *job, const char *path)
 	char made[TREE_PATH_MAX];
 	const char *argv[] = {path, "-f", "--no-hostonly", "--add-drivers",
 		NULL, made, job->release, NULL};
-	int r = configure_file(u, &job->missing, "/etc/dracut.conf.d/rehost.conf",
-		"add_drivers+=\" ", " \"\n");
+	int r = configure_file(u, &job->missing,
+		"/etc/dracut.conf.d/rehost.conf", "add_drivers+=\" ", " \"\n");
 
 	if (r < 0)
 		return r;
@@ -282,8 +283,8 @@ static int build_dracut(struct unit *u, const struct job *job, const char *path)
 static int build_cpio(struct unit *u, const struct job *job, const char *path)
 {
 	char made[TREE_PATH_MAX];
-	const char *const argv[] = {path, "-k", job->release, "-S",
-		"autodetect", "-g", made, NULL};
+	const char *const argv[] = {
+		path, "-k", job->release, "-S", "autodetect", "-g", made, NULL};
 	int r = configure_file(u, &job->missing,
 		"/etc/mkinitcpio.conf.d/rehost.conf", "MODULES+=(", ")\n");
 
@@ -319,9 +320,9 @@ static int build(struct unit *u, const struct job *job)
 		const char *needs; /* a folder */
 		int (*run)(struct unit *u, const struct job *job,
 			const char *path);
-	} builders[] = {{{"/usr/sbin/update-initramfs",
-				 "/sbin/update-initramfs"},
-				"/etc/initramfs-tools", build_tools},
+	} builders[] = {
+		{{"/usr/sbin/update-initramfs", "/sbin/update-initramfs"},
+			"/etc/initramfs-tools", build_tools},
 		{{"/usr/bin/dracut", "/usr/sbin/dracut", "/sbin/dracut"}, "/",
 			build_dracut},
 		{{"/usr/bin/mkinitcpio"}, "/", build_cpio},
@@ -344,20 +345,21 @@ static int build(struct unit *u, const struct job *job)
 	(void)error_why(u->err,
 		"it lacks %s, and has no update-initramfs, dracut, mkinitcpio "
 		"or mkinitrd",
-		job->missing.v[0]);
+		job->missing.n > 0 ? job->missing.v[0]
+				   : "the new name of the encrypted root");
 	return error_todo(u->err,
 		"put the driver into the initramfs of the source, then plan "
 		"again");
 }
 
-static int lacks(struct unit *u, const struct job *job, const char *driver,
-	bool built)
+static int lacks(
+	struct unit *u, const struct job *job, const char *driver, bool built)
 {
 	(void)error_set(u->err, -ENODEV,
 		"make the moved system start on the new machine");
 	(void)error_why(u->err, "%s of its kernel %s have no driver %s%s",
-		built ? "the files in the initramfs" : "the modules", job->release,
-		driver,
+		built ? "the files in the initramfs" : "the modules",
+		job->release, driver,
 		built ? ", although it was built anew"
 		      : ", which the new machine needs");
 	return error_todo(u->err,
@@ -402,23 +404,31 @@ int unit_initramfs(struct unit *u)
 	const json_t *wanted = json_object_get(u->wish, "drivers");
 	struct job job = {.release = unit_text(kernel, "release"),
 		.image = unit_text(kernel, "initramfs")};
+	bool stale = tree_is_there(u->tree, UNIT_STALE);
 	CLEANUP_FREE char *text = NULL;
+	int r;
 
 	/* Known to be complete: looking would take seconds. */
-	if (json_is_array(missing) && json_array_size(missing) == 0)
+	if (json_is_array(missing) && json_array_size(missing) == 0 && !stale)
 		return 0;
 	if (json_is_array(missing))
 		wanted = missing;
-	if (json_array_size(wanted) == 0)
+	if (json_array_size(wanted) == 0 && !stale)
 		return 0;
 	if (!job.release[0] || !job.image[0]) {
 		unit_warn(u, "nobody told which initramfs is booted; it may "
-			     "lack drivers");
+			     "lack drivers, or have old names of devices");
 		return 0;
 	}
 	text = list_image(u, job.image);
 	find_missing(u, job.release, wanted, text, &job.missing);
-	if (job.missing.n == 0)
+	if (job.missing.n == 0 && !stale)
 		return 0;
-	return rebuild(u, &job, wanted);
+	r = rebuild(u, &job, wanted);
+	if (r == 0 && stale) {
+		r = tree_remove(u->tree, UNIT_STALE);
+		if (r < 0)
+			r = unit_failed(u, r, UNIT_STALE);
+	}
+	return r;
 }

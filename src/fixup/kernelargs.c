@@ -39,8 +39,7 @@ static const struct {
 };
 
 /* Where the EFI system partition is mounted; each vendor has a folder there. */
-static const char *const vendors[] = {
-	"/boot/efi/EFI", "/boot/EFI", "/efi/EFI"};
+static const char *const vendors[] = {"/boot/efi/EFI", "/boot/EFI", "/efi/EFI"};
 
 struct region {
 	size_t at, n;
@@ -89,13 +88,14 @@ static bool in_pair(const char *text, struct edit_pair *p, struct region *ret)
 
 static bool find_grub(const char *text, struct region *ret)
 {
-	static const char *const kernels[] = {"linux", "linux16", "linuxefi",
-		"module", "module2", NULL};
+	static const char *const kernels[] = {
+		"linux", "linux16", "linuxefi", "module", "module2", NULL};
 	static const char *const set[] = {"set", NULL};
 	struct edit_pair p;
 
 	if (is_first_word(text, kernels)) {
-		ret->whole = strstr(text, "root=") && !strstr(text, "kernelopts");
+		ret->whole =
+			strstr(text, "root=") && !strstr(text, "kernelopts");
 		return behind_words(text, 2, ret);
 	}
 	/* RHEL 8: what entries use when the environment block has none. */
@@ -270,8 +270,8 @@ int kernelargs_rewrite_all(struct unit *u, struct kernelargs_fn *fn)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(folders) && r == 0; i++) {
 		w.kind = folders[i].kind;
-		r = unit_rewrite_all(u, folders[i].path, folders[i].end,
-			rewrite_file, &w);
+		r = unit_rewrite_all(
+			u, folders[i].path, folders[i].end, rewrite_file, &w);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(vendors) && r == 0; i++)
 		r = rewrite_vendors(u, vendors[i], fn);

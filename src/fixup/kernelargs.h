@@ -26,7 +26,8 @@ enum kernelargs_kind {
 struct kernelargs_fn {
 	/* Writes what the command line shall be to out, and says in "said" what
 	 * differs. whole: it is one that a kernel gets, not a part of one, so
-	 * that what is missing may be added. 0 or, with u->err set, negative. */
+	 * that what is missing may be added. 0 or, with u->err set, negative.
+	 */
 	int (*rewrite)(struct unit *u, const char *args, bool whole,
 		struct edit *out, struct edit *said, void *arg);
 	void *arg;
@@ -35,7 +36,8 @@ struct kernelargs_fn {
 
 /* Rewrites all command lines of a text. */
 int kernelargs_rewrite(struct unit *u, enum kernelargs_kind kind,
-	const char *text, struct edit *out, struct kernelargs_fn *fn) MUST_CHECK;
+	const char *text, struct edit *out,
+	struct kernelargs_fn *fn) MUST_CHECK;
 
 /* Rewrites all command lines of the moved system. */
 int kernelargs_rewrite_all(struct unit *u, struct kernelargs_fn *fn) MUST_CHECK;

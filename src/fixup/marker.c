@@ -17,7 +17,8 @@
 #define SCRIPT "/etc/rehost-first-boot"
 #define UNIT "/etc/systemd/system/rehost-first-boot.service"
 #define WANTED                                                                 \
-	"/etc/systemd/system/multi-user.target.wants/rehost-first-boot.service"
+	"/etc/systemd/system/multi-user.target.wants/"                         \
+	"rehost-first-boot.service"
 #define INIT "/etc/init.d/rehost-first-boot"
 #define LINK "S99rehost-first-boot"
 #define LOCAL "/etc/local.d/rehost.start"
@@ -81,8 +82,7 @@ static bool has_selinux(struct unit *u)
 		return false;
 	at = text;
 	while (edit_next(&at, &l))
-		if (edit_pair(l.text, &p) &&
-			edit_is_key(l.text, &p, "SELINUX"))
+		if (edit_pair(l.text, &p) && edit_is_key(l.text, &p, "SELINUX"))
 			return !edit_is_word(
 				l.text, p.value, p.value_n, "disabled");
 	return false;
@@ -137,8 +137,9 @@ static int link_runlevels(struct unit *u)
 	for (int level = 2; level <= 5 && r == 0; level++) {
 		(void)snprintf(path, sizeof(path), "/etc/%src%d.d/" LINK,
 			rhel ? "rc.d/" : "", level);
-		r = unit_link(u, path, rhel ? "../../init.d/rehost-first-boot"
-					    : "../init.d/rehost-first-boot",
+		r = unit_link(u, path,
+			rhel ? "../../init.d/rehost-first-boot"
+			     : "../init.d/rehost-first-boot",
 			"started at the first boot");
 	}
 	return r;
@@ -151,7 +152,8 @@ static int start_at_boot(struct unit *u)
 	if (unit_systemd(u)[0]) {
 		r = unit_put(u, UNIT, unit, 0644, "ends the first boot");
 		return r < 0 ? r
-			     : unit_link(u, WANTED, "../rehost-first-boot.service",
+			     : unit_link(u, WANTED,
+				       "../rehost-first-boot.service",
 				       "started at the first boot");
 	}
 	if (tree_is_folder(u->tree, "/etc/init.d") &&

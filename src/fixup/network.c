@@ -35,8 +35,8 @@ static const struct source {
 	{NETCONFIG_IFCFG, "/etc/sysconfig/network", true, "ifcfg-", "", NULL},
 };
 
-typedef int file_fn(struct unit *u, const struct source *s, const char *path,
-	void *arg);
+typedef int file_fn(
+	struct unit *u, const struct source *s, const char *path, void *arg);
 
 /* What one file says of an interface, and all of them together. */
 struct scan {
@@ -62,8 +62,8 @@ static bool has_ends(const char *name, const struct source *s)
 	       name[n - 1] != '~';
 }
 
-static int each_file(struct unit *u, const struct source *s, file_fn *fn,
-	void *arg)
+static int each_file(
+	struct unit *u, const struct source *s, file_fn *fn, void *arg)
 {
 	CLEANUP(tree_names_done) struct tree_names l = {0};
 	char path[TREE_PATH_MAX];
@@ -76,8 +76,8 @@ static int each_file(struct unit *u, const struct source *s, file_fn *fn,
 		return 0;
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		if (has_ends(l.v[i], s) &&
-			snprintf(path, sizeof(path), "%s/%s", s->path,
-				l.v[i]) < TREE_PATH_MAX &&
+			snprintf(path, sizeof(path), "%s/%s", s->path, l.v[i]) <
+				TREE_PATH_MAX &&
 			!tree_is_folder(u->tree, path))
 			r = fn(u, s, path, arg);
 	return r;
@@ -205,8 +205,8 @@ static void scan_entry(void *arg, const struct netconfig_entry *e)
 				      strcmp(e->mac, nic->target_mac) == 0))) {
 		s->exact = true;
 		s->mode = MAX(s->mode, e->mode);
-	} else if (!e->mac[0] && (!e->names[0] ||
-					 has_pattern(e->names, nic->name))) {
+	} else if (!e->mac[0] &&
+		   (!e->names[0] || has_pattern(e->names, nic->name))) {
 		s->pattern = true;
 		s->pattern_mode = MAX(s->pattern_mode, e->mode);
 	}
@@ -401,12 +401,12 @@ static int add_file(struct unit *u, const struct nic *nic)
 		if (out.oom)
 			return unit_failed(u, -ENOMEM, path);
 		/* NetworkManager reads no file that others can. */
-		return unit_put(u, path, edit_string(&out),
-			i < 2 ? 0600 : 0644,
+		return unit_put(u, path, edit_string(&out), i < 2 ? 0600 : 0644,
 			nic->dhcp ? "DHCP" : "the planned addresses");
 	}
-	unit_warn(u, "%s gets no addresses: nothing is known that configures "
-		     "it",
+	unit_warn(u,
+		"%s gets no addresses: nothing is known that configures "
+		"it",
 		nic->name);
 	return 0;
 }
@@ -426,8 +426,8 @@ static int append_interfaces(
 
 static int add_somewhere(struct unit *u, struct nic *nic)
 {
-	static const char *const nothing[] = {"/etc/netplan",
-		"/etc/NetworkManager", "/etc/systemd/network"};
+	static const char *const nothing[] = {
+		"/etc/netplan", "/etc/NetworkManager", "/etc/systemd/network"};
 	bool others = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
@@ -436,8 +436,8 @@ static int add_somewhere(struct unit *u, struct nic *nic)
 		others |= tree_list(u->tree, nothing[i], &l) == 0 && l.n > 0;
 	}
 	if (!others && tree_is_file(u->tree, "/etc/network/interfaces"))
-		return unit_rewrite_if(u, "/etc/network/interfaces",
-			append_interfaces, nic);
+		return unit_rewrite_if(
+			u, "/etc/network/interfaces", append_interfaces, nic);
 	return add_file(u, nic);
 }
 
@@ -458,8 +458,9 @@ static int fix_addresses(struct unit *u, struct nic *nic)
 		search.all.exact = false;
 		r = each_source(u, find_in_file, &search);
 		if (r == 0 && !search.all.exact) {
-			unit_warn(u, "%s gets no addresses: %s, which it is a "
-				     "part of, is not configured",
+			unit_warn(u,
+				"%s gets no addresses: %s, which it is a "
+				"part of, is not configured",
 				nic->name, master.name);
 			return 0;
 		}
@@ -467,13 +468,13 @@ static int fix_addresses(struct unit *u, struct nic *nic)
 	if (r == 0 && search.all.exact)
 		r = each_source(u, change_file, &search);
 	else if (r == 0 && !(nic->dhcp && search.all.pattern &&
-				  search.all.pattern_mode == NETCONFIG_DHCP))
+				   search.all.pattern_mode == NETCONFIG_DHCP))
 		r = add_somewhere(u, nic);
 	if (r == 0)
 		r = drop_ifcfg_more(u, search.nic);
 	if (r == 0 && tree_is_file(u->tree, "/etc/sysconfig/network"))
-		r = unit_rewrite_if(u, "/etc/sysconfig/network",
-			rewrite_gateway, nic);
+		r = unit_rewrite_if(
+			u, "/etc/sysconfig/network", rewrite_gateway, nic);
 	return r;
 }
 
@@ -489,13 +490,21 @@ static int keep_from_cloud_init(struct unit *u)
 		"cloud-init leaves the network alone");
 }
 
+/* "" of InfiniBand: the kernel gives its names, and no file finds it so. */
+static const char *ethernet_mac(const json_t *o, const char *key)
+{
+	const char *mac = unit_text(o, key);
+
+	return strlen(mac) == 17 ? mac : "";
+}
+
 static void read_nic(const json_t *o, struct nic *ret)
 {
 	const char *mode = unit_text(o, "mode");
 
 	*ret = (struct nic){.name = unit_text(o, "name"),
-		.mac = unit_text(o, "mac"),
-		.target_mac = unit_text(o, "target_mac"),
+		.mac = ethernet_mac(o, "mac"),
+		.target_mac = ethernet_mac(o, "target_mac"),
 		.map = strcmp(mode, "map") == 0,
 		.dhcp = strcmp(mode, "dhcp") == 0,
 		.addresses = json_object_get(o, "addresses"),
@@ -529,13 +538,13 @@ int unit_network(struct unit *u)
 	nics.v = calloc(NICS_MAX, sizeof(*nics.v));
 	if (!nics.v)
 		return unit_failed(u, -ENOMEM, "the network's files");
-	json_array_foreach(list, i, o)
-		if (unit_text(o, "name")[0] && nics.n < NICS_MAX)
-			read_nic(o, &nics.v[nics.n++]);
+	json_array_foreach(
+		list, i, o) if (unit_text(o, "name")[0] && nics.n < NICS_MAX)
+		read_nic(o, &nics.v[nics.n++]);
 	r = nics.n > 0 ? each_source(u, fix_macs, &nics) : 0;
 	if (r == 0 && nics.n > 0)
-		r = unit_rewrite_all(u, RULES_FOLDER, ".rules",
-			nic_rewrite_rules, &nics);
+		r = unit_rewrite_all(
+			u, RULES_FOLDER, ".rules", nic_rewrite_rules, &nics);
 	if (r == 0 && nics.n > 0)
 		r = fix_all(u, &nics);
 	free(nics.v);

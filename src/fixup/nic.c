@@ -35,8 +35,8 @@ bool nic_has(const struct nic *nic, bool six)
 
 void nic_address(const char *network, char ret[NIC_ADDRESS_MAX])
 {
-	(void)snprintf(ret, NIC_ADDRESS_MAX, "%.*s",
-		(int)strcspn(network, "/"), network);
+	(void)snprintf(ret, NIC_ADDRESS_MAX, "%.*s", (int)strcspn(network, "/"),
+		network);
 }
 
 void nic_netmask(const char *network, char ret[NIC_ADDRESS_MAX])

@@ -55,8 +55,8 @@ static bool is_old(struct state *s, const char *text)
 	static const char *const settings[] = {"address", "netmask", "gateway",
 		"broadcast", "network", "pointopoint", "dns-nameservers",
 		"dns-nameserver", "scope", "accept_ra", "autoconf"};
-	static const char *const commands[] = {"up", "post-up", "pre-up",
-		"down", "post-down", "pre-down"};
+	static const char *const commands[] = {
+		"up", "post-up", "pre-up", "down", "post-down", "pre-down"};
 	size_t at = 0, from, n = edit_word(text, &at, &from);
 
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)

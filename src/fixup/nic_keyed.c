@@ -43,10 +43,11 @@ static bool is_network_key(const char *text)
 {
 	struct edit_pair p;
 
-	return edit_pair(text, &p) && (edit_is_key(text, &p, "Address") ||
-					      edit_is_key(text, &p, "Gateway") ||
-					      edit_is_key(text, &p, "DNS") ||
-					      edit_is_key(text, &p, "DHCP"));
+	return edit_pair(text, &p) &&
+	       (edit_is_key(text, &p, "Address") ||
+		       edit_is_key(text, &p, "Gateway") ||
+		       edit_is_key(text, &p, "DNS") ||
+		       edit_is_key(text, &p, "DHCP"));
 }
 
 int nic_rewrite_networkd(
@@ -128,7 +129,8 @@ static bool is_keyfile_key(const char *text)
 	struct edit_pair p;
 
 	return edit_pair(text, &p) &&
-	       (edit_is_key(text, &p, "method") || begins(text, &p, "address") ||
+	       (edit_is_key(text, &p, "method") ||
+		       begins(text, &p, "address") ||
 		       edit_is_key(text, &p, "gateway") ||
 		       edit_is_key(text, &p, "dns") ||
 		       begins(text, &p, "route"));

@@ -183,8 +183,8 @@ int nic_rewrite_netplan(
 			continue;
 		if (l.raw[l.n - 1] != '\n')
 			edit_text(out, "\n");
-		write_keys(s.nic,
-			key_indent(text, (int)strspn(l.text, " ")), out);
+		write_keys(
+			s.nic, key_indent(text, (int)strspn(l.text, " ")), out);
 		done = true;
 	}
 	if (!done) {

@@ -72,8 +72,8 @@ static int rewrite_resolved(
 		edit_put(&list, "%s%s", i > 0 ? " " : "", s->v[i]);
 	out->oom |= list.oom;
 	while (edit_next(&text, &l)) {
-		if (!edit_pair(l.text, &p) ||
-			!edit_is_key(l.text, &p, "DNS") || p.value_n == 0 ||
+		if (!edit_pair(l.text, &p) || !edit_is_key(l.text, &p, "DNS") ||
+			p.value_n == 0 ||
 			edit_is_word(l.text, p.value, p.value_n,
 				edit_string(&list))) {
 			edit_pass(out, &l);
@@ -104,11 +104,11 @@ int unit_resolver(struct unit *u)
 	size_t i;
 	int r = 0;
 
-	json_array_foreach(nics, i, o)
-		for (size_t k = 0;
-			(s = nic_at(json_object_get(o, "nameservers"), k)); k++)
-			if (strcmp(unit_text(o, "mode"), "map") == 0)
-				add_server(&servers, s);
+	json_array_foreach(nics, i,
+		o) for (size_t k = 0;
+			(s = nic_at(json_object_get(o, "nameservers"), k));
+			k++) if (strcmp(unit_text(o, "mode"), "map") == 0)
+		add_server(&servers, s);
 	if (servers.n == 0)
 		return 0;
 	/* A link leads to what is made anew at each boot. */

@@ -17,8 +17,7 @@
 
 static const char *const keygen[] = {
 	"/usr/bin/ssh-keygen", "/bin/ssh-keygen", NULL};
-static const char *const openssl[] = {
-	"/usr/bin/openssl", "/bin/openssl", NULL};
+static const char *const openssl[] = {"/usr/bin/openssl", "/bin/openssl", NULL};
 
 /* -EIO, with a warning, when it fails: the system boots with the old keys. */
 static int run(struct unit *u, const char *type, const char *const *argv)
@@ -56,8 +55,8 @@ static bool key_type(const char *name, char ret[32])
 static int generate(struct unit *u, const char *type, const char *path)
 {
 	const char *program = unit_program(u, keygen);
-	const char *with[] = {program, "-q", "-t", type, "-N", "", "-f", path,
-		NULL};
+	const char *with[] = {
+		program, "-q", "-t", type, "-N", "", "-f", path, NULL};
 	const char *rsa[] = {NULL, "genrsa", "-out", path, "3072", NULL};
 	const char *ecdsa[] = {NULL, "ecparam", "-name", "prime256v1",
 		"-genkey", "-noout", "-out", path, NULL};
@@ -110,7 +109,8 @@ static int replace_key(
 			type);
 		r = unit_remove(u, path, "is the key of the source");
 		return r < 0 ? r
-			     : unit_remove(u, public, "is the key of the source");
+			     : unit_remove(
+				       u, public, "is the key of the source");
 	}
 	r = tree_replace(u->tree, made, path);
 	if (r == 0 && tree_is_file(u->tree, from))
@@ -139,8 +139,7 @@ static int write_stamp(struct unit *u)
 	char text[4200];
 	int r;
 
-	(void)snprintf(
-		text, sizeof(text), "%s\n", unit_text(u->wish, "id"));
+	(void)snprintf(text, sizeof(text), "%s\n", unit_text(u->wish, "id"));
 	r = tree_write(u->tree, STAMP, text, strlen(text), 0644);
 	return r < 0 ? unit_failed(u, r, STAMP) : 0;
 }
@@ -152,8 +151,7 @@ int unit_ssh_keys(struct unit *u)
 	bool any = false, kept = false;
 	int r = 0;
 
-	if (!unit_is_new(u) || is_done(u) ||
-		tree_list(u->tree, FOLDER, &l) < 0)
+	if (!unit_is_new(u) || is_done(u) || tree_list(u->tree, FOLDER, &l) < 0)
 		return 0;
 	for (size_t i = 0; i < l.n && r == 0; i++) {
 		if (!key_type(l.v[i], type))

@@ -70,8 +70,7 @@ static int open_below(const struct tree *t, const char *path, int flags)
 
 	/* Somebody renames elsewhere on the machine. */
 	do
-		fd = (int)syscall(
-			SYS_openat2, t->fd, path, &how, sizeof(how));
+		fd = (int)syscall(SYS_openat2, t->fd, path, &how, sizeof(how));
 	while (fd < 0 && errno == EAGAIN && ++tries < 1000);
 	return fd < 0 ? -errno : fd;
 }
@@ -259,8 +258,8 @@ static int cut_name(char *path, char ret[NAME_MAX + 1])
 }
 
 /* Where a path leads. follow: also when its last name is a link. */
-static int find_place(const struct tree *t, const char *path, bool follow,
-	struct place *ret)
+static int find_place(
+	const struct tree *t, const char *path, bool follow, struct place *ret)
 {
 	char at[2 * TREE_PATH_MAX], target[TREE_PATH_MAX];
 	size_t k = strlen(path);
@@ -275,12 +274,12 @@ static int find_place(const struct tree *t, const char *path, bool follow,
 
 		if (r < 0)
 			return r;
-		p.folder = open_below(
-			t, *at ? at : "/", O_RDONLY | O_DIRECTORY);
+		p.folder =
+			open_below(t, *at ? at : "/", O_RDONLY | O_DIRECTORY);
 		if (p.folder < 0)
 			return p.folder;
-		n = follow ? readlinkat(p.folder, p.name, target,
-				     sizeof(target))
+		n = follow ? readlinkat(
+				     p.folder, p.name, target, sizeof(target))
 			   : -1;
 		if (n < 0 && follow && errno != EINVAL && errno != ENOENT)
 			return -errno;
@@ -372,8 +371,7 @@ static int copy_belongings(int from, int folder, int to, mode_t mode)
 		return -errno;
 	if (plain)
 		return 0;
-	r = from >= 0 ? copy_xattrs(from, to)
-		      : copy_xattr(folder, to, selinux);
+	r = from >= 0 ? copy_xattrs(from, to) : copy_xattr(folder, to, selinux);
 	return r;
 }
 

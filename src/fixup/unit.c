@@ -126,8 +126,7 @@ int unit_keep_old(struct unit *u, const char *path)
 	return r < 0 ? unit_failed(u, r, old) : 0;
 }
 
-static int write_text(
-	struct unit *u, const char *path, const struct edit *out)
+static int write_text(struct unit *u, const char *path, const struct edit *out)
 {
 	json_t *what;
 	size_t i;
@@ -214,8 +213,8 @@ int unit_put(struct unit *u, const char *path, const char *text, mode_t mode,
 	return 0;
 }
 
-int unit_link(struct unit *u, const char *path, const char *target,
-	const char *what)
+int unit_link(
+	struct unit *u, const char *path, const char *target, const char *what)
 {
 	char old[TREE_PATH_MAX];
 	int r = tree_readlink(u->tree, path, old);
@@ -240,6 +239,13 @@ int unit_remove(struct unit *u, const char *path, const char *what)
 		return unit_failed(u, r, path);
 	unit_changed(u, path, "%s", what);
 	return 0;
+}
+
+int unit_make_stale(struct unit *u)
+{
+	int r = tree_write(u->tree, UNIT_STALE, "", 0, 0644);
+
+	return r < 0 ? unit_failed(u, r, UNIT_STALE) : 0;
 }
 
 const char *unit_systemd(const struct unit *u)

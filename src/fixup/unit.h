@@ -69,8 +69,7 @@ int unit_link(struct unit *u, const char *path, const char *target,
 	const char *what) MUST_CHECK;
 
 /* Removes a file when it is there. */
-int unit_remove(
-	struct unit *u, const char *path, const char *what) MUST_CHECK;
+int unit_remove(struct unit *u, const char *path, const char *what) MUST_CHECK;
 
 /* Copies a file to UNIT_OLD, unless there is one from an earlier run. */
 int unit_keep_old(struct unit *u, const char *path) MUST_CHECK;
@@ -98,8 +97,15 @@ const char *unit_systemd(const struct unit *u);
  * NULL. */
 const char *unit_program(const struct unit *u, const char *const *paths);
 
+/* The initramfs has a copy of what is about to be changed, and must be built
+ * anew. Kept in the tree until that was done, so that a crash between loses
+ * nothing. */
+#define UNIT_STALE "/var/lib/rehost/initramfs-stale"
+int unit_make_stale(struct unit *u) MUST_CHECK;
+
 /* One file each; "console" does nothing unless it is wished for. */
 int unit_fstab(struct unit *u) MUST_CHECK;
+int unit_lvm(struct unit *u) MUST_CHECK;
 int unit_crypttab(struct unit *u) MUST_CHECK;
 int unit_bootloader(struct unit *u) MUST_CHECK;
 int unit_console(struct unit *u) MUST_CHECK;
@@ -111,5 +117,13 @@ int unit_machine_id(struct unit *u) MUST_CHECK;
 int unit_ssh_keys(struct unit *u) MUST_CHECK;
 int unit_cloud(struct unit *u) MUST_CHECK;
 int unit_marker(struct unit *u) MUST_CHECK;
+
+/* Rewriters of the above, for fuzzers; the last is a kernelargs_fn. */
+int unit_rewrite_fstab(
+	struct unit *u, const char *text, struct edit *out, void *arg);
+int unit_rewrite_crypttab(
+	struct unit *u, const char *text, struct edit *out, void *arg);
+int unit_rewrite_root(struct unit *u, const char *args, bool whole,
+	struct edit *out, struct edit *said, void *arg);
 
 #endif

@@ -78,13 +78,18 @@ static bool is_hostname(const char *s)
 	       s[strspn(s, allowed)] == '\0';
 }
 
+/* Six bytes or, of InfiniBand, twenty. */
 static bool is_mac(const char *s)
 {
-	for (int i = 0; i < 17; i++)
+	size_t n = strlen(s);
+
+	if (n != 17 && n != 59)
+		return false;
+	for (size_t i = 0; i < n; i++)
 		if (i % 3 == 2 ? s[i] != ':'
-			       : !s[i] || !strchr("0123456789abcdef", s[i]))
+			       : !strchr("0123456789abcdef", s[i]))
 			return false;
-	return s[17] == '\0';
+	return true;
 }
 
 static bool is_address(const char *s)
@@ -104,8 +109,7 @@ static bool is_network(const char *s)
 	if (!slash || (size_t)(slash - s) >= sizeof(address) ||
 		parse_u64(slash + 1, &prefix) < 0)
 		return false;
-	(void)snprintf(
-		address, sizeof(address), "%.*s", (int)(slash - s), s);
+	(void)snprintf(address, sizeof(address), "%.*s", (int)(slash - s), s);
 	return is_address(address) &&
 	       prefix <= (strchr(address, ':') ? 128 : 32);
 }
@@ -134,8 +138,8 @@ struct rule {
 	bool list;
 };
 
-static int check_rules(const json_t *o, const struct rule *rules, size_t n,
-	struct error *err)
+static int check_rules(
+	const json_t *o, const struct rule *rules, size_t n, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		const json_t *v = json_object_get(o, rules[i].key), *e;
@@ -146,17 +150,17 @@ static int check_rules(const json_t *o, const struct rule *rules, size_t n,
 		if (!rules[i].list) {
 			if (!json_is_string(v) ||
 				!rules[i].check(json_string_value(v)))
-				return refuse(err, rules[i].key,
-					"it makes no sense");
+				return refuse(
+					err, rules[i].key, "it makes no sense");
 			continue;
 		}
 		if (!json_is_array(v))
 			return refuse(err, rules[i].key, "it is no list");
-		json_array_foreach(v, k, e)
-			if (!json_is_string(e) ||
-				!rules[i].check(json_string_value(e)))
-				return refuse(err, rules[i].key,
-					"something in it makes no sense");
+		json_array_foreach(v, k,
+			e) if (!json_is_string(e) ||
+			       !rules[i].check(
+				       json_string_value(e))) return refuse(err,
+			rules[i].key, "something in it makes no sense");
 	}
 	return 0;
 }
@@ -196,12 +200,10 @@ static bool is_all_plain(const json_t *j, int depth)
 		return json_string_length(j) <= TEXT_MAX &&
 		       strlen(json_string_value(j)) == json_string_length(j) &&
 		       is_plain(json_string_value(j));
-	json_array_foreach(j, i, v)
-		if (!is_all_plain(v, depth + 1))
-			return false;
-	json_object_foreach((json_t *)j, key, v)
-		if (!is_all_plain(v, depth + 1))
-			return false;
+	json_array_foreach(
+		j, i, v) if (!is_all_plain(v, depth + 1)) return false;
+	json_object_foreach((json_t *)j, key,
+		v) if (!is_all_plain(v, depth + 1)) return false;
 	return true;
 }
 

@@ -190,8 +190,7 @@ static inline size_t image_count(const char *list, const char *fixup)
 
 	json_array_foreach(json_object_get(image_report, list), i, o)
 	{
-		const char *s =
-			json_string_value(json_object_get(o, "fixup"));
+		const char *s = json_string_value(json_object_get(o, "fixup"));
 
 		n += strcmp(s, fixup) == 0;
 	}

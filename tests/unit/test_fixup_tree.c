@@ -115,8 +115,8 @@ static void takes_regular_files_only(void **state)
 
 	image_fifo("/etc/fifo");
 	image_folder("/etc/folder");
-	assert_int_equal(mknod(image_path("/etc/null"), S_IFCHR | 0666,
-				 (1 << 8) | 3),
+	assert_int_equal(
+		mknod(image_path("/etc/null"), S_IFCHR | 0666, (1 << 8) | 3),
 		0);
 	assert_int_equal(read_it("/etc/fifo"), -EINVAL);
 	assert_int_equal(read_it("/etc/folder"), -EINVAL);
@@ -158,8 +158,8 @@ static void a_tree_that_cannot_be_written(void **state)
 	image_put("/etc/fstab", "/dev/vda2 / ext4 defaults 0 1\n");
 	assert_int_equal(
 		mount(NULL, image, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
-	assert_int_equal(image_try("fstab", IMAGE_FILESYSTEMS "'id': 'a'"),
-		-EROFS);
+	assert_int_equal(
+		image_try("fstab", IMAGE_FILESYSTEMS "'id': 'a'"), -EROFS);
 	assert_non_null(strstr(image_error, "/etc/fstab"));
 	assert_non_null(strstr(image_error, "mount it for writing"));
 	assert_int_equal(umount(image), 0);
