@@ -255,7 +255,7 @@ int netfence_check(struct error *err)
 		return unsupported(err, in_link);
 	if (out >= 0 && cgroup >= 0)
 		out_link = bpf_attach_egress(out, cgroup);
-	return 0;
+	return out_link < 0;
 }
 
 /* ---- whom it lets pass ---- */
