@@ -317,9 +317,13 @@ static bool datagram_comes(int from, int to, const char *text, size_t n, int ms)
 	CLEANUP_CLOSE int fd = bound(to, text, SOCK_DGRAM, ++port);
 	char bytes[8192];
 
-	datagram(from, text, port, n);
-	return is_ready(fd, POLLIN, ms) &&
-	       recv(fd, bytes, sizeof(bytes), 0) == (ssize_t)n;
+	/* Some may be lost, as while an Ethernet address is asked for. */
+	for (int left = ms; left > 0; left -= 200) {
+		datagram(from, text, port, n);
+		if (is_ready(fd, POLLIN, MIN(left, 200)))
+			return recv(fd, bytes, sizeof(bytes), 0) == (ssize_t)n;
+	}
+	return false;
 }
 
 /* ---- ping, frames ---- */

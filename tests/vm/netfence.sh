@@ -131,7 +131,9 @@ on_sh old 'cat >/root/netfence; chmod 700 /root/netfence' \
 for n in 1 2; do
 	host=old
 	((n == 1)) || host=new
-	on_sh "$host" 'ip link add link eth1 name v5 type vlan id 5
+	# With eth1's Ethernet address it would get eth1's configuration.
+	on_sh "$host" 'ip link add link eth1 name v5 \
+			address "02:00:00:00:05:0$1" type vlan id 5
 		ip addr add "10.78.0.$1/24" dev v5
 		ip link set v5 up' "$n"
 done
