@@ -88,11 +88,10 @@ int netfence_find_near(struct netfence_allow *allow, struct error *err);
  * with the reason: a kernel before 5.9 or without BPF, or one that refuses. */
 int netfence_check(struct error *err);
 
-/* Does all that may take long or needs files: loads the programs, opens the
- * cgroup hierarchy, attaches one of them in an empty network namespace
- * that lasts as long as *ret. Nothing is fenced. -EOPNOTSUPP as above; after
- * another error the calling thread should end. The caller frees *ret with
- * netfence_end. */
+/* Does all that may take long or needs files: loads the programs, attaches one
+ * in an empty network namespace that lasts as long as *ret, opens the cgroup
+ * hierarchy. Nothing is fenced. -EOPNOTSUPP as above; after another error the
+ * calling thread should end. The caller frees *ret with netfence_end. */
 int netfence_prepare(struct netfence **ret, struct error *err);
 
 /* Cuts the network. All or nothing: after an error everything is open. -EBUSY
