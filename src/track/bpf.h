@@ -50,8 +50,8 @@ bool bpf_is_attached(int link);
 int bpf_pin(int fd, const char *path) MUST_CHECK;
 
 /* Runs an XDP or cgroup program on one frame (BPF_PROG_TEST_RUN) that goes
- * nowhere; *ret is what it returns. index is the interface that a cgroup program
- * sees it on; 0 for XDP. */
+ * nowhere; *ret is what it returns. index is the interface that a cgroup
+ * program sees it on; 0 for XDP. */
 int bpf_try(int program, uint32_t index, const void *frame, uint32_t n,
 	uint32_t *ret) MUST_CHECK;
 

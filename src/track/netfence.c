@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ struct netfence {
 	int map, filter, wall, out; /* programs; out -1: none */
 	int cgroup, folder;	    /* -1: none */
 	int events;
-	int out_link; /* -1: none */
+	int out_link;		   /* -1: none */
+	int warm_link, warm_space; /* -1: none */
 	bool up, stale;
 	struct netfence_key keys[KEYS_MAX]; /* that are in the map */
 	uint32_t n_keys, n_peers;
@@ -179,6 +181,23 @@ static void prepare_out(struct netfence *f)
 		weaker(f, "the kernel takes no program for cgroups", f->out);
 }
 
+/* The first time that a program is attached for XDP the kernel puts it into its
+ * dispatcher and waits for a grace period of RCU (kernel/bpf/dispatcher.c),
+ * which takes longer than all the rest. So that is done before the cut: on the
+ * loopback of a network namespace of our own, where nothing comes by. Without
+ * it the cut takes longer, that is all. */
+static int warm_up(struct netfence *f)
+{
+	CLEANUP_CLOSE int home =
+		open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (home < 0 || unshare(CLONE_NEWNET) < 0)
+		return 0;
+	f->warm_link = bpf_attach_xdp(f->filter, 1);
+	f->warm_space = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	return setns(home, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
 static int open_events(void)
 {
 	struct sockaddr_nl a = {
@@ -210,11 +229,12 @@ static void end_p(struct netfence **f)
 int netfence_prepare(struct netfence **ret, struct error *err)
 {
 	CLEANUP(end_p) struct netfence *f = calloc(1, sizeof(*f));
+	int r;
 
 	if (!f)
 		return error_set(err, -ENOMEM, "fence the network");
 	f->map = f->filter = f->wall = f->out = f->cgroup = f->folder = -1;
-	f->events = f->out_link = -1;
+	f->events = f->out_link = f->warm_link = f->warm_space = -1;
 	f->map = bpf_new_map("rehost_allowed", sizeof(struct netfence_key),
 		sizeof(uint32_t), 2 * KEYS_MAX);
 	if (f->map < 0)
@@ -230,6 +250,9 @@ int netfence_prepare(struct netfence **ret, struct error *err)
 	f->events = open_events();
 	if (f->events < 0)
 		return error_set(err, f->events, "watch the interfaces");
+	r = warm_up(f);
+	if (r < 0)
+		return error_set(err, r, "return to the network namespace");
 	prepare_out(f);
 	f->folder = open_bpf_folder();
 	*ret = STEAL_PTR(f);
@@ -255,7 +278,7 @@ int netfence_check(struct error *err)
 		return unsupported(err, in_link);
 	if (out >= 0 && cgroup >= 0)
 		out_link = bpf_attach_egress(out, cgroup);
-	return 0;
+	return out_link < 0;
 }
 
 /* ---- whom it lets pass ---- */
@@ -557,6 +580,8 @@ void netfence_end(struct netfence *f)
 	cleanup_close_p(&f->cgroup);
 	cleanup_close_p(&f->folder);
 	cleanup_close_p(&f->events);
+	cleanup_close_p(&f->warm_link);
+	cleanup_close_p(&f->warm_space);
 	free(f->v);
 	free(f);
 }

@@ -30,7 +30,8 @@
  * Whom a router or bond asks from another address than the next hop's, and a
  * bond's ARP targets, the caller adds to those who are near. A machine whose
  * disks are reached by the network loses them unless their hosts are peers. An
- * address that DHCP gave ends with its lease.
+ * address that DHCP gave ends with its lease. For XDP the kernel switches LRO
+ * and hardware GRO off where an interface has them on, and leaves them so.
  *
  * One thread. Nothing here opens a file after netfence_prepare() and
  * netfence_find_near(), so the rest works while filesystems are frozen.
@@ -83,13 +84,14 @@ int netfence_find_near(struct netfence_allow *allow, struct error *err);
 
 /* Whether this machine can have such a fence: loads programs that let all
  * pass, attaches them to the loopback interface and to the root cgroup, and
- * removes them. 0 also where only the way in can be fenced. -EOPNOTSUPP with
- * the reason: a kernel before 5.9 or without BPF, or one that refuses. */
+ * removes them. Returns 1 where only the weaker one can be had. -EOPNOTSUPP
+ * with the reason: a kernel before 5.9 or without BPF, or one that refuses. */
 int netfence_check(struct error *err);
 
-/* Does all that may take long or needs files: loads the programs, opens the
- * cgroup hierarchy. Changes nothing. -EOPNOTSUPP as above. The caller frees
- * *ret with netfence_end. */
+/* Does all that may take long or needs files: loads the programs, attaches one
+ * in an empty network namespace that lasts as long as *ret, opens the cgroup
+ * hierarchy. Nothing is fenced. -EOPNOTSUPP as above; after another error the
+ * calling thread should end. The caller frees *ret with netfence_end. */
 int netfence_prepare(struct netfence **ret, struct error *err);
 
 /* Cuts the network. All or nothing: after an error everything is open. -EBUSY

@@ -491,6 +491,73 @@ static void test_route(void **state)
 	assert_int_equal(rtnetlink_route(b.bytes, b.n, &r), -ENOENT);
 }
 
+static void test_link(void **state)
+{
+	struct ifinfomsg m = {.ifi_index = 7, .ifi_type = 1, .ifi_flags = 1};
+	static const uint8_t info[] = {
+		9, 0, IFLA_INFO_KIND, 0, 'v', 'l', 'a', 'n', 0, 0, 0, 0};
+	static const char long_kind[] = "\x1e\0\1\0abcdefghijklmnopqrstuvwxyz";
+	uint32_t lower = 2;
+	struct rtnetlink_link l;
+	struct builder b;
+
+	head(&b, &m, sizeof(m));
+	assert_int_equal(rtnetlink_link(b.bytes, b.n, &l), -EBADMSG);
+	attribute(&b, IFLA_IFNAME, "v7", 3);
+	assert_int_equal(rtnetlink_link(b.bytes, b.n, &l), 0);
+	assert_string_equal(l.name, "v7");
+	assert_string_equal(l.kind, "");
+	assert_int_equal(l.index, 7);
+	assert_int_equal(l.type, 1);
+	attribute(&b, IFLA_LINK, &lower, 4);
+	attribute(&b, IFLA_LINKINFO, info, sizeof(info));
+	assert_int_equal(rtnetlink_link(b.bytes, b.n, &l), 0);
+	assert_string_equal(l.kind, "vlan");
+	assert_int_equal(l.lower, 2);
+	assert_false(l.elsewhere);
+	for (size_t n = 0; n < b.n; n++) {
+		CLEANUP_FREE uint8_t *copy = malloc(n + 1);
+
+		assert_non_null(copy);
+		memcpy(copy, b.bytes, n);
+		(void)!rtnetlink_link(copy, n, &l);
+	}
+	attribute(&b, IFLA_LINKINFO, long_kind, 30);
+	attribute(&b, IFLA_LINK_NETNSID, &lower, 4);
+	assert_int_equal(rtnetlink_link(b.bytes, b.n, &l), 0);
+	assert_string_equal(l.kind, "abcdefghijklmno");
+	assert_true(l.elsewhere);
+	attribute(&b, IFLA_LINK, &lower, 3);
+	assert_int_equal(rtnetlink_link(b.bytes, b.n, &l), -EBADMSG);
+}
+
+static void test_neighbour(void **state)
+{
+	static const uint8_t of[] = {192, 0, 2, 1}, mac[] = {2, 0, 0, 0, 0, 9};
+	struct ndmsg m = {.ndm_family = AF_INET,
+		.ndm_ifindex = 7,
+		.ndm_state = NUD_STALE};
+	struct rtnetlink_neighbour e;
+	struct builder b;
+
+	head(&b, &m, sizeof(m));
+	assert_int_equal(rtnetlink_neighbour(b.bytes, b.n, &e), -EBADMSG);
+	attribute(&b, NDA_DST, of, 4);
+	assert_int_equal(rtnetlink_neighbour(b.bytes, b.n, &e), -ENOENT);
+	attribute(&b, NDA_LLADDR, mac, 6);
+	assert_int_equal(rtnetlink_neighbour(b.bytes, b.n, &e), 0);
+	assert_memory_equal(e.mac, mac, 6);
+	assert_memory_equal(e.bytes, of, 4);
+	assert_int_equal(e.index, 7);
+	m.ndm_state = NUD_FAILED;
+	memcpy(b.bytes, &m, sizeof(m));
+	assert_int_equal(rtnetlink_neighbour(b.bytes, b.n, &e), -ENOENT);
+	m.ndm_state = NUD_STALE;
+	m.ndm_family = AF_INET6;
+	memcpy(b.bytes, &m, sizeof(m));
+	assert_int_equal(rtnetlink_neighbour(b.bytes, b.n, &e), -EBADMSG);
+}
+
 static void test_messages(void **state)
 {
 	struct nlmsghdr h = {.nlmsg_len = 18, .nlmsg_type = 20, .nlmsg_seq = 9};
@@ -546,6 +613,8 @@ int main(void)
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_address),
 		cmocka_unit_test(test_route),
+		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_neighbour),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_live),
 	};

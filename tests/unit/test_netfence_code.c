@@ -98,6 +98,10 @@ static const struct row ingress[] = {
 	{"ARP, 8 bytes of hardware", false, ARP, PEER, OWN, .hlen = 8},
 	{"ARP, 16 bytes of protocol", false, ARP, PEER, OWN, .plen = 16},
 	{"ARP of no Ethernet", false, ARP, PEER, OWN, .arp_type = 32},
+	{"ARP of no Ethernet, from a neighbour", false, ARP, PEER, OWN,
+		.arp_type = 32, .mac = true},
+	{"ARP, 8 bytes of hardware, from a neighbour", false, ARP, PEER, OWN,
+		.hlen = 8, .mac = true},
 	{"ARP, cut", false, ARP, PEER, OWN, .cut = 27},
 
 	{"a peer, 6", true, V6, PEER6, OWN6, IPPROTO_TCP},
@@ -460,6 +464,23 @@ static void test_lengths(void **state)
 	}
 }
 
+/* Options that look like what follows a header without any. */
+static void test_options(void **state)
+{
+	struct row r = {"", false, V4, OTHER, OWN, IPPROTO_ICMP, .type = 3,
+		.code = 4, .inner = PEER, .ihl = 12};
+	struct frame f;
+
+	make(&f, &r);
+	f.bytes[14 + 20] = 3;
+	f.bytes[14 + 21] = 4;
+	assert_int_equal(inet_pton(AF_INET, PEER, f.bytes + 14 + 44), 1);
+	assert_int_equal(ask(in, 0, &f), XDP_DROP);
+	/* Without the options it would be the real thing. */
+	f.bytes[14] = 0x45;
+	assert_int_equal(ask(in, 0, &f), XDP_PASS);
+}
+
 static void test_wall(void **state)
 {
 	struct bpf_insn v[NETFENCE_CODE_MAX];
@@ -493,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_ingress),
 		cmocka_unit_test(test_egress),
 		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_wall),
 		cmocka_unit_test(test_change),
 	};

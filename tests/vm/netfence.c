@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 	if (strcmp(what, "--links") == 0)
 		return print_links();
 	if (strcmp(what, "--check") == 0)
-		return netfence_check(&err) < 0 ? complain(&err) : 0;
+		return netfence_check(&err) != 0 ? complain(&err) : 0;
 	if (strcmp(what, "--forget") == 0) {
 		netfence_forget("test");
 		return 0;
