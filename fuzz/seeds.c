@@ -316,7 +316,8 @@ static void fixups(void)
 		"/dev/sdb1 /data ext4\nUUID=1234 /x xfs ro 0 0\n",
 		"\1data /dev/vda2 none luks\nother /dev/sdb1\n",
 		"\2auto eth0 eth0:0\niface eth0 inet static\n"
-		" address 10.0.0.5\n # x\n mtu 9000\n up ip route add x\n\niface eth0:0 inet "
+		" address 10.0.0.5\n # x\n mtu 9000\n up ip route add "
+		"x\n\niface eth0:0 inet "
 		"static\n",
 		"\3[Match]\nName=eth0\n[Network]\nDHCP=yes\nDNS=1\n"
 		"[Address]\nAddress=10.0.0.5/24\n[Link]\nMTUBytes=9000\n",

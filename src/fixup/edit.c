@@ -119,9 +119,9 @@ size_t edit_word(const char *text, size_t *at, size_t *ret_from)
 {
 	size_t n;
 
-	*at += strspn(text + *at, " \t");
+	*at += strspn(text + *at, " \t\r");
 	*ret_from = *at;
-	n = strcspn(text + *at, " \t");
+	n = strcspn(text + *at, " \t\r");
 	*at += n;
 	return n;
 }

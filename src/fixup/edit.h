@@ -57,8 +57,9 @@ void edit_pass(struct edit *e, const struct edit_line *l);
 void edit_splice(struct edit *e, const struct edit_line *l, size_t at, size_t n,
 	const char *with);
 
-/* The word that begins at or behind *at, blanks and tabs between: where it
- * begins, and *at moves behind it. Returns its length, 0 at the end. */
+/* The word that begins at or behind *at, blanks, tabs and carriage returns
+ * between (as facts/fstab.h has it): where it begins, and *at moves behind it.
+ * Returns its length, 0 at the end. */
 size_t edit_word(const char *text, size_t *at, size_t *ret_from);
 
 /* Whether the word at from is this one. */

@@ -2,7 +2,6 @@
 /* interfaces(5) of ifupdown. */
 #include "fixup/nic.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct state {
@@ -104,13 +103,15 @@ static void pass_pending(struct state *s, struct edit *to)
 }
 
 /* Further stanzas of an interface often repeat a setting. */
-static void keep(struct state *s, const char *text)
+static bool is_kept(const struct state *s, const char *text)
 {
-	char line[EDIT_LINE_MAX + 2];
+	const char *at = edit_string(&s->kept);
+	struct edit_line l;
 
-	(void)snprintf(line, sizeof(line), "%s\n", text);
-	if (!strstr(edit_string(&s->kept), line))
-		edit_text(&s->kept, line);
+	while (edit_next(&at, &l))
+		if (strcmp(l.text, text) == 0)
+			return true;
+	return false;
 }
 
 static void take_line(struct state *s, const struct edit_line *l)
@@ -134,10 +135,12 @@ static void take_line(struct state *s, const struct edit_line *l)
 		edit_pass(s->out, l);
 	} else if (*first == '\0' || *first == '#') {
 		edit_pass(&s->pending, l);
+	} else if (is_old(s, l->text) || is_kept(s, l->text)) {
+		/* What stood above it was about it. */
+		edit_done(&s->pending);
 	} else {
 		pass_pending(s, &s->kept);
-		if (!is_old(s, l->text))
-			keep(s, l->text);
+		edit_put(&s->kept, "%s\n", l->text);
 	}
 }
 

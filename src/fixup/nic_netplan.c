@@ -13,6 +13,8 @@ struct state {
 	int at[LEVELS]; /* indentations, -1: not yet seen */
 	bool ours;	/* the lines are of the interface */
 	bool dropping;	/* they are of a key that goes */
+	bool found;	/* they were, at least once */
+	bool odd;	/* it is no YAML of the usual kind */
 };
 
 static bool is_key(const char *text, const char *key)
@@ -108,6 +110,17 @@ static void write_keys(const struct nic *nic, int indent, struct edit *out)
 	write_list(nic->nameservers, indent + 4, "", out);
 }
 
+/* Whether nothing follows a key on its line. */
+static bool is_alone(const char *key)
+{
+	const char *colon = strchr(key, ':');
+
+	if (!colon)
+		return false;
+	colon += 1 + strspn(colon + 1, " \t\r");
+	return *colon == '\0' || *colon == '#';
+}
+
 /* A line at or above the level of interfaces. */
 static void outer(struct state *s, int indent)
 {
@@ -130,8 +143,11 @@ static bool take_line(struct state *s, const struct edit_line *l,
 	if (!*key || *key == '#')
 		return s->dropping && indent > s->at[KEY];
 	if (s->ours && indent > s->at[INTERFACE]) {
-		if (s->at[KEY] < 0)
+		if (s->at[KEY] < 0) {
 			s->at[KEY] = indent;
+			s->odd |= *key == '-';
+		}
+		s->odd |= indent < s->at[KEY] || *key == '\t';
 		if (indent == s->at[KEY] && *key != '-')
 			s->dropping = is_dropped(key);
 		return s->dropping;
@@ -145,9 +161,14 @@ static bool take_line(struct state *s, const struct edit_line *l,
 	}
 	if (s->at[INTERFACE] < 0)
 		s->at[INTERFACE] = indent;
-	if (indent != s->at[INTERFACE])
+	if (indent != s->at[INTERFACE]) {
+		s->odd |= indent < s->at[INTERFACE];
 		return false;
-	s->ours = is_ours(s->nic, key, rest, indent) && !strchr(key, '{');
+	}
+	s->ours = is_ours(s->nic, key, rest, indent);
+	/* Twice, or with something on the same line. */
+	s->odd |= s->ours && (s->found || !is_alone(key));
+	s->found |= s->ours;
 	s->dropping = false;
 	s->at[KEY] = -1;
 	*ret_begins = s->ours;
@@ -173,7 +194,8 @@ int nic_rewrite_netplan(
 {
 	struct state s = {.nic = arg, .at = {-1, -1, -1}};
 	struct edit_line l;
-	bool begins, done = false;
+	const char *all = text;
+	bool begins;
 
 	while (edit_next(&text, &l)) {
 		if (take_line(&s, &l, text, &begins))
@@ -185,9 +207,10 @@ int nic_rewrite_netplan(
 			edit_text(out, "\n");
 		write_keys(
 			s.nic, key_indent(text, (int)strspn(l.text, " ")), out);
-		done = true;
 	}
-	if (!done) {
+	if (!s.found || s.odd) {
+		out->n = 0;
+		edit_text(out, all);
 		unit_warn(u,
 			"the addresses of %s are not changed: netplan has them "
 			"in a way that is not understood",
