@@ -75,6 +75,7 @@ struct move {
 	uint64_t rate_at, rate_done; /* for the rate shown */
 
 	uint64_t cut_at, hooks_ms; /* of the present cutover */
+	uint64_t held_at;	   /* clock_ms; when writers stopped */
 	uint64_t forecast_ms;
 };
 

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 
 #define PAUSE_MS 50
 #define PATIENCE_MS 1000
@@ -23,11 +22,15 @@
 #define HOST 256
 
 /* In memory that both share. */
-struct prober {
-	pid_t pid;
+struct shared {
 	_Atomic bool turned;
 	char host[HOST];
 	_Atomic uint64_t last, first;
+};
+
+struct prober {
+	pid_t pid;
+	struct shared *shared;
 };
 
 /* ---- one question ---- */
@@ -158,7 +161,7 @@ int probe_once(const char *probe, const char *host, unsigned timeout_ms)
 
 /* ---- again and again ---- */
 
-static void child(struct prober *p, const struct hook_list *probes,
+static void child(struct shared *p, const struct hook_list *probes,
 	const char *source)
 {
 	char target[HOST];
@@ -187,19 +190,21 @@ static void child(struct prober *p, const struct hook_list *probes,
 int prober_start(const struct hook_list *probes, const char *source,
 	struct prober **ret)
 {
-	struct prober *p;
+	CLEANUP_FREE struct prober *p = calloc(1, sizeof(*p));
 
+	if (!p)
+		return -ENOMEM;
 	if (probes->n == 0)
 		return -EINVAL;
-	p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
+	p->shared = mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
+	if (p->shared == MAP_FAILED)
 		return -errno;
 	p->pid = fork();
 	if (p->pid < 0) {
 		int e = -errno;
 
-		(void)munmap(p, sizeof(*p));
+		(void)munmap(p->shared, sizeof(*p->shared));
 		return e;
 	}
 	if (p->pid == 0) {
@@ -207,27 +212,28 @@ int prober_start(const struct hook_list *probes, const char *source,
 		(void)close_range(3, ~0U, 0);
 		(void)signal(SIGINT, SIG_IGN);
 		(void)signal(SIGTERM, SIG_DFL);
-		child(p, probes, source);
+		child(p->shared, probes, source);
 		_exit(0);
 	}
-	*ret = p;
+	*ret = STEAL_PTR(p);
 	return 0;
 }
 
 void prober_turn(struct prober *p, const char *target)
 {
-	(void)snprintf(p->host, sizeof(p->host), "%s", target);
-	p->turned = true;
+	(void)snprintf(
+		p->shared->host, sizeof(p->shared->host), "%s", target);
+	p->shared->turned = true;
 }
 
 uint64_t prober_last(const struct prober *p)
 {
-	return p->last;
+	return p->shared->last;
 }
 
 uint64_t prober_first(const struct prober *p)
 {
-	return p->first;
+	return p->shared->first;
 }
 
 void prober_end(struct prober *p)
@@ -236,5 +242,6 @@ void prober_end(struct prober *p)
 		return;
 	(void)kill(p->pid, SIGKILL);
 	(void)waitpid(p->pid, NULL, 0);
-	(void)munmap(p, sizeof(*p));
+	(void)munmap(p->shared, sizeof(*p->shared));
+	free(p);
 }

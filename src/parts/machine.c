@@ -15,6 +15,8 @@
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
 #define BOOT_MS 600000 /* until it must answer */
 #define GONE_MS 60000
+#define SILENCE_MS 20000
+#define PATIENCE_MS 300
 
 struct machine_part {
 	struct msg_fit *fit;
@@ -136,6 +138,8 @@ static int machine_prepare(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	find_address(p);
+	move_set_text(m, "machine", "source_address",
+		m->session.host[SOURCE].hello.ssh_address);
 	move_set_text(m, "machine", "source_boot",
 		m->session.host[SOURCE].hello.boot_id);
 	/* After the commit the source cannot be asked any more. */
@@ -207,22 +211,54 @@ static void tell_changes(struct move *m, const struct msg_fitted *f)
 	move_set(m, "machine", "fit_ms", (int64_t)f->ms);
 }
 
+static bool keeps_address(const struct part *p)
+{
+	const char *old = machine_text(p, "source_address");
+
+	return old[0] && strcmp(machine_text(p, "address"), old) == 0;
+}
+
 /* The new machine takes the source's address: the source, which is fenced, must
- * not answer there any more, not even the controller. */
+ * not answer there any more, not even the controller. It does so when its own
+ * answer is away. */
 static void hush_source(struct part *p)
 {
 	struct move *m = p->move;
 	static const struct msg_peers nobody;
 	struct error why;
 
-	if (strcmp(machine_text(p, "address"),
-		    m->session.host[SOURCE].hello.ssh_address) != 0)
+	if (!keeps_address(p) || !m->session.host[SOURCE].alive)
 		return;
 	if (session_call(&m->session, SOURCE, MSG_HUSH, &nobody, NULL, CALL_MS,
 		    &why) < 0)
 		move_note(m, "hush", "%s: %s", why.what, why.why);
-	move_set(m, "machine", "hushed", 1);
 	session_close(&m->session, SOURCE);
+}
+
+/* Nobody answers at the address any more; only then another may take it. */
+static int await_silence(struct part *p, struct error *err)
+{
+	const struct host *h = &p->move->session.host[SOURCE];
+	uint64_t until = clock_ms() + SILENCE_MS;
+	char probe[32];
+
+	if (!keeps_address(p))
+		return 0;
+	(void)snprintf(probe, sizeof(probe), "tcp:%u",
+		h->hello.ssh_port ? h->hello.ssh_port : 22);
+	while (probe_once(probe, machine_text(p, "address"), PATIENCE_MS) == 0) {
+		if (clock_ms() > until) {
+			error_set(err, -EADDRINUSE, "boot the new machine");
+			error_why(err, "the source still answers at %s, which "
+				       "the new machine is to have",
+				machine_text(p, "address"));
+			return error_todo(err, "switch the source off, then "
+					       "rehost resume %s",
+				p->move->row.name);
+		}
+		clock_sleep_ms(50);
+	}
+	return 0;
 }
 
 /* The order to boot is stored before it is given: from then on it may run. */
@@ -236,6 +272,8 @@ static int boot(struct part *p, struct error *err)
 
 	r = load_fit(p, err);
 	if (r == 0)
+		hush_source(p);
+	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_FIT, v->fit, &fitted,
 			FIT_MS, err);
 	if (r < 0)
@@ -247,13 +285,13 @@ static int boot(struct part *p, struct error *err)
 			"the new machine boots by its firmware: %s",
 			fitted.why);
 	}
+	r = await_silence(p, err);
+	if (r < 0)
+		return r;
 	move_set_text(m, "machine", "boots_by",
 		fitted.loaded ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
-	move_set(m, "machine", "boot_begun", (int64_t)clock_wall_ms());
 	r = move_save(m, true, err);
-	if (r == 0)
-		hush_source(p);
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,
 			CALL_MS, err);
@@ -299,7 +337,8 @@ static int await_answer(struct part *p, struct error *err)
 			return no_answer(p, err);
 		r = session_idle(&m->session, 100, err);
 	}
-	last = prober_last(v->prober);
+	/* The controller is let through the source's fence, clients not. */
+	last = MIN(prober_last(v->prober), m->held_at);
 	if (r == 0 && last > 0)
 		move_set(m, "downtime_ms", "clients",
 			(int64_t)(prober_first(v->prober) - last));
@@ -339,7 +378,7 @@ static int connect_moved(struct part *p, struct error *err)
 	address = machine_text(p, "address");
 	(void)snprintf(alias, sizeof(alias), "HostKeyAlias=%s", m->source.host);
 	if (address[0] && strlen(address) < sizeof(at.host) &&
-		strcmp(address, m->session.host[SOURCE].hello.ssh_address)) {
+		!keeps_address(p)) {
 		(void)snprintf(at.host, sizeof(at.host), "%s", address);
 		args[n++] = "-o";
 		args[n++] = alias;

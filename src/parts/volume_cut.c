@@ -139,6 +139,7 @@ int volume_quiesce(struct part *p, struct error *err)
 	move_add_hooks(m, "quiesce", hooks.failed, hooks.why, hooks.output);
 	if (hooks.failed)
 		return hook_error(p, SOURCE, "quiesce", &hooks, err);
+	m->held_at = clock_ms();
 	r = volume_source_call(p, MSG_HOLD, NULL, &held, err);
 	if (r < 0)
 		return r;

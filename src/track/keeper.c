@@ -31,6 +31,7 @@
 #define SETTLE_MS 10000
 #define SWEEP_S 60
 #define ANSWER_MS 300 /* for an answer to get away */
+#define HUSH_MS 50
 
 struct keeper {
 	struct keeper_config config;
@@ -631,7 +632,7 @@ static void request(struct keeper *k, const struct frame *f)
 		/* Who asks may be among those who hear nothing more. */
 		send_ok(k, f->id);
 		(void)channel_flush(k->channel, true);
-		clock_sleep_ms(ANSWER_MS);
+		clock_sleep_ms(HUSH_MS);
 		if (hush(k, &in.peers, &err) < 0)
 			(void)snprintf(k->state.reason,
 				sizeof(k->state.reason), "%s", err.what);
