@@ -39,8 +39,7 @@ struct outcome {
 
 /* ---- mounting ---- */
 
-static int mount_one(
-	const struct msg_fit *m, uint32_t i, struct error *err)
+static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 {
 	const struct msg_fit_mount *f = &m->mounts[i];
 	char device[64], at[2048];
@@ -54,8 +53,8 @@ static int mount_one(
 		return r;
 	(void)snprintf(at, sizeof(at), TREE "%s",
 		strcmp(f->point, "/") == 0 ? "" : f->point);
-	if (mount(device, at, f->type, flags, f->options[0] ? f->options
-							    : NULL) == 0)
+	if (mount(device, at, f->type, flags,
+		    f->options[0] ? f->options : NULL) == 0)
 		return 0;
 	error_set(err, -errno, "mount the copy of %s", f->point);
 	if (err->code == -ENODEV)
@@ -144,8 +143,8 @@ static int fix_up(
 	char *text;
 	int r;
 
-	wish = json_loadb((const char *)m->wish, m->n_wish,
-		JSON_REJECT_DUPLICATES, NULL);
+	wish = json_loadb(
+		(const char *)m->wish, m->n_wish, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(wish)) {
 		json_decref(wish);
 		return error_set(err, -EPROTO, "understand a request");

@@ -46,8 +46,8 @@ static int install(struct agent *a, struct lane **lanes, unsigned n,
 		receiver_stop(a->receiver);
 		a->receiver = NULL;
 		a->generation = generation;
-		r = receiver_start(a->volume, a->secret, &a->withheld, lanes,
-			n, &events, &a->receiver);
+		r = receiver_start(a->volume, a->secret, &a->withheld, lanes, n,
+			&events, &a->receiver);
 	}
 	if (r < 0)
 		return error_set(err, r, "use the lanes");

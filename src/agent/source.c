@@ -165,8 +165,7 @@ bool source_used(const struct volume_facts *now, bool filesystem,
 int source_map(struct agent *a, const struct frame *f, struct error *err)
 {
 	struct msg_map_result m = {0};
-	int r = used_find(
-		&a->keeper.maps, a->machine, a->filesystem, &m, err);
+	int r = used_find(&a->keeper.maps, a->machine, a->filesystem, &m, err);
 
 	if (r == 0)
 		agent_answer(a, MSG_MAP_RESULT, f->id, &m);

@@ -117,8 +117,8 @@ static int check_writable(const struct volume_facts *f,
 
 /* Removes what libblkid knows the old content by, also beyond the source's
  * size. */
-static int wipe_old(const struct volume *v, const struct volume_facts *f,
-	struct error *err)
+static int wipe_old(
+	const struct volume *v, const struct volume_facts *f, struct error *err)
 {
 	struct volume whole = *v;
 	struct withheld *old = calloc(1, sizeof(*old));
@@ -207,8 +207,7 @@ static int open_all(
 		a->joined.volume.size);
 	if (r < 0)
 		return error_set(err, r, "withhold the source's signatures");
-	return made ? 0
-		    : receiver_wipe(&a->joined.volume, &a->withheld, err);
+	return made ? 0 : receiver_wipe(&a->joined.volume, &a->withheld, err);
 }
 
 int target_open(struct agent *a, const struct frame *f, struct error *err)

@@ -40,15 +40,16 @@ static const struct maps_disk *volume_on(
 
 	for (uint32_t i = 0; i < s->n_disks; i++)
 		if (s->disks[i].kind == VOLUME_BLOCK &&
-			s->disks[i].major == major && s->disks[i].minor == minor)
+			s->disks[i].major == major &&
+			s->disks[i].minor == minor)
 			return &s->disks[i];
 	return NULL;
 }
 
 /* A volume that is mounted as it is lies where it is; others are looked for on
  * the disks below. */
-static int find_place(struct place_of *p, uint32_t major, uint32_t minor,
-	struct error *err)
+static int find_place(
+	struct place_of *p, uint32_t major, uint32_t minor, struct error *err)
 {
 	const struct maps_disk *d = volume_on(p->maps, major, minor);
 
@@ -164,8 +165,8 @@ static int map_filesystem(
  * Documentation/filesystems/fiemap.rst); its first part is kept. */
 static void free_extents(struct place_of *p, int fd)
 {
-	CLEANUP_FREE struct fiemap *map =
-		calloc(1, sizeof(*map) + EXTENTS * sizeof(struct fiemap_extent));
+	CLEANUP_FREE struct fiemap *map = calloc(
+		1, sizeof(*map) + EXTENTS * sizeof(struct fiemap_extent));
 	struct mark_run run = {p, false};
 	uint64_t at = SWAP_HEADER;
 
@@ -186,10 +187,11 @@ static void free_extents(struct place_of *p, int fd)
 						: 0;
 
 			at = e->fe_logical + e->fe_length;
-			if ((e->fe_flags & (FIEMAP_EXTENT_UNKNOWN |
-						   FIEMAP_EXTENT_ENCODED |
-						   FIEMAP_EXTENT_SHARED |
-						   FIEMAP_EXTENT_NOT_ALIGNED)) ||
+			if ((e->fe_flags &
+				    (FIEMAP_EXTENT_UNKNOWN |
+					    FIEMAP_EXTENT_ENCODED |
+					    FIEMAP_EXTENT_SHARED |
+					    FIEMAP_EXTENT_NOT_ALIGNED)) ||
 				skip >= e->fe_length)
 				continue;
 			segments_lower(&p->segments,
@@ -218,8 +220,8 @@ static int leave_swap(void *arg, const char *path, bool file, dev_t device)
 		struct mark_run run = {p, true};
 
 		mark_whole(p, false);
-		segments_lower(&p->segments, 0, SWAP_HEADER / 512, mark_piece,
-			&run);
+		segments_lower(
+			&p->segments, 0, SWAP_HEADER / 512, mark_piece, &run);
 		return 0;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -230,8 +232,8 @@ static int leave_swap(void *arg, const char *path, bool file, dev_t device)
 
 /* ---- where a filesystem lies, for who mounts its copy ---- */
 
-static int add_piece(const struct maps *m, const struct segment *v,
-	struct msg_pieces *ret)
+static int add_piece(
+	const struct maps *m, const struct segment *v, struct msg_pieces *ret)
 {
 	const struct maps_shared *s = m->shared;
 	const struct maps_disk *d = volume_on(m, v->major, v->minor);
@@ -239,8 +241,7 @@ static int add_piece(const struct maps *m, const struct segment *v,
 
 	if (!d || ret->n == PIECES_MAX)
 		return d ? -E2BIG : -ENODEV;
-	ret->v[ret->n++] = (struct msg_piece){
-		.disk = (uint32_t)(d - s->disks),
+	ret->v[ret->n++] = (struct msg_piece){.disk = (uint32_t)(d - s->disks),
 		.at = (v->disk_start - skip) * 512,
 		.volume = v->volume_start * 512,
 		.bytes = (v->sectors + skip) * 512,
@@ -300,8 +301,8 @@ static void take_used(struct maps *m, struct msg_map_result *ret)
 	for (; bitmap_next(&m->used, at, UINT64_MAX, &first, &n);
 		at = first + n) {
 		ret->used += maps_bytes(m, first, n);
-		ret->added += g * bitmap_set_unless(
-					 &m->dirty, &m->known, first, n);
+		ret->added +=
+			g * bitmap_set_unless(&m->dirty, &m->known, first, n);
 	}
 }
 
@@ -316,8 +317,7 @@ static int check_sizes(const struct maps *m, struct error *err)
 		struct stat st;
 
 		if (fd < 0 || fstat(fd, &st) < 0)
-			return error_set(
-				err, -errno, "read the used map");
+			return error_set(err, -errno, "read the used map");
 		if (S_ISREG(st.st_mode))
 			size = (uint64_t)st.st_size;
 		else if (ioctl(fd, BLKGETSIZE64, &size) < 0)
@@ -340,10 +340,10 @@ int used_find(struct maps *m, bool machine, bool filesystem,
 	int r = check_sizes(m, err);
 
 	for (uint32_t i = 0; i < s->n_disks; i++)
-		disks[i] = s->disks[i].kind == VOLUME_BLOCK
-				   ? makedev(s->disks[i].major,
-					     s->disks[i].minor)
-				   : 0;
+		disks[i] =
+			s->disks[i].kind == VOLUME_BLOCK
+				? makedev(s->disks[i].major, s->disks[i].minor)
+				: 0;
 	if (r == 0)
 		r = stack_find(disks, s->n_disks, &stack, err);
 	if (r < 0)

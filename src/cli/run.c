@@ -127,8 +127,8 @@ int cmd_run(const struct command *c, struct flags *f)
 	} else if ((m.source.path[0] == '\0') != (m.target.path[0] == '\0')) {
 		r = usage_error(c, "one place is a machine, the other a "
 				   "volume like host:/dev/vdb");
-	} else if (m.machine && (place_is_local(&m.source) ||
-					place_is_local(&m.target))) {
+	} else if (m.machine &&
+		   (place_is_local(&m.source) || place_is_local(&m.target))) {
 		r = usage_error(c, "a machine is named by its host");
 	} else if (store_open(&store, &err) < 0) {
 		print_error(f, &err);

@@ -29,8 +29,8 @@ void adapt_begin(struct adapt *a, uint64_t now_us)
 /* One pair tells enough when one way moves twice as much as the other. */
 static bool is_clear(const struct adapt *a)
 {
-	return a->step == 2 && (a->moved[0] / 2 > a->moved[1] ||
-				       a->moved[1] / 2 > a->moved[0]);
+	return a->step == 2 &&
+	       (a->moved[0] / 2 > a->moved[1] || a->moved[1] / 2 > a->moved[0]);
 }
 
 static bool is_over(

@@ -113,6 +113,12 @@ int move_rollback(struct move *m, struct error *err)
 	r = move_connect(m, SOURCE, err);
 	if (r == 0)
 		r = ALL(m, unfence, err);
+	if (r < 0 && m->machine)
+		error_todo(err,
+			"the target is off; the source may be silent, because "
+			"its address was the new machine's: reset it, it boots "
+			"as it was at the cutover, then rehost rollback %s",
+			m->row.name);
 	if (r < 0)
 		return EXIT_ACT_NOW;
 	move_set_state(m, "rolled-back", "source");

@@ -34,8 +34,8 @@ static int ask(struct move *m, struct both *b, struct error *err)
 		r = error_set(err, -ENOMEM, "compare the machines");
 	b->source_ms = (int64_t)clock_wall_ms();
 	if (r == 0)
-		r = inspect_with(&m->session, SOURCE, 0, modaliases,
-			&b->source, err);
+		r = inspect_with(
+			&m->session, SOURCE, 0, modaliases, &b->source, err);
 	return r;
 }
 
@@ -53,13 +53,13 @@ static int judge(struct move *m, const json_t *findings, struct error *err)
 
 		if (strcmp(severity, "blocks") == 0) {
 			error_set(err, -EPERM, "move this machine");
-			error_host(err,
-				m->session
-					.host[strcmp(facts_text(f, "host"),
-						      "source") == 0
-							? SOURCE
-							: TARGET]
-					.peer.name);
+			error_host(
+				err, m->session
+					     .host[strcmp(facts_text(f, "host"),
+							   "source") == 0
+							     ? SOURCE
+							     : TARGET]
+					     .peer.name);
 			error_why(err, "%s (%s)", facts_text(f, "fact"),
 				facts_text(f, "name"));
 			return error_todo(err, "%s", facts_text(f, "remedy"));
@@ -89,8 +89,8 @@ static int preflight_all(struct move *m, const struct plan *p,
 		const struct plan_disk *d = &p->disks[i];
 
 		if (d->exclude || d->target_name)
-			disks[wish.n_disks++] = (struct preflight_disk){d->name,
-				d->exclude ? NULL : d->target_name};
+			disks[wish.n_disks++] = (struct preflight_disk){
+				d->name, d->exclude ? NULL : d->target_name};
 		if (!d->exclude && d->overwrite)
 			overwrite[n++] = d->overwrite;
 	}
@@ -184,8 +184,7 @@ static int get_plan(struct move *m, const struct both *b, struct plan *ret,
 	if (o->plan[0])
 		r = plan_read(o->plan, ret, err);
 	else
-		r = plan_make(
-			o, o->clone, b->source, b->target, ret, err);
+		r = plan_make(o, o->clone, b->source, b->target, ret, err);
 	if (r < 0)
 		return r;
 	r = plan_check(ret, b->source, b->target, err);

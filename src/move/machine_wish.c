@@ -173,17 +173,17 @@ static void root_name(const json_t *facts, char *buf, size_t size)
 			continue;
 		d = disk_named(facts, facts_text(f, "disk"));
 		if (strcmp(facts_text(d, "kind"), "lvm") == 0)
-			(void)snprintf(
-				buf, size, "%s", facts_text(d, "path"));
+			(void)snprintf(buf, size, "%s", facts_text(d, "path"));
 		else if (facts_text(f, "uuid")[0])
-			(void)snprintf(buf, size, "UUID=%s",
-				facts_text(f, "uuid"));
+			(void)snprintf(
+				buf, size, "UUID=%s", facts_text(f, "uuid"));
 		return;
 	}
 }
 
 /* The boot loader's line with that root in it. */
-static void boot_line(const char *line, const char *root, char *buf, size_t size)
+static void boot_line(
+	const char *line, const char *root, char *buf, size_t size)
 {
 	size_t n = 0;
 
@@ -215,8 +215,8 @@ static void set_boot(json_t *wish, const json_t *facts, const char *root)
 	boot_line(facts_text(facts, "boot.default.command_line"), root, line,
 		sizeof(line));
 	set_text(boot, "kernel", facts_text(facts, "boot.default.kernel"));
-	set_text(boot, "initramfs",
-		facts_text(facts, "boot.default.initramfs"));
+	set_text(
+		boot, "initramfs", facts_text(facts, "boot.default.initramfs"));
 	set_text(boot, "command_line", line);
 	(void)json_object_set_new(wish, "boot", boot);
 }
@@ -225,8 +225,8 @@ static void set_boot(json_t *wish, const json_t *facts, const char *root)
  * boots from. */
 static json_t *mounts(const json_t *facts)
 {
-	static const char *const wanted[] = {"/", "/boot", "/boot/efi", "/efi",
-		"/usr", "/var", "/etc"};
+	static const char *const wanted[] = {
+		"/", "/boot", "/boot/efi", "/efi", "/usr", "/var", "/etc"};
 	json_t *list = json_array();
 
 	for (size_t k = 0; k < ARRAY_LEN(wanted); k++) {

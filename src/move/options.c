@@ -95,11 +95,11 @@ static json_t *disks_to_json(const struct options *o)
 	json_t *a = json_array();
 
 	for (uint32_t i = 0; a && i < o->n_disks; i++)
-		if (json_array_append_new(a,
-			    json_pack("{s:s s:s s:s}", "source",
-				    o->disks[i].source, "target",
-				    o->disks[i].target, "overwrite",
-				    o->disks[i].overwrite)) < 0) {
+		if (json_array_append_new(
+			    a, json_pack("{s:s s:s s:s}", "source",
+				       o->disks[i].source, "target",
+				       o->disks[i].target, "overwrite",
+				       o->disks[i].overwrite)) < 0) {
 			json_decref(a);
 			return NULL;
 		}
@@ -112,10 +112,12 @@ static int read_disks(const json_t *a, struct options *o)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach((json_t *)(uintptr_t)a, i, v) if (
-		json_unpack(v, "{s:s s:s s:s}", "source", &source, "target",
-			&target, "overwrite", &overwrite) < 0 ||
-		options_add_disk(o, source, target, overwrite) < 0) return -1;
+	json_array_foreach((json_t *)(uintptr_t)a, i,
+		v) if (json_unpack(v, "{s:s s:s s:s}", "source", &source,
+			       "target", &target, "overwrite",
+			       &overwrite) < 0 ||
+		       options_add_disk(o, source, target, overwrite) <
+			       0) return -1;
 	return 0;
 }
 
@@ -217,7 +219,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		read_hooks(rollback, &o.rollback) < 0 ||
 		read_hooks(activate, &o.activate) < 0 ||
 		read_hooks(deactivate, &o.deactivate) < 0 ||
-		read_hooks(probes, &o.probes) < 0 || read_disks(disks, &o) < 0) {
+		read_hooks(probes, &o.probes) < 0 ||
+		read_disks(disks, &o) < 0) {
 		options_done(&o);
 		return error_set(err, -EINVAL, "read the stored hooks");
 	}

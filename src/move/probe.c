@@ -88,8 +88,8 @@ static int wait_for(int fd, short events, uint64_t until)
 
 static int connect_to(const struct addrinfo *a, uint64_t until)
 {
-	int fd = socket(a->ai_family,
-		SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(
+		a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r;
 
 	if (fd < 0)
@@ -104,8 +104,8 @@ static int connect_to(const struct addrinfo *a, uint64_t until)
 }
 
 /* Success is what HTTP calls so, or a redirection. */
-static int ask_http(int fd, const struct question *q, const char *host,
-	uint64_t until)
+static int ask_http(
+	int fd, const struct question *q, const char *host, uint64_t until)
 {
 	char text[2048], answer[16];
 	size_t have = 0;
@@ -161,8 +161,8 @@ int probe_once(const char *probe, const char *host, unsigned timeout_ms)
 
 /* ---- again and again ---- */
 
-static void child(struct shared *p, const struct hook_list *probes,
-	const char *source)
+static void child(
+	struct shared *p, const struct hook_list *probes, const char *source)
 {
 	char target[HOST];
 
@@ -187,8 +187,8 @@ static void child(struct shared *p, const struct hook_list *probes,
 	}
 }
 
-int prober_start(const struct hook_list *probes, const char *source,
-	struct prober **ret)
+int prober_start(
+	const struct hook_list *probes, const char *source, struct prober **ret)
 {
 	CLEANUP_FREE struct prober *p = calloc(1, sizeof(*p));
 
@@ -221,8 +221,7 @@ int prober_start(const struct hook_list *probes, const char *source,
 
 void prober_turn(struct prober *p, const char *target)
 {
-	(void)snprintf(
-		p->shared->host, sizeof(p->shared->host), "%s", target);
+	(void)snprintf(p->shared->host, sizeof(p->shared->host), "%s", target);
 	p->shared->turned = true;
 }
 

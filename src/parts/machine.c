@@ -8,10 +8,9 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
-#include "move/move.h"
 #include "move/probe.h"
+#include "parts/volume.h"
 
-#define CALL_MS 60000
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
 #define BOOT_MS 600000 /* until it must answer */
 #define GONE_MS 60000
@@ -30,8 +29,7 @@ static int64_t machine_get(const struct part *p, const char *key)
 
 static const char *machine_text(const struct part *p, const char *key)
 {
-	return facts_text(
-		json_object_get(p->move->report, "machine"), key);
+	return facts_text(json_object_get(p->move->report, "machine"), key);
 }
 
 /* ---- before the cut: what will be needed after it ---- */
@@ -57,8 +55,8 @@ static int add_mount(struct part *p, const json_t *mount, struct error *err)
 	(void)snprintf(
 		f->type, sizeof(f->type), "%s", facts_text(mount, "type"));
 	if (subvolume[0])
-		(void)snprintf(f->options, sizeof(f->options), "subvol=%s",
-			subvolume);
+		(void)snprintf(
+			f->options, sizeof(f->options), "subvol=%s", subvolume);
 	v->fit->n_mounts++;
 	return 0;
 }
@@ -110,8 +108,8 @@ static int make_fit(struct part *p, struct error *err)
 static void find_address(struct part *p)
 {
 	struct move *m = p->move;
-	const json_t *nic = json_array_get(
-		json_object_get(m->options.wish, "nics"), 0);
+	const json_t *nic =
+		json_array_get(json_object_get(m->options.wish, "nics"), 0);
 	const char *mode = facts_text(nic, "mode");
 	const char *mapped = json_string_value(
 		json_array_get(json_object_get(nic, "addresses"), 0));
@@ -143,8 +141,8 @@ static int machine_prepare(struct part *p, struct error *err)
 	move_set_text(m, "machine", "source_boot",
 		m->session.host[SOURCE].hello.boot_id);
 	/* After the commit the source cannot be asked any more. */
-	return store_put_blob(m->store, m->row.name, "fit", v->fit,
-		sizeof(*v->fit), err);
+	return store_put_blob(
+		m->store, m->row.name, "fit", v->fit, sizeof(*v->fit), err);
 }
 
 /* Clients are asked for from before the cut, so that the outage is theirs. */
@@ -201,9 +199,9 @@ static void tell_changes(struct move *m, const struct msg_fitted *f)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(report, "warnings"), i, v) move_note(
-		m, "fixup", "%s: %s", facts_text(v, "fixup"),
-		facts_text(v, "what"));
+	json_array_foreach(json_object_get(report, "warnings"), i, v)
+		move_note(m, "fixup", "%s: %s", facts_text(v, "fixup"),
+			facts_text(v, "what"));
 	if (json_is_array(json_object_get(report, "changes")))
 		(void)json_object_update(fixups, report);
 	(void)json_object_set_new(m->report, "fixups", fixups);
@@ -246,14 +244,17 @@ static int await_silence(struct part *p, struct error *err)
 		return 0;
 	(void)snprintf(probe, sizeof(probe), "tcp:%u",
 		h->hello.ssh_port ? h->hello.ssh_port : 22);
-	while (probe_once(probe, machine_text(p, "address"), PATIENCE_MS) == 0) {
+	while (probe_once(probe, machine_text(p, "address"), PATIENCE_MS) ==
+		0) {
 		if (clock_ms() > until) {
 			error_set(err, -EADDRINUSE, "boot the new machine");
-			error_why(err, "the source still answers at %s, which "
-				       "the new machine is to have",
+			error_why(err,
+				"the source still answers at %s, which "
+				"the new machine is to have",
 				machine_text(p, "address"));
-			return error_todo(err, "switch the source off, then "
-					       "rehost resume %s",
+			return error_todo(err,
+				"switch the source off, then "
+				"rehost resume %s",
 				p->move->row.name);
 		}
 		clock_sleep_ms(50);
@@ -288,8 +289,8 @@ static int boot(struct part *p, struct error *err)
 	r = await_silence(p, err);
 	if (r < 0)
 		return r;
-	move_set_text(m, "machine", "boots_by",
-		fitted.loaded ? "kexec" : "firmware");
+	move_set_text(
+		m, "machine", "boots_by", fitted.loaded ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
 	r = move_save(m, true, err);
 	if (r == 0)
@@ -328,8 +329,8 @@ static int await_answer(struct part *p, struct error *err)
 				   : "its address is not known");
 		return 0;
 	}
-	if (!v->prober && prober_start(&m->options.probes, address,
-				  &v->prober) < 0)
+	if (!v->prober &&
+		prober_start(&m->options.probes, address, &v->prober) < 0)
 		return error_set(err, -ENOMEM, "probe the new machine");
 	prober_turn(v->prober, address);
 	while (r == 0 && prober_first(v->prober) == 0) {
@@ -394,6 +395,28 @@ static int connect_moved(struct part *p, struct error *err)
 	return session_connect(&m->session, TARGET, &at, &o, err);
 }
 
+/* It may be anybody who answers there, even the source after a reset: only who
+ * has the target's disk is switched off. */
+static int check_moved(struct part *p, struct error *err)
+{
+	struct move *m = p->move;
+	struct part *disks = &m->parts[0];
+	const json_t *identity = json_object_get(m->report, "identity");
+	static struct volume_facts f;
+	int r;
+
+	if (strcmp(facts_text(identity, "source"),
+		    facts_text(identity, "target")) == 0) {
+		error_set(err, -EHOSTUNREACH, "stop the target");
+		error_why(err, "its disk has neither serial nor WWN by which "
+			       "it could be told from the source");
+		return error_todo(err, "switch it off by hand; then reset the "
+				       "source, which boots as it was");
+	}
+	r = volume_probe(disks, TARGET, m->options.disks[0].target, &f, err);
+	return r < 0 ? r : volume_check_identity(disks, TARGET, 0, &f, err);
+}
+
 static int machine_deactivate(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
@@ -401,29 +424,30 @@ static int machine_deactivate(struct part *p, struct error *err)
 	uint64_t until;
 	int r;
 
+	if (machine_get(p, "stopped"))
+		return 0;
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))
 		return m->session.host[TARGET].alive
 			       ? 0
-			       : error_set(err, -EHOSTUNREACH,
-					 "stop the target");
+			       : error_set(
+					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
-	if (r < 0)
-		return r;
-	if (strcmp(m->session.host[TARGET].hello.boot_id,
-		    machine_text(p, "source_boot")) == 0) {
-		session_close(&m->session, TARGET);
-		error_set(err, -EHOSTUNREACH, "stop the target");
-		return error_why(err, "it is the source that answers there");
-	}
-	r = session_call(
-		&m->session, TARGET, MSG_BOOT, &off, NULL, CALL_MS, err);
+	if (r == 0)
+		r = check_moved(p, err);
+	if (r == 0)
+		r = session_call(&m->session, TARGET, MSG_BOOT, &off, NULL,
+			CALL_MS, err);
 	/* It has given its word; when it is gone it has kept it. */
 	until = clock_ms() + GONE_MS;
 	while (r == 0 && m->session.host[TARGET].alive && clock_ms() < until)
 		if (session_idle(&m->session, 100, err) < 0)
 			break;
 	session_close(&m->session, TARGET);
+	if (r == 0) {
+		move_set(m, "machine", "stopped", 1);
+		r = move_save(m, true, err);
+	}
 	return r;
 }
 

@@ -328,12 +328,12 @@ static void name_disks(struct move *m, struct volume_part *v)
 	for (uint32_t i = 0; i < v->n; i++) {
 		struct volume_disk *d = &v->disks[i];
 
-		d->source_path = v->machine ? o->disks[i].source
-					    : m->source.path;
-		d->target_path = v->machine ? o->disks[i].target
-					    : m->target.path;
-		d->overwrite = v->machine ? o->disks[i].overwrite
-					  : o->overwrite;
+		d->source_path =
+			v->machine ? o->disks[i].source : m->source.path;
+		d->target_path =
+			v->machine ? o->disks[i].target : m->target.path;
+		d->overwrite =
+			v->machine ? o->disks[i].overwrite : o->overwrite;
 	}
 }
 

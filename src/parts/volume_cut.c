@@ -70,7 +70,7 @@ static void keep_mounts(struct move *m, const struct msg_held *held)
 static void take_mounts(const struct move *m, struct msg_unfence *u)
 {
 	const json_t *v, *list = json_object_get(
-		json_object_get(m->report, "fence"), "mounts");
+				 json_object_get(m->report, "fence"), "mounts");
 	size_t i;
 
 	json_array_foreach(list, i, v)
@@ -86,8 +86,8 @@ static void take_mounts(const struct move *m, struct msg_unfence *u)
 static void add_peer(struct msg_peers *p, const char *address)
 {
 	if (address[0] && p->n < PEERS_MAX)
-		(void)snprintf(p->v[p->n++].text, sizeof(p->v[0].text), "%s",
-			address);
+		(void)snprintf(
+			p->v[p->n++].text, sizeof(p->v[0].text), "%s", address);
 }
 
 /* A machine that stands still still answers from memory: nobody may hear it but
@@ -443,8 +443,8 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 	return result.failed ? hook_error(p, TARGET, phase, &result, err) : 0;
 }
 
-static int probe_target(struct part *p, uint32_t i, struct volume_facts *ret,
-	struct error *err)
+static int probe_target(
+	struct part *p, uint32_t i, struct volume_facts *ret, struct error *err)
 {
 	int r = volume_probe(
 		p, TARGET, volume_of(p)->disks[i].target_path, ret, err);

@@ -38,8 +38,8 @@ static const char *stored(const struct part *p, const char *key)
 }
 
 /* "source", and "source_2" of the second one. */
-static void key_of(enum side side, uint32_t disk, const char *what, char *buf,
-	size_t size)
+static void key_of(
+	enum side side, uint32_t disk, const char *what, char *buf, size_t size)
 {
 	const char *name = side == SOURCE ? "source" : "target";
 
@@ -464,8 +464,8 @@ static void describe_disk(
 			d->target.path, (unsigned long long)d->target.size,
 			d->target.empty ? ", empty" : ", will be overwritten");
 	else
-		(void)snprintf(target, size, "%.200s, a new file",
-			d->target_path);
+		(void)snprintf(
+			target, size, "%.200s, a new file", d->target_path);
 }
 
 /* What would happen, for --dry-run. */
@@ -537,8 +537,8 @@ static int know_target(struct part *p, uint32_t i, struct error *err)
 			    strcmp(host[SOURCE].hello.boot_id,
 				    host[TARGET].hello.boot_id) == 0))
 			continue;
-		r = error_set(err, -EINVAL, "move %s to %s", s->path,
-			d->target.path);
+		r = error_set(
+			err, -EINVAL, "move %s to %s", s->path, d->target.path);
 		error_why(err, "both are the same device");
 		return error_todo(err, "name another target");
 	}

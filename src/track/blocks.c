@@ -72,8 +72,8 @@ static int read_one(const struct maps_shared *s, uint64_t offset, uint32_t n,
 	got = io_pread_all(fd, buf, n, at);
 	if (got == (ssize_t)n)
 		return 0;
-	return error_set(err, got < 0 ? (int)got : -EIO,
-		"read a block at %llu", (unsigned long long)offset);
+	return error_set(err, got < 0 ? (int)got : -EIO, "read a block at %llu",
+		(unsigned long long)offset);
 }
 
 int blocks_write(const struct maps_shared *s, const struct msg_block *v,

@@ -115,8 +115,8 @@ static int freeze(struct hold *h, int fd, const char *point,
 static void undo_one(const struct maps_held *held, int fd)
 {
 	if (held->how == HELD_READONLY)
-		(void)mount(NULL, held->point, NULL, flags_of(held->point),
-			NULL);
+		(void)mount(
+			NULL, held->point, NULL, flags_of(held->point), NULL);
 	else if (fd >= 0)
 		(void)ioctl(fd, FITHAW, 0);
 	else
@@ -218,8 +218,7 @@ static int keep_unmounted(struct hold *h, uint32_t i,
 			return err->code;
 		error_why(err, "something still uses it (perhaps a mount in "
 			       "another namespace)");
-		return error_todo(
-			err, "stop what uses it in the quiesce hook");
+		return error_todo(err, "stop what uses it in the quiesce hook");
 	}
 	h->disks[i].excl_fd = fd;
 	/* What was written to the raw device may still be in its page cache:
@@ -396,8 +395,8 @@ int hold_check(struct hold *h, const struct maps_shared *s, struct error *err)
 				st.st_ctim.tv_nsec != t->tv_nsec)
 				return was_written(d, err);
 		}
-		if (!s->tracking && probe_written(d->kind, d->major, d->minor) !=
-					    h->disks[i].written)
+		if (!s->tracking && probe_written(d->kind, d->major,
+					    d->minor) != h->disks[i].written)
 			r = was_written(d, err);
 	}
 	return r;

@@ -22,9 +22,9 @@
 struct hold {
 	int frozen[HELD_MAX]; /* by the index in maps_shared.held; -1 without */
 	struct {
-		int excl_fd;	      /* -1 without */
+		int excl_fd;	       /* -1 without */
 		struct timespec ctime; /* of an image file */
-		uint64_t written;     /* by the device's own count */
+		uint64_t written;      /* by the device's own count */
 	} disks[VOLUMES_MAX];
 };
 

@@ -115,8 +115,8 @@ static int add_stripes(struct dm_ioctl *io, uint32_t *at,
 		n += (size_t)snprintf(params + n, sizeof(params) - n,
 			" %s %llu", number, (unsigned long long)s->at / 512);
 	}
-	return add_target(io, at, start, p->bytes / 512 * p->stripes,
-		"striped", params);
+	return add_target(
+		io, at, start, p->bytes / 512 * p->stripes, "striped", params);
 }
 
 static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
@@ -142,8 +142,8 @@ static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
 		(void)snprintf(params, sizeof(params), "%s %llu", number,
 			(unsigned long long)p->at / 512);
 		if (r == 0)
-			r = add_target(io, &at, start, p->bytes / 512,
-				"linear", params);
+			r = add_target(io, &at, start, p->bytes / 512, "linear",
+				params);
 		start += p->bytes / 512;
 		i++;
 	}
@@ -175,9 +175,10 @@ static int make_mapped(const struct msg_path *disks,
 		r = simple(fd, DM_DEV_SUSPEND, number, NULL);
 	if (r < 0) {
 		error_set(err, r, "assemble a volume by device-mapper");
-		return r == -EOPNOTSUPP ? error_why(err, "it is laid out in a "
-							 "way that is not known")
-					: r;
+		return r == -EOPNOTSUPP
+			       ? error_why(err, "it is laid out in a "
+						"way that is not known")
+			       : r;
 	}
 	ma = (unsigned)(dev >> 8) & 0xfff;
 	mi = (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00));
@@ -228,8 +229,7 @@ static int find_partition(
 			continue;
 		(void)snprintf(path, sizeof(path), "%.200s/size", e->d_name);
 		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
-			parse_u64(text, &sectors) < 0 ||
-			sectors < bytes / 512)
+			parse_u64(text, &sectors) < 0 || sectors < bytes / 512)
 			continue;
 		if ((size_t)snprintf(ret, 64, "/dev/%.50s", e->d_name) < 64 &&
 			access(ret, F_OK) == 0)

@@ -9,8 +9,8 @@
 
 enum what { READ, WRITE, ZERO };
 
-static int on_one(enum what what, struct volume *v, uint8_t *buf, uint64_t n,
-	uint64_t at)
+static int on_one(
+	enum what what, struct volume *v, uint8_t *buf, uint64_t n, uint64_t at)
 {
 	switch (what) {
 	case READ:
@@ -102,8 +102,8 @@ uint64_t joined_next(uint64_t size)
 	return (size + JOINED_STEP - 1) / JOINED_STEP * JOINED_STEP;
 }
 
-static int check_room(
-	const struct joined *j, const char *path, uint64_t size, struct error *err)
+static int check_room(const struct joined *j, const char *path, uint64_t size,
+	struct error *err)
 {
 	if (j->n == JOINED_MAX) {
 		error_set(err, -E2BIG, "open %s", path);

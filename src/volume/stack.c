@@ -106,7 +106,8 @@ static struct stacked *below_loop(struct mounted *s, int dir)
 	char path[PATH_MAX];
 	struct statx st;
 
-	if (!s || io_read_file(dir, "loop/backing_file", path, sizeof(path)) <= 0)
+	if (!s ||
+		io_read_file(dir, "loop/backing_file", path, sizeof(path)) <= 0)
 		return NULL;
 	path[strcspn(path, "\n")] = '\0';
 	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,

@@ -44,8 +44,7 @@ bool stack_lies_on(dev_t dev, const dev_t *disks, size_t n);
 /* Calls fn for each swap area in use; device is its block device, or that on
  * which its file lies, and 0 when that is not known. Not 0 ends the walk and is
  * returned. */
-typedef int stack_swap_fn(
-	void *arg, const char *path, bool file, dev_t device);
+typedef int stack_swap_fn(void *arg, const char *path, bool file, dev_t device);
 int stack_swaps(stack_swap_fn *fn, void *arg) MUST_CHECK;
 
 #endif

@@ -381,18 +381,17 @@ static void joined_write_back(
 	}
 	memcpy(buf, want, j->volume.size);
 	for (uint64_t at = 0; at < j->volume.size; at += 65536)
-		assert_int_equal(j->volume.ops->write(&j->volume, buf + at,
-					 MIN((uint64_t)65536,
-						 j->volume.size - at),
-					 at),
+		assert_int_equal(
+			j->volume.ops->write(&j->volume, buf + at,
+				MIN((uint64_t)65536, j->volume.size - at), at),
 			0);
 	assert_int_equal(j->volume.ops->flush(&j->volume), 0);
 	memset(buf, 0xee, j->volume.size);
 	assert_int_equal(
 		j->volume.ops->read(&j->volume, buf, j->volume.size, 0), 0);
 	assert_memory_equal(buf, want, j->volume.size);
-	assert_int_equal(j->volume.ops->zero(&j->volume,
-				 j->volume.size - 4096, 4096),
+	assert_int_equal(
+		j->volume.ops->zero(&j->volume, j->volume.size - 4096, 4096),
 		0);
 	assert_int_equal(
 		j->volume.ops->read(&j->volume, buf, j->volume.size, 0), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several disks held together: what is on them is found and frozen in order, and
- * given back whatever fails. */
+/* Several disks held together: what is on them is found and frozen in order,
+ * and given back whatever fails. */
 #include "device.h"
 
 #include <linux/fs.h>
@@ -26,8 +26,7 @@ static struct {
 
 static void mount_new(const struct device *d, const char *point)
 {
-	assert_int_equal(
-		run("mkfs.ext4 -q -F -O ^has_journal %s", d->path), 0);
+	assert_int_equal(run("mkfs.ext4 -q -F -O ^has_journal %s", d->path), 0);
 	assert_int_equal(mkdir(point, 0700), 0);
 	assert_int_equal(mount(d->path, point, "ext4", 0, NULL), 0);
 }
@@ -54,8 +53,8 @@ static int begin(void **state)
 	t.s = calloc(1, sizeof(*t.s));
 	assert_non_null(t.s);
 	for (int i = 0; i < 3; i++)
-		(void)snprintf(t.point[i], sizeof(t.point[i]), "%s/mnt%d",
-			folder, i);
+		(void)snprintf(
+			t.point[i], sizeof(t.point[i]), "%s/mnt%d", folder, i);
 	for (uint32_t i = 0; i < 2; i++) {
 		char name[] = {'d', (char)('0' + i), '\0'};
 
@@ -181,8 +180,8 @@ static void test_half_way(void **state)
 {
 	static struct msg_held held;
 	struct error err = {0};
-	const char *last = strcmp(t.point[0], t.point[1]) > 0 ? t.point[0]
-							       : t.point[1];
+	const char *last =
+		strcmp(t.point[0], t.point[1]) > 0 ? t.point[0] : t.point[1];
 	int fd;
 
 	NEEDS_ROOT;
@@ -206,9 +205,8 @@ static void test_read_only(void **state)
 	struct error err = {0};
 
 	NEEDS_ROOT;
-	assert_int_equal(mount(NULL, t.point[1], NULL,
-				 MS_REMOUNT | MS_RDONLY, NULL),
-		0);
+	assert_int_equal(
+		mount(NULL, t.point[1], NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
 	memset(&held, 0, sizeof(held));
 	assert_int_equal(hold_take(&t.hold, true, t.s, &held, &err), 0);
 	assert_int_equal(t.s->n_held, 2);

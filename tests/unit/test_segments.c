@@ -260,9 +260,8 @@ static void take_lowered(void *arg, uint32_t major, uint32_t minor,
 }
 
 /* Each sector lies where the model put it, and ranges have all of theirs. */
-static void check_lower(
-	const struct segments *s, uint64_t sectors, uint64_t i, uint32_t minor,
-	uint64_t at)
+static void check_lower(const struct segments *s, uint64_t sectors, uint64_t i,
+	uint32_t minor, uint64_t at)
 {
 	struct lowered l = {0};
 

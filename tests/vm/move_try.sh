@@ -21,10 +21,11 @@ rehost_run move root@old root@new --name web --downtime 60s \
 	--probe http://:80/boot -v >/tmp/mm.out 2>&1
 echo "rc $?"
 now=$(boot_of old)
+on old 'systemd-analyze; systemd-analyze blame | head -12; systemd-analyze critical-chain; cat /proc/cmdline; dmesg | tail -60; cat /proc/loadavg; journalctl -b | head -400' >/tmp/mm.boot 2>&1 || :
 [[ $now != "$boot" ]] || fail "the source still answers"
 expect_same "$(rig_mac 16)" "$(mac_of old)" "the machine that answers"
 rig_client_goes_on
 rig_client_stop
 rig_client_check "$boot" "$now"
 rig_witness_check "$mac" "$(rig_mac 16)"
-"$REHOST" report web --format json | jq -c '.downtime_ms, .fixups, .machine'
+XDG_STATE_HOME=$dir/state "$REHOST" report web --format json | jq -c '.downtime_ms, .fixups, .machine'
