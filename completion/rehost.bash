@@ -14,8 +14,8 @@ _rehost_flags() {
 
 	case $1 in
 	move) echo "$run --cutover --freeze --fence --quiesce --rollback" \
-		"--activate --deactivate" ;;
-	copy) echo "$run" ;;
+		"--activate --deactivate --plan --probe --boot" ;;
+	copy) echo "$run --plan" ;;
 	status) echo "--format --follow -f" ;;
 	list | report) echo "--format" ;;
 	cutover | pause) echo "--quiet --format -q" ;;
@@ -54,6 +54,7 @@ _rehost() {
 	--cutover) words="auto wait" ;;
 	--via) words="auto direct reverse relay" ;;
 	--fence) words="freeze unmounted signature" ;;
+	--boot) words="auto kexec firmware" ;;
 	--verify) words="quick full" ;;
 	--address) words="dhcp" ;;
 	-F | -i | --output | --kernel | --modules | --authorized-keys | --host-key)

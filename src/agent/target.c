@@ -300,6 +300,9 @@ int target_keep_file(struct agent *a, const struct frame *f, struct error *err)
 	if (frame_decode(f, m) < 0 ||
 		file_path(m->name, path, sizeof(path)) < 0)
 		return error_set(err, -EPROTO, "understand a request");
+	/* A system in memory has nothing above it either. */
+	(void)mkdir("/var", 0755);
+	(void)mkdir("/var/lib", 0755);
 	if (mkdir(STATE_DIR, 0700) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "make " STATE_DIR);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,

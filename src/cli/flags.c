@@ -44,6 +44,7 @@ enum {
 	FLAG_WATCHDOG,
 	FLAG_PLAN,
 	FLAG_PROBE,
+	FLAG_BOOT,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -86,6 +87,8 @@ static const struct {
 	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
+	{"boot", FLAG_BOOT, "auto|kexec|firmware",
+		"how the new machine is started (auto: kexec if it can be)"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -356,6 +359,10 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_PLAN:
 		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
 		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;
+	case FLAG_BOOT:
+		i = choose(v, boot_names, 3);
+		o->boot = (enum boot)MAX(i, 0);
+		return i;
 	case FLAG_PROBE:
 		return plan_is_probe(v) ? options_add_hook(&o->probes, v)
 					: -EINVAL;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "move/back.h"
 #include "move/inspect.h"
 #include "move/plan_disk.h"
 #include "move/preflight.h"
@@ -196,6 +197,16 @@ static int get_plan(struct move *m, const struct both *b, struct plan *ret,
 	return r;
 }
 
+static void keep_way_back(struct move *m, const json_t *source)
+{
+	struct back back;
+
+	if (back_find(source, &m->session.host[SOURCE].hello, &back) < 0)
+		return;
+	move_set_text(m, "machine", "back_controller", back.controller);
+	move_set_text(m, "machine", "back_source", back.source);
+}
+
 int machine_plan(struct move *m, struct error *err)
 {
 	CLEANUP(both_done) struct both b = {0};
@@ -215,6 +226,7 @@ int machine_plan(struct move *m, struct error *err)
 		r = error_set(err, -E2BIG, "probe so much");
 	if (r < 0)
 		return r;
+	keep_way_back(m, b.source);
 	o->wish = machine_wish(&p, b.source, b.target, m->row.name);
 	return o->wish ? 0 : error_set(err, -ENOMEM, "plan the move");
 }

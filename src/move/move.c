@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "move/back.h"
 #include "move/steps.h"
 
 #define COPY_FROZEN_MS 60000
@@ -269,6 +270,29 @@ void move_done(struct move *m)
 	options_done(&m->options);
 }
 
+/* A source whose address the new machine has now: see move/back.h. */
+static int connect_back(struct move *m, struct error *err)
+{
+	static struct back_args args;
+	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
+	const char *address = json_string_value(json_object_get(
+		json_object_get(m->report, "machine"), "back_source"));
+	int r;
+
+	if (!address || !address[0]) {
+		error_set(err, -EHOSTUNREACH, "reach the source");
+		error_host(err, m->source.host);
+		return error_why(err, "it is silent, because the new machine "
+				      "has its address, and there is no other "
+				      "way to it");
+	}
+	r = back_arguments(&m->source, &o, address, &args);
+	if (r < 0)
+		return error_set(err, r, "ask ssh for its configuration");
+	o.args = args.v;
+	return session_connect(&m->session, SOURCE, &m->source, &o, err);
+}
+
 int move_connect(struct move *m, enum side side, struct error *err)
 {
 	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
@@ -276,6 +300,8 @@ int move_connect(struct move *m, enum side side, struct error *err)
 	if (m->session.host[side].alive)
 		return 0;
 	session_close(&m->session, side);
+	if (side == SOURCE && move_get(m, "machine", "hushed"))
+		return connect_back(m, err);
 	return session_connect(&m->session, side,
 		side == SOURCE ? &m->source : &m->target, &o, err);
 }

@@ -8,6 +8,7 @@
 
 const char *const fence_names[] = {"auto", "freeze", "unmounted", "signature"};
 const char *const via_names[] = {"auto", "direct", "reverse", "relay"};
+const char *const boot_names[] = {"auto", "kexec", "firmware"};
 
 void options_init(struct options *o)
 {
@@ -137,7 +138,7 @@ json_t *options_to_json(const struct options *o)
 {
 	return json_pack("{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I "
 			 "s:I s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:O? s:o "
-			 "s:b}",
+			 "s:b s:i}",
 		"name", o->name, "source", o->source, "target", o->target,
 		"copy", o->copy, "wait", o->wait, "freeze", o->freeze,
 		"full_verify", o->full_verify, "fence", (int)o->fence, "via",
@@ -154,7 +155,8 @@ json_t *options_to_json(const struct options *o)
 		list_to_json(o->deactivate.v, o->deactivate.n), "ssh",
 		list_to_json(o->ssh, o->n_ssh), "disks", disks_to_json(o),
 		"wish", o->wish, "probes",
-		list_to_json(o->probes.v, o->probes.n), "clone", o->clone);
+		list_to_json(o->probes.v, o->probes.n), "clone", o->clone,
+		"boot", (int)o->boot);
 }
 
 static int read_hooks(const json_t *a, struct hook_list *l)
@@ -175,7 +177,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	json_t *quiesce, *rollback, *activate, *deactivate, *ssh, *v;
 	json_t *disks, *wish, *probes;
 	json_int_t lanes, low, high, bw, down, linger, hook, lease;
-	int copy, wait, freeze, full, fence, via, clone;
+	int copy, wait, freeze, full, fence, via, clone, boot;
 	struct options o;
 	size_t i;
 
@@ -191,7 +193,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		    &overwrite, "quiesce", &quiesce, "rollback", &rollback,
 		    "activate", &activate, "deactivate", &deactivate, "ssh",
 		    &ssh, "disks", &disks, "wish", &wish, "probes", &probes,
-		    "clone", &clone) < 0)
+		    "clone", &clone, "boot", &boot) < 0)
 		return error_set(err, -EINVAL, "read the stored options");
 	options_init(&o);
 	(void)snprintf(o.name, sizeof(o.name), "%s", name);
@@ -203,6 +205,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	o.freeze = freeze;
 	o.full_verify = full;
 	o.clone = clone;
+	o.boot = (enum boot)(boot >= 0 && boot <= BOOT_BY_FIRMWARE ? boot : 0);
 	o.wish = json_is_object(wish) ? json_incref(wish) : NULL;
 	o.fence = (enum fence_kind)(
 		fence >= 0 && fence <= FENCE_SIGNATURE ? fence : 0);

@@ -14,6 +14,7 @@
 #define SSH_ARGS_MAX 64
 
 enum via { VIA_AUTO, VIA_DIRECT, VIA_REVERSE, VIA_RELAY };
+enum boot { BOOT_AUTO, BOOT_BY_KEXEC, BOOT_BY_FIRMWARE };
 
 struct hook_list {
 	uint32_t n;
@@ -44,6 +45,7 @@ struct options {
 	struct move_disk *disks;
 	json_t *wish;
 	struct hook_list probes; /* that must answer on the new machine */
+	enum boot boot;		 /* how the new machine is started */
 	bool clone;		 /* the source stays */
 	char plan[4096];	 /* the file, or ""; not stored */
 	uint32_t n_ssh;
@@ -68,5 +70,6 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err);
 
 extern const char *const fence_names[]; /* by enum fence_kind */
 extern const char *const via_names[];	/* by enum via */
+extern const char *const boot_names[];	/* by enum boot */
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "move/ssh_says.h"
 #include "rescue/program.h"
 
 #define OUTPUT_MAX (1U << 20)
@@ -108,27 +109,6 @@ static void take_options(struct finder *f, char *text)
 	}
 }
 
-/* "timeout 10 ssh -G ... HOST" */
-static int ask_ssh(
-	const struct place *place, const struct ssh_options *o, char **ret_text)
-{
-	CLEANUP_FREE const char **ssh = NULL;
-	CLEANUP_FREE const char **argv = NULL;
-	char port[SSH_PORT_SIZE];
-	struct error ignored;
-	size_t n = 0;
-
-	ssh = ssh_arguments(place, o, "-G", port, &n);
-	argv = calloc(n + 3, sizeof(*argv));
-	if (!ssh || !argv)
-		return -ENOMEM;
-	argv[0] = "timeout";
-	argv[1] = LIMIT;
-	memcpy(argv + 2, ssh, n * sizeof(*ssh));
-	return program_run(
-		(char *const *)argv, OUTPUT_MAX, ret_text, NULL, &ignored);
-}
-
 int takeover_keys_find(const struct place *place, const struct ssh_options *o,
 	struct takeover_keys *ret)
 {
@@ -140,7 +120,7 @@ int takeover_keys_find(const struct place *place, const struct ssh_options *o,
 	f.f = open_memstream(&keys.text, &keys.n);
 	if (!f.f)
 		return -ENOMEM;
-	r = ask_ssh(place, o, &options);
+	r = ssh_says(place, o, &options);
 	if (r == 0)
 		take_options(&f, options);
 	else

@@ -217,17 +217,21 @@ static bool keeps_address(const struct part *p)
 }
 
 /* The new machine takes the source's address: the source, which is fenced, must
- * not answer there any more, not even the controller. It does so when its own
- * answer is away. */
+ * not answer there any more, not even the controller, but by a way back of its
+ * own if there is one. It does so when its own answer is away. */
 static void hush_source(struct part *p)
 {
 	struct move *m = p->move;
-	static const struct msg_peers nobody;
+	static struct msg_peers left;
 	struct error why;
 
 	if (!keeps_address(p) || !m->session.host[SOURCE].alive)
 		return;
-	if (session_call(&m->session, SOURCE, MSG_HUSH, &nobody, NULL, CALL_MS,
+	left.n = machine_text(p, "back_controller")[0] != '\0';
+	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
+		machine_text(p, "back_controller"));
+	move_set(m, "machine", "hushed", 1);
+	if (session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL, CALL_MS,
 		    &why) < 0)
 		move_note(m, "hush", "%s: %s", why.what, why.why);
 	session_close(&m->session, SOURCE);
@@ -269,9 +273,12 @@ static int boot(struct part *p, struct error *err)
 	struct move *m = p->move;
 	static struct msg_fitted fitted;
 	struct msg_boot how = {BOOT_KEXEC};
+	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
 	int r;
 
 	r = load_fit(p, err);
+	if (firmware)
+		v->fit->kernel[0] = '\0';
 	if (r == 0)
 		hush_source(p);
 	if (r == 0)
@@ -280,11 +287,15 @@ static int boot(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
-	if (!fitted.loaded) {
+	if (!fitted.loaded)
 		how.how = BOOT_FIRMWARE;
+	if (!fitted.loaded && !firmware)
 		move_note(m, "boots-by-firmware",
 			"the new machine boots by its firmware: %s",
 			fitted.why);
+	if (!fitted.loaded && m->options.boot == BOOT_BY_KEXEC) {
+		error_set(err, -ENOEXEC, "start the new machine by kexec");
+		return error_why(err, "%s", fitted.why);
 	}
 	r = await_silence(p, err);
 	if (r < 0)

@@ -333,6 +333,9 @@ static enum fence_kind fence_of(const struct part *p)
 
 	if (p->move->options.fence != FENCE_AUTO)
 		return p->move->options.fence;
+	/* A machine that is reset must not come to life beside the new one. */
+	if (v->machine && v->signatures.n > 0)
+		return FENCE_SIGNATURE;
 	return v->hold == HOLD_FROZEN ? FENCE_FREEZE : FENCE_UNMOUNTED;
 }
 

@@ -493,7 +493,8 @@ static void plan(struct part *p)
 	move_set_text(m, "plan", "fence",
 		o->copy ? "none: a copy leaves the source as it is"
 		: o->fence != FENCE_AUTO ? fence_names[o->fence]
-		: v->machine || (s->n_mounts && !o->quiesce.n)
+		: v->machine		 ? fence_names[FENCE_SIGNATURE]
+		: s->n_mounts && !o->quiesce.n
 			? fence_names[FENCE_FREEZE]
 			: "unmounted if the quiesce hook unmounts it, else "
 			  "freeze");

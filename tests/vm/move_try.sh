@@ -18,7 +18,7 @@ up new
 
 say "the move"
 rehost_run move root@old root@new --name web --downtime 60s \
-	--probe http://:80/boot -v >/tmp/mm.out 2>&1
+	--probe http://:80/boot --boot firmware -v >/tmp/mm.out 2>&1
 echo "rc $?"
 now=$(boot_of old)
 on old 'systemd-analyze; systemd-analyze blame | head -12; systemd-analyze critical-chain; cat /proc/cmdline; dmesg | tail -60; cat /proc/loadavg; journalctl -b | head -400' >/tmp/mm.boot 2>&1 || :

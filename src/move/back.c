@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "move/back.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rtnetlink.h"
+#include "facts/facts.h"
+#include "move/ssh_says.h"
+
+/* "192.0.2.5" of "192.0.2.5/24"? */
+static bool is_address(const char *with_prefix, const char *address)
+{
+	size_t n = strlen(address);
+
+	return n > 0 && strncmp(with_prefix, address, n) == 0 &&
+	       (with_prefix[n] == '/' || with_prefix[n] == '\0');
+}
+
+/* The interface of the source that has the address by which it is reached, and
+ * its link-local one. */
+static const char *of_source(
+	const json_t *facts, const char *address, const char **ret_name)
+{
+	const json_t *i, *a;
+	size_t k, n;
+
+	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
+	{
+		const char *local = NULL;
+		bool ours = false;
+
+		json_array_foreach(json_object_get(i, "addresses"), n, a)
+		{
+			const char *text = json_string_value(a);
+
+			if (!text)
+				continue;
+			ours = ours || is_address(text, address);
+			if (!local && strncmp(text, "fe80:", 5) == 0)
+				local = text;
+		}
+		if (ours && local && strlen(facts_text(i, "name")) < IFNAMSIZ) {
+			*ret_name = facts_text(i, "name");
+			return local;
+		}
+	}
+	return NULL;
+}
+
+/* The interface by which packets go to an address without a router. */
+static bool own_interface(const char *address, char ret[IF_NAMESIZE])
+{
+	struct rtnetlink_route way;
+	uint8_t bytes[16];
+	int family = strchr(address, ':') ? AF_INET6 : AF_INET;
+
+	return inet_pton(family, address, bytes) == 1 &&
+	       rtnetlink_way(family, bytes, NULL, 0, false, &way) == 0 &&
+	       way.type == RTN_UNICAST && way.n_hops == 1 &&
+	       way.hops[0].family == 0 &&
+	       if_indextoname(way.hops[0].index, ret) != NULL;
+}
+
+static bool own_link_local(const char *name, char ret[INET6_ADDRSTRLEN])
+{
+	struct ifaddrs *list = NULL;
+	bool found = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+		const struct sockaddr_in6 *six = (const void *)i->ifa_addr;
+
+		found = six && six->sin6_family == AF_INET6 &&
+			strcmp(i->ifa_name, name) == 0 &&
+			IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) &&
+			inet_ntop(AF_INET6, &six->sin6_addr, ret,
+				INET6_ADDRSTRLEN);
+	}
+	freeifaddrs(list);
+	return found;
+}
+
+int back_find(
+	const json_t *source, const struct msg_hello *hello, struct back *ret)
+{
+	char own[IF_NAMESIZE], local[INET6_ADDRSTRLEN];
+	const char *name = NULL, *theirs;
+
+	theirs = of_source(source, hello->ssh_address, &name);
+	if (!theirs || !own_interface(hello->ssh_address, own) ||
+		!own_link_local(own, local))
+		return -ENETUNREACH;
+	(void)snprintf(ret->controller, sizeof(ret->controller), "%s%%%.15s",
+		local, name);
+	(void)snprintf(ret->source, sizeof(ret->source), "%.*s%%%.15s",
+		(int)MIN(strcspn(theirs, "/"), (size_t)INET6_ADDRSTRLEN - 1),
+		theirs, own);
+	return 0;
+}
+
+/* What ssh -G says of a word, or "". */
+static void value_of(const char *text, const char *key, char *buf, size_t size)
+{
+	size_t n = strlen(key);
+
+	buf[0] = '\0';
+	while (text && *text) {
+		if (strncmp(text, key, n) == 0 && text[n] == ' ')
+			(void)snprintf(buf, size, "%.*s",
+				(int)strcspn(text + n + 1, "\n"), text + n + 1);
+		text = strchr(text, '\n');
+		text = text ? text + 1 : NULL;
+	}
+}
+
+int back_arguments(const struct place *source, const struct ssh_options *o,
+	const char *address, struct back_args *ret)
+{
+	CLEANUP_FREE char *text = NULL;
+	char alias[256], name[256];
+	size_t n = 0;
+	int r = ssh_says(source, o, &text);
+
+	if (r < 0)
+		return r;
+	value_of(text, "hostkeyalias", alias, sizeof(alias));
+	value_of(text, "hostname", name, sizeof(name));
+	(void)snprintf(ret->host, sizeof(ret->host), "HostName=%s", address);
+	(void)snprintf(ret->alias, sizeof(ret->alias), "HostKeyAlias=%s",
+		alias[0] && strcmp(alias, "none") != 0 ? alias : name);
+	ret->v[n++] = "-o";
+	ret->v[n++] = ret->host;
+	ret->v[n++] = "-o";
+	ret->v[n++] = ret->alias;
+	ret->v[n++] = "-o";
+	ret->v[n++] = "ControlPath=none";
+	for (const char *const *a = o->args; a && *a && n + 1 < BACK_ARGS; a++)
+		ret->v[n++] = *a;
+	ret->v[n] = NULL;
+	return 0;
+}
