@@ -21,7 +21,8 @@ _rehost_flags() {
 	cutover | pause) echo "--quiet --format -q" ;;
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
 		"--cutover --freeze -q -v" ;;
-	abort | verify | rollback | confirm) echo "--quiet --format -q" ;;
+	rollback) echo "--quiet --format --discard-target-writes -q" ;;
+	abort | verify | confirm) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
 	estimate) echo "--format --sample --downtime --bwlimit --lanes" \
 		"--lane-port --via -F -i -J -o -p" ;;

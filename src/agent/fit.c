@@ -8,13 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kexec.h>
+#include <linux/openat2.h>
 #include <linux/reboot.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,7 +31,8 @@
 #include "volume/assemble.h"
 
 #define TREE "/run/rehost.tree"
-#define ANSWER_MS 300 /* for the answer to get away */
+#define ANSWER_MS 100 /* for the answer to get away */
+#define READONLY_MS 2000
 
 /* What the child tells its parent, in memory that both share. */
 struct outcome {
@@ -39,27 +43,63 @@ struct outcome {
 
 /* ---- mounting ---- */
 
+static bool mounted[FIT_MOUNTS_MAX];
+
+static const char *below(const char *point)
+{
+	return strcmp(point, "/") == 0 ? "" : point + 1;
+}
+
+/* The folder of the tree, by a path that has no link in it: a link of the moved
+ * system could lead anywhere. */
+static int open_folder(const char *point)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	CLEANUP_CLOSE int tree =
+		open(TREE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const char *path = below(point);
+	int fd;
+
+	if (tree < 0)
+		return -errno;
+	fd = (int)syscall(
+		SYS_openat2, tree, path[0] ? path : ".", &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
 static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 {
 	const struct msg_fit_mount *f = &m->mounts[i];
-	char device[64], at[2048];
 	unsigned long flags = MS_NOATIME | MS_NOSUID | MS_NODEV;
+	CLEANUP_CLOSE int at = -1;
+	char device[64], path[64];
 	int r;
 
-	if (f->point[0] != '/' || strstr(f->point, "/../"))
+	if (f->point[0] != '/')
 		return error_set(err, -EPROTO, "mount %s", f->point);
 	r = assemble(m->disks, m->n_disks, &f->on, i, device, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(at, sizeof(at), TREE "%s",
-		strcmp(f->point, "/") == 0 ? "" : f->point);
-	if (mount(device, at, f->type, flags,
-		    f->options[0] ? f->options : NULL) == 0)
+	at = open_folder(f->point);
+	if (at < 0)
+		return error_set(err, at, "find %s in the copy", f->point);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
+	if (mount(device, path, f->type, flags,
+		    f->options[0] ? f->options : NULL) == 0) {
+		mounted[i] = true;
 		return 0;
+	}
 	error_set(err, -errno, "mount the copy of %s", f->point);
 	if (err->code == -ENODEV)
 		error_why(err, "this kernel does not know %s", f->type);
 	return err->code;
+}
+
+/* It boots from these; what is missing of others is only not looked into. */
+static bool is_needed(const char *point)
+{
+	return strcmp(point, "/") == 0 || strcmp(point, "/boot") == 0;
 }
 
 static int mount_all(const struct msg_fit *m, struct error *err)
@@ -71,21 +111,25 @@ static int mount_all(const struct msg_fit *m, struct error *err)
 		return error_set(err, -errno, "have mounts of one's own");
 	if (mkdir(TREE, 0700) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "make " TREE);
-	for (uint32_t i = 0; i < m->n_mounts && r == 0; i++)
+	for (uint32_t i = 0; i < m->n_mounts && r == 0; i++) {
 		r = mount_one(m, i, err);
+		if (r < 0 && !is_needed(m->mounts[i].point))
+			r = 0;
+	}
 	return r;
 }
 
+/* All that was changed is on the disks when this is 0. */
 static int unmount_all(const struct msg_fit *m, struct error *err)
 {
 	char at[2048];
 	int r = 0;
 
 	for (uint32_t i = m->n_mounts; i-- > 0;) {
-		const char *point = m->mounts[i].point;
-
-		(void)snprintf(at, sizeof(at), TREE "%s",
-			strcmp(point, "/") == 0 ? "" : point);
+		if (!mounted[i])
+			continue;
+		(void)snprintf(
+			at, sizeof(at), TREE "/%s", below(m->mounts[i].point));
 		if (umount2(at, UMOUNT_NOFOLLOW) < 0 && r == 0)
 			r = error_set(err, -errno, "unmount %s", at);
 	}
@@ -196,9 +240,12 @@ int fit_machine(struct agent *a, const struct frame *f, struct error *err)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (o == MAP_FAILED)
 		return error_set(err, -ENOMEM, "fit the moved system");
+	/* What a process that was killed left of them. */
+	assemble_undo(m.n_mounts);
 	/* unshare(2) is for a process with one thread. */
 	pid = fork();
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		o->code = fit(&m, &o->fitted, &o->err);
 		_exit(0);
 	}
@@ -243,10 +290,15 @@ int fit_boot(struct agent *a, const struct frame *f, struct error *err)
 		return error_set(err, -errno, "start a process");
 	if (pid == 0) {
 		clock_sleep_ms(ANSWER_MS);
-		sync();
-		if (m.how == BOOT_POWEROFF) /* all mounts read-only */
+		/* All synced and mounted read-only, without waiting for what
+		 * hangs. */
+		if (m.how == BOOT_POWEROFF) {
+			(void)!io_write_file(
+				AT_FDCWD, "/proc/sysrq-trigger", "s");
 			(void)!io_write_file(
 				AT_FDCWD, "/proc/sysrq-trigger", "u");
+			clock_sleep_ms(READONLY_MS);
+		}
 		(void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1,
 			LINUX_REBOOT_MAGIC2, commands[m.how], NULL);
 		if (m.how == BOOT_KEXEC)

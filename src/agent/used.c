@@ -21,8 +21,9 @@
 #include "volume/stack.h"
 #include "volume/usedmap.h"
 
-/* More than the header of any architecture's swap (a page). */
-#define SWAP_HEADER 65536ULL
+/* The header is the first page: mm/swapfile.c of the Linux source. */
+#define SWAP_HEADER 4096ULL
+#define SWAP_MAGIC "SWAPSPACE2"
 #define EXTENTS 256
 
 /* Where a device lies on the volumes. */
@@ -208,6 +209,7 @@ static int leave_swap(void *arg, const char *path, bool file, dev_t device)
 {
 	CLEANUP_FREE struct place_of *p = calloc(1, sizeof(*p));
 	CLEANUP_CLOSE int fd = -1;
+	char magic[sizeof(SWAP_MAGIC) - 1];
 	struct error err;
 
 	if (!p || device == 0)
@@ -225,7 +227,11 @@ static int leave_swap(void *arg, const char *path, bool file, dev_t device)
 		return 0;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
+	/* Something else may be mounted over it. */
+	if (fd >= 0 &&
+		pread(fd, magic, sizeof(magic), SWAP_HEADER - sizeof(magic)) ==
+			(ssize_t)sizeof(magic) &&
+		memcmp(magic, SWAP_MAGIC, sizeof(magic)) == 0)
 		free_extents(p, fd);
 	return 0;
 }

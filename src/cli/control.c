@@ -61,8 +61,10 @@ static int abort_running(
 	return 0;
 }
 
-static int decide(const struct command *c, struct move *m, struct error *err)
+static int decide(const struct command *c, const struct flags *f,
+	struct move *m, struct error *err)
 {
+	m->target_is_off = f->discard;
 	if (strcmp(c->name, "abort") == 0)
 		return move_abort(m, err);
 	if (strcmp(c->name, "rollback") == 0)
@@ -107,7 +109,7 @@ int cmd_decide(const struct command *c, struct flags *f)
 	} else {
 		r = move_load(store, row.name, &observer, &m, &err) < 0
 			    ? EXIT_REFUSED
-			    : decide(c, &m, &err);
+			    : decide(c, f, &m, &err);
 		progress_end();
 		/* Different is an answer and no error. */
 		if (r != EXIT_DONE && r != EXIT_DIFFERENT)

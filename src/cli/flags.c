@@ -45,6 +45,7 @@ enum {
 	FLAG_PLAN,
 	FLAG_PROBE,
 	FLAG_BOOT,
+	FLAG_DISCARD,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -89,6 +90,8 @@ static const struct {
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
 	{"boot", FLAG_BOOT, "auto|kexec|firmware",
 		"how the new machine is started (auto: kexec if it can be)"},
+	{"discard-target-writes", FLAG_DISCARD, NULL,
+		"the target is off and stays off; what it wrote is lost"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -359,6 +362,9 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_PLAN:
 		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
 		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;
+	case FLAG_DISCARD:
+		f->discard = true;
+		return 0;
 	case FLAG_BOOT:
 		i = choose(v, boot_names, 3);
 		o->boot = (enum boot)MAX(i, 0);

@@ -38,7 +38,7 @@ const struct command commands[] = {
 		"format"},
 	{"rollback", cmd_decide, "[NAME]",
 		"after commit: stop the target, give the source back",
-		"quiet format"},
+		"quiet format discard-target-writes"},
 	{"confirm", cmd_decide, "[NAME]",
 		"the target is good: clean up, end the fence", "quiet format"},
 	{"inspect", cmd_inspect, "[HOST]", "what a machine is",

@@ -95,15 +95,16 @@ int move_rollback(struct move *m, struct error *err)
 		return EXIT_REFUSED;
 	}
 	/* A machine that was moved is at its own address: its part knows. */
-	r = m->machine && move_get(m, "machine", "booted")
+	r = m->target_is_off || (m->machine && move_get(m, "machine", "booted"))
 		    ? 0
 		    : move_connect(m, TARGET, err);
-	if (r == 0)
+	if (r == 0 && !m->target_is_off)
 		r = ALL(m, deactivate, err);
 	if (r < 0) {
 		error_todo(err, "make sure that the target is stopped and can "
 				"be reached, then try again; the source stays "
-				"fenced");
+				"fenced. Or switch the target off for good: "
+				"rehost rollback --discard-target-writes");
 		move_set_state(m, "failed", "none");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
@@ -128,6 +129,41 @@ int move_rollback(struct move *m, struct error *err)
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
+/* The machine that was moved from, and no other that has its address or boots
+ * from a copy of its disks. */
+static int connect_old(struct move *m, struct error *err)
+{
+	const char *boot = json_string_value(json_object_get(
+		json_object_get(m->report, "machine"), "source_boot"));
+	int r = move_connect(m, SOURCE, err);
+
+	if (r < 0 || (boot && strcmp(m->session.host[SOURCE].hello.boot_id,
+				      boot) == 0))
+		return r;
+	session_close(&m->session, SOURCE);
+	error_set(err, -EHOSTUNREACH, "reach the source");
+	return error_why(err, "what answers there is not as it was at the "
+			      "commit");
+}
+
+static int end_both(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r;
+
+	if (!m->machine) {
+		r = move_connect_both(m, err);
+		return r < 0 ? r : ALL(m, settle, err);
+	}
+	if (connect_old(m, &why) == 0)
+		return ALL(m, settle, err);
+	move_note(m, "left-behind",
+		"the source was not switched off (%s): see that it does not "
+		"come to life",
+		why.why);
+	return 0;
+}
+
 int move_confirm(struct move *m, struct error *err)
 {
 	if (strcmp(m->row.state, "done") != 0 ||
@@ -137,10 +173,7 @@ int move_confirm(struct move *m, struct error *err)
 			m->row.live);
 		return EXIT_REFUSED;
 	}
-	if (move_committed(m) &&
-		((m->machine ? move_connect(m, SOURCE, err)
-			     : move_connect_both(m, err)) < 0 ||
-			ALL(m, settle, err) < 0))
+	if (move_committed(m) && end_both(m, err) < 0)
 		return EXIT_REFUSED;
 	move_set_state(m, "confirmed", NULL);
 	return move_save(m, true, err) < 0 ? EXIT_REFUSED : EXIT_DONE;

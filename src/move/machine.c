@@ -218,6 +218,11 @@ int machine_plan(struct move *m, struct error *err)
 	r = ask(m, &b, err);
 	if (r == 0)
 		r = get_plan(m, &b, &p, err);
+	if (r == 0 && o->clone) {
+		r = error_set(err, -EOPNOTSUPP, "make a clone");
+		error_why(err, "machines with an identity of their own cannot "
+			       "be made yet");
+	}
 	if (r == 0)
 		r = preflight_all(m, &p, &b, err);
 	if (r == 0)

@@ -65,9 +65,10 @@ struct move {
 	bool resumed;	    /* an earlier process began it */
 	bool interruptible; /* a wish to stop may end a wait */
 	bool want_pause, want_abort, want_cutover;
-	bool hurry;    /* the cutover is near: the source waits for us */
-	bool quiesced; /* rollback has something to undo */
-	bool frozen;   /* the hold is a freeze: writers hang meanwhile */
+	bool target_is_off; /* the user says so, for a rollback */
+	bool hurry;	    /* the cutover is near: the source waits for us */
+	bool quiesced;	    /* rollback has something to undo */
+	bool frozen;	    /* the hold is a freeze: writers hang meanwhile */
 
 	struct progress progress;
 	uint64_t done_base; /* bytes of passes that are over */

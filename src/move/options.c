@@ -175,15 +175,17 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 {
 	const char *name, *source, *target, *overwrite;
 	json_t *quiesce, *rollback, *activate, *deactivate, *ssh, *v;
-	json_t *disks, *wish, *probes;
+	json_t *disks = NULL, *wish = NULL, *probes = NULL;
 	json_int_t lanes, low, high, bw, down, linger, hook, lease;
 	int copy, wait, freeze, full, fence, via, clone, boot;
 	struct options o;
 	size_t i;
 
+	/* "!": as many keys as values, or it is refused. */
 	if (json_unpack((json_t *)(uintptr_t)j,
 		    "{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I s:I "
-		    "s:I s:I s:I s:s s:o s:o s:o s:o s:o}",
+		    "s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:o s:o s:b s:i "
+		    "!}",
 		    "name", &name, "source", &source, "target", &target, "copy",
 		    &copy, "wait", &wait, "freeze", &freeze, "full_verify",
 		    &full, "fence", &fence, "via", &via, "lanes", &lanes,

@@ -46,6 +46,8 @@ struct part_ops {
 	int (*seed)(struct part *p, struct error *err);
 	/* One round; ret tells how it stands afterwards. */
 	int (*follow)(struct part *p, struct backlog *ret, struct error *err);
+	/* The cutover is about to begin. */
+	int (*approach)(struct part *p, struct error *err);
 	/* From here on the source stands still. */
 	int (*quiesce)(struct part *p, struct error *err);
 	/* Sends the rest. */

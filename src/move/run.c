@@ -189,7 +189,9 @@ static int cut(struct move *m, struct error *err)
 	m->quiesced = true;
 	m->session.lease_ms = (uint32_t)m->options.lease_ms;
 	m->session.renew_at = clock_ms() + m->options.lease_ms / 6;
-	r = RUN(m, PHASE_QUIESCE, quiesce, err);
+	r = ALL(m, approach, err);
+	if (r == 0)
+		r = RUN(m, PHASE_QUIESCE, quiesce, err);
 	if (r == 0)
 		r = RUN(m, PHASE_FINISH, finish, err);
 	if (r == 0)
@@ -235,7 +237,10 @@ static int activate(struct move *m, struct error *err)
 	int r;
 
 	m->session.lease_ms = 0;
-	r = move_connect(m, TARGET, err);
+	/* A machine that was told to boot is no target any more. */
+	r = m->machine && move_get(m, "machine", "booted")
+		    ? 0
+		    : move_connect(m, TARGET, err);
 	if (r == 0)
 		r = RUN(m, PHASE_ACTIVATE, activate, err);
 	if (r == 0) {

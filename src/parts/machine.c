@@ -9,13 +9,16 @@
 #include "base/clock.h"
 #include "facts/facts.h"
 #include "move/probe.h"
+#include "move/steps.h"
 #include "parts/volume.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
 #define BOOT_MS 600000 /* until it must answer */
 #define GONE_MS 60000
 #define SILENCE_MS 20000
-#define PATIENCE_MS 300
+#define PATIENCE_MS 250
+#define QUIET_TIMES 2
+#define RESCUE_MS 60000 /* until it has gone */
 
 struct machine_part {
 	struct msg_fit *fit;
@@ -138,6 +141,10 @@ static int machine_prepare(struct part *p, struct error *err)
 	find_address(p);
 	move_set_text(m, "machine", "source_address",
 		m->session.host[SOURCE].hello.ssh_address);
+	move_set_text(m, "machine", "rescue_address",
+		m->session.host[TARGET].hello.ssh_address);
+	move_set_text(m, "machine", "rescue_boot",
+		m->session.host[TARGET].hello.boot_id);
 	move_set_text(m, "machine", "source_boot",
 		m->session.host[SOURCE].hello.boot_id);
 	/* After the commit the source cannot be asked any more. */
@@ -146,7 +153,7 @@ static int machine_prepare(struct part *p, struct error *err)
 }
 
 /* Clients are asked for from before the cut, so that the outage is theirs. */
-static int machine_quiesce(struct part *p, struct error *err)
+static int machine_approach(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
 	const struct host *h = &p->move->session.host[SOURCE];
@@ -237,33 +244,47 @@ static void hush_source(struct part *p)
 	session_close(&m->session, SOURCE);
 }
 
-/* Nobody answers at the address any more; only then another may take it. */
-static int await_silence(struct part *p, struct error *err)
+/* A refusal is an answer, too. */
+static bool answers(const char *probe, const char *host)
 {
-	const struct host *h = &p->move->session.host[SOURCE];
-	uint64_t until = clock_ms() + SILENCE_MS;
+	int r = probe_once(probe, host, PATIENCE_MS);
+
+	return r != -ETIMEDOUT && r != -EHOSTUNREACH && r != -ENETUNREACH;
+}
+
+/* Whether nobody answers at an address, several times in a row. */
+static bool is_silent(struct part *p, const char *host, uint64_t until)
+{
+	uint32_t port = p->move->session.host[SOURCE].hello.ssh_port;
+	unsigned quiet = 0;
+	struct error err;
 	char probe[32];
 
-	if (!keeps_address(p))
-		return 0;
-	(void)snprintf(probe, sizeof(probe), "tcp:%u",
-		h->hello.ssh_port ? h->hello.ssh_port : 22);
-	while (probe_once(probe, machine_text(p, "address"), PATIENCE_MS) ==
-		0) {
-		if (clock_ms() > until) {
-			error_set(err, -EADDRINUSE, "boot the new machine");
-			error_why(err,
-				"the source still answers at %s, which "
-				"the new machine is to have",
-				machine_text(p, "address"));
-			return error_todo(err,
-				"switch the source off, then "
-				"rehost resume %s",
-				p->move->row.name);
-		}
-		clock_sleep_ms(50);
+	(void)snprintf(probe, sizeof(probe), "tcp:%u", port ? port : 22);
+	while (quiet < QUIET_TIMES) {
+		quiet = answers(probe, host) ? 0 : quiet + 1;
+		if (clock_ms() > until)
+			return false;
+		if (quiet == 0 && session_idle(&p->move->session, 50, &err) < 0)
+			return false;
 	}
-	return 0;
+	return true;
+}
+
+/* Only then another may take it. */
+static int await_silence(struct part *p, struct error *err)
+{
+	const char *address = machine_text(p, "address");
+
+	if (!keeps_address(p) || is_silent(p, address, clock_ms() + SILENCE_MS))
+		return 0;
+	error_set(err, -EADDRINUSE, "boot the new machine");
+	error_why(err,
+		"the source still answers at %s, which the new machine is to "
+		"have",
+		address);
+	return error_todo(err, "switch the source off, then rehost resume %s",
+		p->move->row.name);
 }
 
 /* The order to boot is stored before it is given: from then on it may run. */
@@ -280,8 +301,6 @@ static int boot(struct part *p, struct error *err)
 	if (firmware)
 		v->fit->kernel[0] = '\0';
 	if (r == 0)
-		hush_source(p);
-	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_FIT, v->fit, &fitted,
 			FIT_MS, err);
 	if (r < 0)
@@ -297,12 +316,14 @@ static int boot(struct part *p, struct error *err)
 		error_set(err, -ENOEXEC, "start the new machine by kexec");
 		return error_why(err, "%s", fitted.why);
 	}
+	hush_source(p);
 	r = await_silence(p, err);
 	if (r < 0)
 		return r;
 	move_set_text(
 		m, "machine", "boots_by", fitted.loaded ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
+	move_set(m, "machine", "rescue_there", 1);
 	r = move_save(m, true, err);
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,
@@ -343,6 +364,10 @@ static int await_answer(struct part *p, struct error *err)
 	if (!v->prober &&
 		prober_start(&m->options.probes, address, &v->prober) < 0)
 		return error_set(err, -ENOMEM, "probe the new machine");
+	/* The rescue system may have had the same address. */
+	if (machine_get(p, "rescue_there") &&
+		strcmp(address, machine_text(p, "rescue_address")) == 0)
+		(void)is_silent(p, address, clock_ms() + RESCUE_MS);
 	prober_turn(v->prober, address);
 	while (r == 0 && prober_first(v->prober) == 0) {
 		if (clock_ms() > until)
@@ -357,6 +382,18 @@ static int await_answer(struct part *p, struct error *err)
 	return r;
 }
 
+/* After a resume: does the rescue system still run there? Then the order to
+ * boot was never heard. */
+static bool is_rescue(struct part *p)
+{
+	struct move *m = p->move;
+	struct error ignored;
+	const struct host *h = &m->session.host[TARGET];
+
+	return (h->alive || move_connect(m, TARGET, &ignored) == 0) &&
+	       strcmp(h->hello.boot_id, machine_text(p, "rescue_boot")) == 0;
+}
+
 static int machine_activate(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -364,7 +401,7 @@ static int machine_activate(struct part *p, struct error *err)
 
 	if (p->move->options.copy && !p->move->options.clone)
 		return 0;
-	r = machine_get(p, "booted") ? 0 : boot(p, err);
+	r = machine_get(p, "booted") && !is_rescue(p) ? 0 : boot(p, err);
 	if (r == 0)
 		r = await_answer(p, err);
 	if (r == 0) {
@@ -454,8 +491,18 @@ static int machine_deactivate(struct part *p, struct error *err)
 	while (r == 0 && m->session.host[TARGET].alive && clock_ms() < until)
 		if (session_idle(&m->session, 100, err) < 0)
 			break;
+	if (r == 0 && (m->session.host[TARGET].alive ||
+			      !is_silent(p, machine_text(p, "address"),
+				      clock_ms() + SILENCE_MS))) {
+		r = error_set(err, -ETIMEDOUT, "stop the target");
+		error_why(err, "it still answers after it said that it goes "
+			       "off");
+	}
 	session_close(&m->session, TARGET);
 	if (r == 0) {
+		move_note(m, "target-off",
+			"the target is off; its disks hold a copy that boots: "
+			"wipe them before it is switched on again");
 		move_set(m, "machine", "stopped", 1);
 		r = move_save(m, true, err);
 	}
@@ -477,7 +524,7 @@ static void machine_free(struct part *p)
 static const struct part_ops ops = {
 	.kind = "machine",
 	.prepare = machine_prepare,
-	.quiesce = machine_quiesce,
+	.approach = machine_approach,
 	.rollback = machine_rollback,
 	.activate = machine_activate,
 	.deactivate = machine_deactivate,

@@ -276,6 +276,14 @@ int volume_open_source_agent(
 	r = volume_source_call(p, MSG_OPEN_SOURCE, &open, &state, err);
 	if (r < 0)
 		return r;
+	/* Both ends lay the volumes out by what they see: it must be the
+	 * same. */
+	if (!only_keeper &&
+		state.size != (uint64_t)move_get(m, "bytes", "total")) {
+		error_set(err, -EINVAL, "go on with %s", m->row.name);
+		error_why(err, "the size of a volume changed meanwhile");
+		return error_todo(err, "abort the move and begin a new one");
+	}
 	v->source_agent = (int)h->peer.pid;
 	v->generation = 0; /* new agents have no lanes yet */
 	v->fresh = state.fresh;

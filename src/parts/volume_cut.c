@@ -53,18 +53,20 @@ static int hook_error(struct part *p, enum side side, const char *phase,
 
 /* ---- quiesce ---- */
 
-/* What was frozen, for a rollback after its keeper has died. */
+/* What was held, for a rollback after its keeper has died. */
 static void keep_mounts(struct move *m, const struct msg_held *held)
 {
-	json_t *list = json_array(), *fence;
+	json_t *list = json_array();
 
 	move_set_text(m, "fence", "mount",
-		held->n_mounts ? held->mounts[0].path : "");
-	fence = json_object_get(m->report, "fence");
+		held->n_mounts ? held->mounts[0].point : "");
 	for (uint32_t i = 0; i < held->n_mounts; i++)
-		(void)json_array_append_new(
-			list, json_string_nocheck(held->mounts[i].path));
-	(void)json_object_set_new(fence, "mounts", list);
+		(void)json_array_append_new(list,
+			json_pack("{s:s% s:i}", "point", held->mounts[i].point,
+				strlen(held->mounts[i].point), "how",
+				(int)held->mounts[i].how));
+	(void)json_object_set_new(
+		json_object_get(m->report, "fence"), "mounts", list);
 }
 
 static void take_mounts(const struct move *m, struct msg_unfence *u)
@@ -75,11 +77,16 @@ static void take_mounts(const struct move *m, struct msg_unfence *u)
 
 	json_array_foreach(list, i, v)
 	{
-		if (u->n_mounts == HELD_MAX)
+		struct msg_held_mount *to = &u->mounts[u->n_mounts];
+		const char *point =
+			json_string_value(json_object_get(v, "point"));
+
+		if (!point || u->n_mounts == HELD_MAX)
 			break;
-		(void)snprintf(u->mounts[u->n_mounts++].path,
-			sizeof(u->mounts[0].path), "%s",
-			json_is_string(v) ? json_string_value(v) : "");
+		(void)snprintf(to->point, sizeof(to->point), "%s", point);
+		to->how =
+			(uint8_t)json_integer_value(json_object_get(v, "how"));
+		u->n_mounts++;
 	}
 }
 
@@ -97,6 +104,7 @@ static void name_peers(const struct move *m, struct msg_arm *arm)
 	const struct msg_hello *target = &m->session.host[TARGET].hello;
 
 	arm->network = 1;
+	/* Without any the controller itself would be cut off. */
 	add_peer(&arm->peers, m->session.host[SOURCE].hello.ssh_client);
 	add_peer(&arm->peers, target->ssh_address);
 	for (uint32_t i = 0; i < target->n_addresses; i++)
@@ -122,6 +130,12 @@ int volume_quiesce(struct part *p, struct error *err)
 	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
 	if (v->machine && !o->copy)
 		name_peers(m, arm);
+	if (arm->network && arm->peers.n == 0) {
+		free(arm);
+		error_set(err, -EADDRNOTAVAIL, "fence the network");
+		return error_why(err, "the source does not say from where it "
+				      "is reached (SSH_CONNECTION)");
+	}
 	if (!o->copy) {
 		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
 		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
@@ -159,7 +173,7 @@ int volume_quiesce(struct part *p, struct error *err)
 		error_why(err,
 			"it is still mounted on %s, and nothing says how its "
 			"writers stop",
-			held.mounts[0].path);
+			held.mounts[0].point);
 		return error_todo(err,
 			"unmount it and resume; or resume with --freeze to "
 			"leave it frozen (its writers then hang until rollback "
@@ -169,7 +183,7 @@ int volume_quiesce(struct part *p, struct error *err)
 		error_set(err, -EINVAL, "use --fence unmounted");
 		return error_why(err,
 			"the quiesce hook left the volume mounted on %s",
-			held.mounts[0].path);
+			held.mounts[0].point);
 	}
 	return 0;
 }
@@ -537,9 +551,12 @@ int volume_deactivate(struct part *p, struct error *err)
 	static struct volume_facts now;
 	int r;
 
-	/* A machine that runs is stopped as a whole: parts/machine.c. */
+	/* A machine that runs is stopped as a whole: parts/machine.c. One that
+	 * was never told to boot keeps nothing that could. */
 	if (volume_of(p)->machine)
-		return 0;
+		return move_get(p->move, "machine", "booted")
+			       ? 0
+			       : volume_discard(p, err);
 	r = run_target_hooks(
 		p, &p->move->options.deactivate, "deactivate", err);
 	if (r == 0)
@@ -651,6 +668,15 @@ int volume_recover(struct part *p, struct error *err)
 	return r;
 }
 
+/* The source machine, whose keeper is gone. */
+static int switch_off(struct part *p, struct error *err)
+{
+	static const struct msg_boot off = {BOOT_POWEROFF};
+
+	return session_call(
+		&p->move->session, SOURCE, MSG_BOOT, &off, NULL, CALL_MS, err);
+}
+
 int volume_settle(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -669,7 +695,10 @@ int volume_settle(struct part *p, struct error *err)
 	if (m->session.host[SOURCE].alive) {
 		int e = volume_open_source_agent(p, true, &why);
 
-		/* A keeper that died after the commit left it frozen. */
+		/* A keeper that died after the commit left it frozen. A
+		 * machine is not let go first: it would live. */
+		if (e == -ENOENT && end.poweroff)
+			return switch_off(p, err);
 		if (e == -ENOENT && strcmp(m->row.live, "source") != 0)
 			e = unfence(p, false, &why);
 		if (e == 0)

@@ -597,6 +597,11 @@ static int open_target(struct part *p, bool resume, struct error *err)
 	free(open);
 	if (r < 0)
 		return r;
+	if (v->n > 1 && state.size != (uint64_t)move_get(m, "bytes", "total")) {
+		error_set(err, -EINVAL, "open the target");
+		return error_why(err, "its volumes are laid out in another "
+				      "way");
+	}
 	v->target_agent = (int)h->peer.pid;
 	v->generation = 0;
 	move_set(m, "memory_kb", "target", (int64_t)state.hwm_kb);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "track/hold.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -30,30 +29,30 @@ void hold_init(struct hold *h)
 
 /* ---- filesystems ---- */
 
-static int open_point(const struct mount_info *mount, struct error *err)
+static int open_point(const struct stacked *s, struct error *err)
 {
-	int fd = open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
+	const char *point = s->mount.point;
+	int fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return error_set(err, -errno, "open %s", mount->point);
-	if (fstat(fd, &st) == 0 &&
-		(mount->major == 0 ||
-			st.st_dev == makedev(mount->major, mount->minor)))
+		return error_set(err, -errno, "open %s", point);
+	if (stack_is_of(fd, s))
 		return fd;
 	(void)close(fd);
-	error_set(err, -EBUSY, "freeze %s", mount->point);
-	return error_why(err, "another filesystem is mounted over it");
+	error_set(err, -EBUSY, "freeze %s", point);
+	error_why(err, "another filesystem is mounted over it");
+	return error_todo(err, "mount it somewhere else as well, or unmount "
+			       "what covers it");
 }
 
 /* Takes note before it is done: who comes after us undoes it. */
-static struct maps_held *note(
+static struct msg_held_mount *note(
 	struct maps_shared *s, const char *point, enum held_how how)
 {
-	struct maps_held *held = &s->held[s->n_held];
+	struct msg_held_mount *held = &s->held[s->n_held];
 
 	(void)snprintf(held->point, sizeof(held->point), "%s", point);
-	held->how = how;
+	held->how = (uint8_t)how;
 	s->n_held++;
 	return held;
 }
@@ -112,7 +111,7 @@ static int freeze(struct hold *h, int fd, const char *point,
 				 : 0;
 }
 
-static void undo_one(const struct maps_held *held, int fd)
+static void undo_one(const struct msg_held_mount *held, int fd)
 {
 	if (held->how == HELD_READONLY)
 		(void)mount(
@@ -136,15 +135,6 @@ static void undo_all(struct hold *h, struct maps_shared *s)
 	}
 }
 
-static void describe(const struct stack *stack, struct msg_held *ret)
-{
-	for (size_t i = 0; i < stack->n; i++)
-		if (!stack->v[i].mount.readonly && ret->n_mounts < HELD_MAX)
-			(void)snprintf(ret->mounts[ret->n_mounts++].path,
-				sizeof(ret->mounts[0].path), "%s",
-				stack->v[i].mount.point);
-}
-
 /* All are synced before the first one is frozen. */
 static int freeze_all(struct hold *h, const struct stack *stack,
 	struct maps_shared *s, struct msg_held *ret, struct error *err)
@@ -155,16 +145,17 @@ static int freeze_all(struct hold *h, const struct stack *stack,
 
 	if (stack->n > HELD_MAX) {
 		error_set(err, -E2BIG, "freeze %zu filesystems", stack->n);
-		return error_why(err, "that is more than %d", HELD_MAX);
+		error_why(err, "that is more than %d", HELD_MAX);
+		return error_todo(err, "unmount some in the quiesce hook");
 	}
 	for (; n < stack->n && r == 0; n++) {
 		const struct mount_info *m = &stack->v[n].mount;
 
 		/* Nothing is written to it in any way. */
 		fds[n] = -1;
-		if (m->readonly)
+		if (m->super_readonly)
 			continue;
-		r = fds[n] = open_point(m, err);
+		r = fds[n] = open_point(&stack->v[n], err);
 		if (r < 0)
 			continue;
 		r = syncfs(fds[n]) < 0
@@ -185,7 +176,8 @@ static int freeze_all(struct hold *h, const struct stack *stack,
 	for (size_t i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
-	describe(stack, ret);
+	ret->n_mounts = s->n_held;
+	memcpy(ret->mounts, s->held, s->n_held * sizeof(s->held[0]));
 	ret->kind = HOLD_FROZEN;
 	return r;
 }
@@ -238,28 +230,74 @@ static void sync_node(const char *path)
 		(void)fsync(fd);
 }
 
-/* Buffered writes to the raw device, and to its partitions, which have caches
- * of their own. Not sync(2): it would wait for every other filesystem. */
-static void sync_raw(const struct maps_disk *disk)
-{
-	char folder[64], path[512];
-	struct dirent *e;
-	DIR *d;
+/* ---- what lies on them ---- */
 
-	sync_node(disk->path);
-	(void)snprintf(folder, sizeof(folder), "/sys/dev/block/%u:%u",
-		disk->major, disk->minor);
-	d = opendir(folder);
-	while (d && (e = readdir(d))) {
-		(void)snprintf(path, sizeof(path), "%s/%s/partition", folder,
-			e->d_name);
-		if (e->d_name[0] == '.' || access(path, F_OK) < 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "/dev/%s", e->d_name);
-		sync_node(path);
-	}
-	if (d)
-		(void)closedir(d);
+static bool is_mounted(const struct stack *s, dev_t dev)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (makedev(s->v[i].mount.dev_major, s->v[i].mount.dev_minor) ==
+			dev)
+			return true;
+	return false;
+}
+
+struct walk {
+	const struct stack *mounted;
+	bool machine;
+	struct error *err;
+	dev_t dev; /* swap is asked whether it is this one */
+};
+
+static int is_swap(void *arg, const char *path, bool file, dev_t device)
+{
+	const struct walk *w = arg;
+
+	return !file && device == w->dev;
+}
+
+/* Buffered writes to a raw device are in a cache of its own. Not sync(2): it
+ * would wait for every other filesystem. What has nothing on it that is known,
+ * and is held by something nevertheless, cannot be held still. */
+static int visit(void *arg, const char *name, dev_t dev, bool leaf)
+{
+	struct walk *w = arg;
+	char path[300];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/dev/%s", name);
+	sync_node(path);
+	w->dev = dev;
+	if (!w->machine || !leaf || is_mounted(w->mounted, dev) ||
+		stack_swaps(is_swap, w) != 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (fd >= 0)
+		(void)close(fd);
+	if (fd >= 0 || errno != EBUSY)
+		return 0;
+	error_set(w->err, -EBUSY, "hold %s", path);
+	error_why(w->err, "something that cannot be frozen uses it (a mount in "
+			  "another namespace, a virtual machine, DRBD, ZFS)");
+	return error_todo(w->err, "stop it in the quiesce hook, or leave the "
+				  "disk out of the plan");
+}
+
+static int sync_devices(const struct maps_shared *s, const struct stack *stack,
+	bool machine, struct error *err)
+{
+	struct walk w = {.mounted = stack, .machine = machine, .err = err};
+	dev_t disks[VOLUMES_MAX];
+	size_t n = 0;
+	int r;
+
+	for (uint32_t i = 0; i < s->n_disks; i++)
+		if (s->disks[i].kind == VOLUME_BLOCK)
+			disks[n++] =
+				makedev(s->disks[i].major, s->disks[i].minor);
+	r = n > 0 ? stack_each(disks, n, visit, &w) : 0;
+	return r < 0 && r != -EBUSY
+		       ? error_set(err, r, "see what lies on the disks")
+		       : r;
 }
 
 /* ---- both ---- */
@@ -325,6 +363,22 @@ static int find_filesystems(const struct maps_shared *s, bool machine,
 	return r;
 }
 
+int hold_sync(const struct maps_shared *s, struct error *err)
+{
+	CLEANUP(stack_done) struct stack stack = {0};
+	int r = find_filesystems(s, true, &stack, err);
+
+	for (size_t i = 0; i < stack.n && r == 0; i++) {
+		const char *point = stack.v[i].mount.point;
+		CLEANUP_CLOSE int fd =
+			open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && syncfs(fd) < 0)
+			r = error_set(err, -errno, "sync %s", point);
+	}
+	return r;
+}
+
 int hold_take(struct hold *h, bool machine, struct maps_shared *s,
 	struct msg_held *ret, struct error *err)
 {
@@ -335,9 +389,8 @@ int hold_take(struct hold *h, bool machine, struct maps_shared *s,
 		r = check_size(&s->disks[i], err);
 	if (r == 0)
 		r = find_filesystems(s, machine, &stack, err);
-	for (uint32_t i = 0; i < s->n_disks && r == 0; i++)
-		if (s->disks[i].kind == VOLUME_BLOCK)
-			sync_raw(&s->disks[i]);
+	if (r == 0)
+		r = sync_devices(s, &stack, machine, err);
 	if (r == 0)
 		r = stack.n > 0 ? freeze_all(h, &stack, s, ret, err)
 				: hold_unmounted(h, s, ret, err);
@@ -415,6 +468,11 @@ void hold_release(struct hold *h, struct maps_shared *s)
 void hold_release_dead(struct maps_shared *s)
 {
 	undo_all(NULL, s);
+}
+
+void hold_release_one(const struct msg_held_mount *held)
+{
+	undo_one(held, -1);
 }
 
 void hold_thaw(const char *mount)

@@ -30,6 +30,9 @@ struct hold {
 
 void hold_init(struct hold *h);
 
+/* Flushes all filesystems on the disks of a machine, and holds nothing. */
+int hold_sync(const struct maps_shared *s, struct error *err);
+
 /* Flushes and holds the volumes of s as they are in use now; machine: whatever
  * lies between them and the filesystems. What has to be undone if this process
  * dies is in s before it is done (phase and held). */
@@ -45,6 +48,9 @@ void hold_release(struct hold *h, struct maps_shared *s);
 
 /* The same without the descriptors, for what a keeper held that is no more. */
 void hold_release_dead(struct maps_shared *s);
+
+/* The same of one filesystem. */
+void hold_release_one(const struct msg_held_mount *held);
 
 /* Thaws the filesystem that is mounted there, if it is frozen. */
 void hold_thaw(const char *mount);

@@ -58,6 +58,9 @@ struct keeper {
 	struct netfence *net;
 	struct netfence_allow allow;
 	bool held_tracking; /* when it was taken */
+	/* The hold is being taken; and whether that was cut short. */
+	_Atomic bool holding, hold_late;
+	uint64_t holding_since; /* of the watching thread */
 	struct msg_keeper_state state;
 	bool ending;
 	bool ends_later; /* when the hooks are done */
@@ -98,11 +101,33 @@ static bool undrained(const struct keeper *k)
 	return false;
 }
 
+/* A freeze waits for writers that may wait for the network, which is cut: then
+ * the main thread hangs, and nobody else can give the source back. */
+static void watch_hold(struct keeper *k)
+{
+	struct maps_shared *s = k->maps.shared;
+	bool cut = k->holding && (k->net || s->phase == KEEPER_HOLDING);
+
+	if (!cut)
+		k->holding_since = 0;
+	else if (k->holding_since == 0)
+		k->holding_since = clock_ms();
+	if (!cut || k->hold_late ||
+		clock_ms() - k->holding_since < k->arm.lease_ms)
+		return;
+	k->hold_late = true;
+	if (k->net)
+		netfence_lift(k->net);
+	for (uint32_t i = s->n_held; i-- > 0;)
+		hold_release_one(&s->held[i]);
+}
+
 static void *collect_thread(void *arg)
 {
 	struct keeper *k = arg;
 
 	while (!k->ending) {
+		watch_hold(k);
 		struct error err;
 
 		(void)pthread_mutex_lock(&k->tracker_lock);
@@ -384,11 +409,26 @@ static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 		return error_why(err, "the cutover is no longer under way: %s",
 			k->state.reason);
 	}
+	/* What is written by now need not be written in the outage. */
+	r = k->net ? hold_sync(k->maps.shared, err) : 0;
+	if (r < 0)
+		return r;
+	k->hold_late = false;
+	k->holding = true;
 	/* First, so that nobody is told anything that is not frozen then. */
 	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
 	if (r == 0)
 		r = hold_take(
 			&k->hold, k->config.machine, k->maps.shared, ret, err);
+	k->holding = false;
+	if (r == 0 && k->hold_late) {
+		hold_release(&k->hold, k->maps.shared);
+		r = error_set(err, -ETIMEDOUT, "hold the source");
+		error_why(err, "its filesystems did not stand still in time; "
+			       "something writes that waits for the network, "
+			       "perhaps");
+		error_todo(err, "stop it in the quiesce hook");
+	}
 	if (r == 0 && k->net)
 		(void)netfence_text(k->net, ret->network, sizeof(ret->network));
 	if (r < 0 && k->net)
@@ -517,7 +557,7 @@ static int unfence(
 	}
 	s->n_saved = 0;
 	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
-		hold_thaw(m->mounts[i].path);
+		hold_release_one(&m->mounts[i]);
 	phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
 	open_network(k);
@@ -689,7 +729,8 @@ static void request(struct keeper *k, const struct frame *f)
 			error_why(&err, "the move is committed");
 			break;
 		}
-		if (in.end.poweroff && in.end.confirm) {
+		if (in.end.poweroff && in.end.confirm &&
+			k->maps.shared->phase == KEEPER_COMMITTED) {
 			power_off(k, f->id);
 			return;
 		}

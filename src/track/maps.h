@@ -35,13 +35,6 @@ struct maps_disk {
 	uint64_t start, size; /* bytes */
 };
 
-/* A filesystem that is held still, and how. */
-enum held_how { HELD_FROZEN = 1, HELD_READONLY };
-struct maps_held {
-	char point[4096];
-	uint32_t how; /* enum held_how */
-};
-
 struct maps_shared {
 	uint64_t magic;
 	char build[BUILD_SIZE];
@@ -63,7 +56,7 @@ struct maps_shared {
 	struct maps_disk disks[VOLUMES_MAX];
 	/* In the order in which they were taken; set before it is done. */
 	_Atomic uint32_t n_held;
-	struct maps_held held[HELD_MAX];
+	struct msg_held_mount held[HELD_MAX];
 	uint32_t n_saved; /* blocks removed by the fence */
 	struct msg_block saved[PROBE_SIGNATURES_MAX];
 };

@@ -119,7 +119,8 @@ int mounts_parse(const char *line, uint64_t *ret_id, struct mount_info *ret,
 		m.point[0] != '/' || mounts_unescape(from, source, 4096) < 0)
 		return -EBADMSG;
 	(void)snprintf(m.type, sizeof(m.type), "%s", type);
-	m.readonly = has_option(options, "ro") || has_option(at, "ro");
+	m.super_readonly = has_option(at, "ro");
+	m.readonly = has_option(options, "ro") || m.super_readonly;
 	m.major = major(d);
 	m.minor = minor(d);
 	if (m.major != 0) {

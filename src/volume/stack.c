@@ -18,11 +18,6 @@
 #define MOUNTS_MAX 4096
 #define SWAPS_MAX (1U << 20)
 
-/* All that is mounted from block devices, each filesystem once. */
-struct mounted {
-	struct stack all;
-};
-
 static dev_t filesystem_of(const struct mount_info *m)
 {
 	return makedev(m->major, m->minor);
@@ -33,61 +28,75 @@ static dev_t device_of(const struct mount_info *m)
 	return makedev(m->dev_major, m->dev_minor);
 }
 
+/* Of the same mount; kernels before 5.8 do not tell, there the filesystem has
+ * to do. */
+static bool is_of(
+	const struct statx *st, const struct mount_info *m, uint64_t id)
+{
+	if (st->stx_mask & STATX_MNT_ID)
+		return st->stx_mnt_id == id;
+	return m->major == 0 ||
+	       (st->stx_dev_major == m->major && st->stx_dev_minor == m->minor);
+}
+
 /* Its point is a folder of the filesystem: nothing is mounted over it. */
-static bool leads_in(const struct mount_info *m)
+static bool leads_in(const struct mount_info *m, uint64_t id)
 {
 	struct statx st;
 
 	return statx(AT_FDCWD, m->point,
 		       AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW |
 			       AT_STATX_DONT_SYNC,
-		       STATX_TYPE, &st) == 0 &&
-	       S_ISDIR(st.stx_mode) &&
-	       (m->major == 0 || (st.stx_dev_major == m->major &&
-					 st.stx_dev_minor == m->minor));
+		       STATX_TYPE | STATX_MNT_ID, &st) == 0 &&
+	       S_ISDIR(st.stx_mode) && is_of(&st, m, id);
 }
 
-static struct stacked *find(struct mounted *s, const struct mount_info *m)
+bool stack_is_of(int fd, const struct stacked *s)
 {
-	for (size_t i = 0; i < s->all.n; i++) {
-		struct mount_info *have = &s->all.v[i].mount;
+	struct statx st;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		       STATX_TYPE | STATX_MNT_ID, &st) == 0 &&
+	       is_of(&st, &s->mount, s->id);
+}
+
+static struct stacked *find(struct stack *s, const struct mount_info *m)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct mount_info *have = &s->v[i].mount;
 
 		/* Subvolumes of a btrfs may have numbers of their own. */
 		if (filesystem_of(have) == filesystem_of(m) ||
 			device_of(have) == device_of(m))
-			return &s->all.v[i];
+			return &s->v[i];
 	}
 	return NULL;
 }
 
 static int add(void *arg, uint64_t id, const struct mount_info *m)
 {
-	struct mounted *s = arg;
+	struct stack *s = arg;
 	struct stacked *at, *v;
-	bool readonly;
 
-	(void)id;
 	if (m->dev_major == 0)
 		return 0;
 	at = find(s, m);
 	if (!at) {
-		if (s->all.n == MOUNTS_MAX)
+		if (s->n == MOUNTS_MAX)
 			return -E2BIG;
-		v = reallocarray(s->all.v, s->all.n + 1, sizeof(*v));
+		v = reallocarray(s->v, s->n + 1, sizeof(*v));
 		if (!v)
 			return -ENOMEM;
-		s->all.v = v;
-		v[s->all.n] = (struct stacked){*m, leads_in(m), 0};
-		s->all.n++;
+		s->v = v;
+		v[s->n++] = (struct stacked){*m, id, leads_in(m, id), 0};
 		return 0;
 	}
-	readonly = at->mount.readonly && m->readonly;
 	/* The root is known by its name; else the first that leads in. */
-	if (leads_in(m) && (!at->open || strcmp(m->point, "/") == 0)) {
+	if (leads_in(m, id) && (!at->open || strcmp(m->point, "/") == 0)) {
 		at->mount = *m;
+		at->id = id;
 		at->open = true;
 	}
-	at->mount.readonly = readonly;
 	return 0;
 }
 
@@ -101,7 +110,7 @@ static bool read_dev(int dir, const char *path, dev_t *ret)
 
 /* The filesystem that holds a loop device's file; NULL when it is on none that
  * is known. */
-static struct stacked *below_loop(struct mounted *s, int dir)
+static struct stacked *below_loop(struct stack *s, int dir)
 {
 	char path[PATH_MAX];
 	struct statx st;
@@ -113,14 +122,14 @@ static struct stacked *below_loop(struct mounted *s, int dir)
 	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
 		    STATX_TYPE, &st) < 0)
 		return NULL;
-	for (size_t i = 0; i < s->all.n; i++)
-		if (filesystem_of(&s->all.v[i].mount) ==
+	for (size_t i = 0; i < s->n; i++)
+		if (filesystem_of(&s->v[i].mount) ==
 			makedev(st.stx_dev_major, st.stx_dev_minor))
-			return &s->all.v[i];
+			return &s->v[i];
 	return NULL;
 }
 
-static bool lies_on(struct mounted *s, dev_t dev, const dev_t *disks, size_t n,
+static bool lies_on(struct stack *s, dev_t dev, const dev_t *disks, size_t n,
 	unsigned level, unsigned *depth)
 {
 	CLEANUP_CLOSE int dir = -1;
@@ -189,31 +198,79 @@ static int compare(const void *a, const void *b)
 			: strcmp(x->mount.point, y->mount.point);
 }
 
+/* Partitions, and what is stacked. */
+static bool is_leaf(const char *name)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	bool leaf = true;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%s", name);
+	d = opendir(path);
+	while (d && leaf && (e = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "%s/partition", e->d_name);
+		leaf = e->d_name[0] == '.' ||
+		       faccessat(dirfd(d), path, F_OK, 0) < 0;
+	}
+	if (d)
+		(void)closedir(d);
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%s/holders", name);
+	d = leaf ? opendir(path) : NULL;
+	while (d && leaf && (e = readdir(d)))
+		leaf = e->d_name[0] == '.';
+	if (d)
+		(void)closedir(d);
+	return leaf;
+}
+
+int stack_each(const dev_t *disks, size_t n, stack_device_fn *fn, void *arg)
+{
+	DIR *d = opendir("/sys/class/block");
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return -errno;
+	while (r == 0 && (e = readdir(d))) {
+		char path[NAME_MAX + 8];
+		dev_t dev;
+
+		(void)snprintf(path, sizeof(path), "%s/dev", e->d_name);
+		if (e->d_name[0] == '.' || !read_dev(dirfd(d), path, &dev) ||
+			!stack_lies_on(dev, disks, n))
+			continue;
+		r = fn(arg, e->d_name, dev, is_leaf(e->d_name));
+	}
+	(void)closedir(d);
+	return r;
+}
+
 int stack_find(
 	const dev_t *disks, size_t n, struct stack *ret, struct error *err)
 {
-	struct mounted s = {0};
+	struct stack s = {0};
 	size_t kept = 0;
 	int r = mounts_each(add, &s);
 
 	if (r < 0) {
-		stack_done(&s.all);
+		stack_done(&s);
 		return error_set(err, r, "see what is mounted");
 	}
 	/* Loop devices look for what is below them among all. */
-	for (size_t i = 0; i < s.all.n; i++) {
-		struct stacked *v = &s.all.v[i];
+	for (size_t i = 0; i < s.n; i++) {
+		struct stacked *v = &s.v[i];
 
 		if (!lies_on(&s, device_of(&v->mount), disks, n, 0, &v->depth))
 			v->depth = UINT_MAX;
 	}
-	for (size_t i = 0; i < s.all.n; i++)
-		if (s.all.v[i].depth != UINT_MAX)
-			s.all.v[kept++] = s.all.v[i];
-	s.all.n = kept;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.v[i].depth != UINT_MAX)
+			s.v[kept++] = s.v[i];
+	s.n = kept;
 	if (kept > 0)
-		qsort(s.all.v, kept, sizeof(*s.all.v), compare);
-	*ret = s.all;
+		qsort(s.v, kept, sizeof(*s.v), compare);
+	*ret = s;
 	return 0;
 }
 

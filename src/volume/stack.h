@@ -21,8 +21,9 @@
 
 /* A filesystem. Its mount is one that leads into it, if there is one. */
 struct stacked {
-	struct mount_info mount; /* readonly: through all of its mounts */
-	bool open;		 /* the mount leads into it */
+	struct mount_info mount;
+	uint64_t id;	/* of the mount */
+	bool open;	/* the mount leads into it */
 	unsigned depth; /* filesystems below it, by loop devices: 0 none */
 };
 
@@ -37,6 +38,16 @@ struct stack {
 int stack_find(const dev_t *disks, size_t n, struct stack *ret,
 	struct error *err) MUST_CHECK;
 void stack_done(struct stack *s);
+
+/* Whether an open folder is of this mount, and nothing is mounted over it. */
+bool stack_is_of(int fd, const struct stacked *s);
+
+/* Calls fn for each block device that lies on the disks, these among them, with
+ * its name in /dev; leaf: nothing lies on it. Not 0 ends the walk and is
+ * returned. Errors: -ENOENT without sysfs. */
+typedef int stack_device_fn(void *arg, const char *name, dev_t dev, bool leaf);
+int stack_each(const dev_t *disks, size_t n, stack_device_fn *fn,
+	void *arg) MUST_CHECK;
 
 /* Does the block device lie on one of the disks, or is it one? */
 bool stack_lies_on(dev_t dev, const dev_t *disks, size_t n);

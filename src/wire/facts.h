@@ -20,6 +20,7 @@ struct mount_info {
 	char point[4096];  /* unescaped */
 	char type[32];
 	uint8_t readonly;
+	uint8_t super_readonly; /* through whatever mount */
 };
 
 struct signature {

@@ -22,7 +22,7 @@ DEF(block, msg_block, F_U64(msg_block, offset),
 DEF(mount, mount_info, F_U32(mount_info, major), F_U32(mount_info, minor),
 	F_U32(mount_info, dev_major), F_U32(mount_info, dev_minor),
 	F_STR(mount_info, point), F_STR(mount_info, type),
-	F_U8(mount_info, readonly));
+	F_U8(mount_info, readonly), F_U8(mount_info, super_readonly));
 DEF(signature, signature, F_U64(signature, offset),
 	F_U64(signature, bytes), F_STR(signature, name));
 
@@ -123,9 +123,11 @@ DEF(hooks_result, msg_hooks_result, F_U32(msg_hooks_result, failed),
 	F_STR(msg_hooks_result, why), F_STR(msg_hooks_result, output),
 	F_U64(msg_hooks_result, ms));
 DEF(renew, msg_renew, F_U32(msg_renew, lease_ms));
+DEF(held_mount, msg_held_mount, F_STR(msg_held_mount, point),
+	F_U8(msg_held_mount, how));
 DEF(held, msg_held, F_U8(msg_held, kind), F_U64(msg_held, sync_ms),
 	F_U64(msg_held, freeze_ms),
-	F_LIST(msg_held, n_mounts, mounts, &path),
+	F_LIST(msg_held, n_mounts, mounts, &held_mount),
 	F_STR(msg_held, network));
 DEF(commit, msg_commit, F_U8(msg_commit, fence),
 	F_LIST(msg_commit, n, v, &extent));
@@ -144,7 +146,7 @@ DEF(blocks, msg_blocks, F_STR(msg_blocks, path),
 DEF(unfence, msg_unfence, F_U8(msg_unfence, rollback),
 	F_U32(msg_unfence, hook_timeout_ms), F_STR(msg_unfence, name),
 	F_STR(msg_unfence, device),
-	F_LIST(msg_unfence, n_mounts, mounts, &path),
+	F_LIST(msg_unfence, n_mounts, mounts, &held_mount),
 	F_LIST(msg_unfence, n_rollback, rollback_hooks, &hook),
 	F_LIST(msg_unfence, n, v, &block));
 DEF(target_disk, msg_target_disk, F_STR(msg_target_disk, path),

@@ -399,11 +399,18 @@ struct msg_renew {
 
 enum hold_kind { HOLD_NONE, HOLD_FROZEN, HOLD_UNMOUNTED };
 
+/* A filesystem that is held still, and how. */
+enum held_how { HELD_FROZEN = 1, HELD_READONLY };
+struct msg_held_mount {
+	char point[4096];
+	uint8_t how; /* enum held_how */
+};
+
 struct msg_held {
 	uint8_t kind; /* enum hold_kind */
 	uint64_t sync_ms, freeze_ms;
 	uint32_t n_mounts; /* of the filesystems */
-	struct msg_path mounts[HELD_MAX];
+	struct msg_held_mount mounts[HELD_MAX];
 	char network[256]; /* how it is cut; "" when it is not */
 };
 
@@ -463,8 +470,8 @@ struct msg_unfence {
 	uint8_t rollback; /* run the rollback hooks afterwards */
 	uint32_t hook_timeout_ms;
 	char name[64], device[4096];
-	uint32_t n_mounts; /* that a keeper which is no more may have frozen */
-	struct msg_path mounts[HELD_MAX];
+	uint32_t n_mounts; /* that a keeper which is no more may have held */
+	struct msg_held_mount mounts[HELD_MAX];
 	uint32_t n_rollback;
 	struct msg_hook rollback_hooks[HOOKS_MAX];
 	uint32_t n;

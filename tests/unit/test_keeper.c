@@ -163,7 +163,7 @@ static void hold(uint8_t kind)
 	assert_int_equal(m.kind, kind);
 	assert_int_equal(m.n_mounts, kind == HOLD_FROZEN);
 	if (kind == HOLD_FROZEN)
-		assert_string_equal(m.mounts[0].path, mount_point);
+		assert_string_equal(m.mounts[0].point, mount_point);
 	assert_int_equal(keeper_state()->phase, KEEPER_HELD);
 	assert_int_equal(keeper_state()->hold, kind);
 }
