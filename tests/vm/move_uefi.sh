@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 1800
+#
+# A machine with UEFI moves and gets another address there, from a server: an EFI
+# system partition, which cannot freeze; GPT with both of its tables; a swap file;
+# systemd-networkd. It is started by kexec, and later by its firmware. Then the
+# source is switched off by confirm.
+MACHINES=uefi
+. "$(dirname "$0")/move_lib.sh"
+
+# on_moved CMD: on the machine that was moved, which has the keys of the source.
+on_moved() {
+	timeout -k 5 120 ssh -F "$dir/ssh_config" -o HostName=192.0.2.16 old \
+		"$@" </dev/null
+}
+moved_answers() {
+	timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 \
+		-o HostName=192.0.2.16 old true </dev/null
+}
+
+rig_addresses=dhcp
+rig_up uefi
+boot=$(boot_of old)
+rig_target new uefi 2G
+up new
+
+say "a writer, of which it is known what it was told of"
+timeout 60 ssh -F "$dir/ssh_config" old 'cat >/root/writer' <<'END'
+#!/bin/sh
+i=0
+while :; do
+	i=$((i + 1))
+	echo $i >>/root/log
+	sync /root/log
+	echo $i >/dev/shm/told
+	sleep 0.1
+done
+END
+on old 'chmod +x /root/writer; setsid /root/writer >/dev/null 2>&1 </dev/null &'
+
+say "the move"
+rehost_start move root@old root@new --name boot --downtime 60s --probe tcp:22 \
+	--boot kexec
+until not_running "$rehost_pid"; do
+	told=$(timeout 10 ssh -F "$dir/ssh_config" -o ConnectTimeout=5 old \
+		cat /dev/shm/told </dev/null 2>/dev/null) || told=${last-}
+	last=$told
+	sleep 1
+done
+rehost_wait 1200 0
+report_is boot .live target
+report_is boot .machine.boots_by kexec
+report_is boot .machine.address 192.0.2.16
+say "offline: $(report_of boot .downtime_ms)"
+
+say "it runs, and has all that was written"
+wait_for 300 moved_answers
+another=$(on_moved cat /proc/sys/kernel/random/boot_id)
+[[ $another != "$boot" ]] || fail "the source answers there"
+expect_same uefi "$(on_moved hostname)" "its name"
+lines=$(on_moved 'wc -l </root/log')
+((lines >= last)) || fail "$lines lines, and $last were told of"
+expect_same "$lines" "$(on_moved 'tail -n 1 /root/log')" "the last line"
+on_moved 'test -e /boot/efi/EFI/BOOT/BOOTX64.EFI' ||
+	fail "no loader where a new machine's firmware looks"
+on_moved 'ls /sys/firmware/efi >/dev/null' || fail "no UEFI"
+expect_same /swapfile "$(on_moved 'tail -n 1 /proc/swaps | cut -d" " -f1')" swap
+# Both tables, the second one at the end of the disk.
+on_moved 'sfdisk --verify /dev/vda' >"$dir/verify" 2>&1 || fail "$(<"$dir/verify")"
+
+say "it boots by its firmware, too"
+on_moved 'systemctl reboot' || :
+booted_again() {
+	local now
+
+	now=$(timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 \
+		-o HostName=192.0.2.16 old \
+		cat /proc/sys/kernel/random/boot_id </dev/null) &&
+		[[ $now != "$another" ]]
+}
+wait_for 600 booted_again
+
+say "confirm switches the source off"
+pid=$(<"$dir/m/uefi/pid")
+NO_F=1 expect_exit 0 rehost_run confirm boot
+expect_out 'boot: confirmed'
+wait_for 60 not_running "$pid"
