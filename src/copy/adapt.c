@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#define TRIALS 4	     /* with and without compression, in turn */
-#define TRIAL_US 200000	     /* at least, */
-#define TRIAL_BYTES 4194304  /* and so much, */
-#define TRIAL_MAX_US 1000000 /* but no longer */
-#define KEEP_US 30000000     /* until it is tried again, */
-#define KEEP_BYTES 134217728 /* if so much is left of the pass */
+#define TRIALS 4 /* with and without compression, in turn */
+#define TRIAL_US (ADAPT_TRIAL_MS * 1000ULL) /* at least, */
+#define TRIAL_BYTES 4194304		    /* and so much, */
+#define TRIAL_MAX_US 1000000		    /* but no longer */
+#define KEEP_US 30000000		    /* until it is tried again, */
+#define KEEP_BYTES 134217728		    /* if so much is left of the pass */
 
 bool adapt_pays(uint64_t plain, uint64_t compressed)
 {

@@ -22,6 +22,10 @@ struct adapt {
 	uint64_t moved[2]; /* bytes a second, plain and compressed, summed */
 };
 
+/* How long a pass compresses only to try it, where that does not pay: once, as
+ * it is clear then. */
+#define ADAPT_TRIAL_MS 200
+
 /* Whether compressed is enough faster than plain, in bytes of the volume a
  * second. */
 bool adapt_pays(uint64_t plain, uint64_t compressed);

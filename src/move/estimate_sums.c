@@ -19,6 +19,14 @@ static uint64_t way_on(const struct estimate_way *w, uint64_t link)
 	return most < (double)own ? (uint64_t)most : own;
 }
 
+/* What a seed loses to trying compression where it does not pay. */
+static uint64_t trial_ms(uint64_t plain, uint64_t packed)
+{
+	if (plain == 0 || adapt_pays(plain, packed))
+		return 0;
+	return ADAPT_TRIAL_MS - ADAPT_TRIAL_MS * MIN(packed, plain) / plain;
+}
+
 uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
 {
 	uint64_t plain = way_on(&e->plain, link);
@@ -30,15 +38,18 @@ uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
 void estimate_work_out(struct estimate *e, uint64_t budget_ms)
 {
 	const struct estimate_way *w;
+	uint64_t trial;
 
 	e->packs = adapt_pays(way_rate(&e->plain), way_rate(&e->packed));
 	w = e->packs ? &e->packed : &e->plain;
 	e->rate = way_rate(w);
 	e->low = MIN(w->low, e->rate);
 	e->high = MAX(w->high, e->rate);
-	e->seed_ms = forecast_ms(e->used, e->rate);
-	e->seed_low_ms = forecast_ms(e->used, e->high);
-	e->seed_high_ms = forecast_ms(e->used, e->low);
+	trial = e->used ? trial_ms(way_rate(&e->plain), way_rate(&e->packed))
+			: 0;
+	e->seed_ms = forecast_ms(e->used, e->rate) + trial;
+	e->seed_low_ms = forecast_ms(e->used, e->high) + trial;
+	e->seed_high_ms = forecast_ms(e->used, e->low) + trial;
 	e->seed_sent = (uint64_t)((double)e->used *
 				  MIN((double)w->sent / (double)MAX(w->bytes,
 								(uint64_t)1),
