@@ -70,7 +70,7 @@ static void keep_mounts(struct move *m, const struct msg_held *held)
 static void take_mounts(const struct move *m, struct msg_unfence *u)
 {
 	const json_t *v, *list = json_object_get(
-		json_object_get(m->report, "fence"), "mounts");
+				 json_object_get(m->report, "fence"), "mounts");
 	size_t i;
 
 	json_array_foreach(list, i, v)
@@ -83,24 +83,27 @@ static void take_mounts(const struct move *m, struct msg_unfence *u)
 	}
 }
 
-static void add_peer(struct msg_peers *p, const char *address)
+static void add_peer(struct msg_peers *p, const char *address, uint32_t port)
 {
-	if (address[0] && p->n < PEERS_MAX)
-		(void)snprintf(p->v[p->n++].text, sizeof(p->v[0].text), "%s",
-			address);
+	if (!address[0] || p->n == PEERS_MAX)
+		return;
+	(void)snprintf(p->v[p->n].text, sizeof(p->v[p->n].text), "%s", address);
+	p->v[p->n++].port = port;
 }
 
 /* A machine that stands still still answers from memory: nobody may hear it but
- * the controller, and the target, to which its lanes go. */
+ * the controller, by ssh alone, as clients and probes may run on its host; and
+ * the target, to which its lanes go. */
 static void name_peers(const struct move *m, struct msg_arm *arm)
 {
+	const struct msg_hello *source = &m->session.host[SOURCE].hello;
 	const struct msg_hello *target = &m->session.host[TARGET].hello;
 
 	arm->network = 1;
-	add_peer(&arm->peers, m->session.host[SOURCE].hello.ssh_client);
-	add_peer(&arm->peers, target->ssh_address);
+	add_peer(&arm->peers, source->ssh_client, source->ssh_port);
+	add_peer(&arm->peers, target->ssh_address, 0);
 	for (uint32_t i = 0; i < target->n_addresses; i++)
-		add_peer(&arm->peers, target->addresses[i].text);
+		add_peer(&arm->peers, target->addresses[i].text, 0);
 }
 
 int volume_quiesce(struct part *p, struct error *err)
@@ -443,8 +446,8 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 	return result.failed ? hook_error(p, TARGET, phase, &result, err) : 0;
 }
 
-static int probe_target(struct part *p, uint32_t i, struct volume_facts *ret,
-	struct error *err)
+static int probe_target(
+	struct part *p, uint32_t i, struct volume_facts *ret, struct error *err)
 {
 	int r = volume_probe(
 		p, TARGET, volume_of(p)->disks[i].target_path, ret, err);

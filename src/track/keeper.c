@@ -226,9 +226,13 @@ static int add_peers(
 	for (uint32_t i = 0; i < peers->n && r == 0; i++) {
 		struct netfence_address a;
 
+		if (peers->v[i].port > UINT16_MAX)
+			return -EINVAL;
 		/* Some are names of interfaces that are not here. */
-		if (netfence_address(peers->v[i].text, &a) == 0)
-			r = netfence_add_peer(allow, &a);
+		if (netfence_address(peers->v[i].text, &a) < 0)
+			continue;
+		a.port = (uint16_t)peers->v[i].port;
+		r = netfence_add_peer(allow, &a);
 	}
 	return r;
 }
@@ -256,8 +260,8 @@ static void open_network(struct keeper *k)
 }
 
 /* Others than before, or nobody, may talk to it from now on. */
-static int hush(struct keeper *k, const struct msg_peers *peers,
-	struct error *err)
+static int hush(
+	struct keeper *k, const struct msg_peers *peers, struct error *err)
 {
 	struct netfence_allow allow = {0};
 	int r = add_peers(&allow, peers);
@@ -387,11 +391,10 @@ static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 	/* First, so that nobody is told anything that is not frozen then. */
 	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
 	if (r == 0)
-		r = hold_take(&k->hold, k->config.machine, k->maps.shared, ret,
-			err);
+		r = hold_take(
+			&k->hold, k->config.machine, k->maps.shared, ret, err);
 	if (r == 0 && k->net)
-		(void)netfence_text(
-			k->net, ret->network, sizeof(ret->network));
+		(void)netfence_text(k->net, ret->network, sizeof(ret->network));
 	if (r < 0 && k->net)
 		netfence_lift(k->net);
 	/* Renewals lay unread while this took its time. */
@@ -458,11 +461,12 @@ static int check_still(struct keeper *k, struct error *err)
 	}
 	if (maps_dirty(&k->maps) || bitmap_count(&k->maps.inflight)) {
 		error_set(err, -EBUSY, "commit");
-		return error_why(
-			err, "%s was written after the last round",
+		return error_why(err, "%s was written after the last round",
 			s->n_disks == 1 ? s->disks[0].path : "a disk");
 	}
-	return 0;
+	/* An interface that came up last, or could not be fenced yet. */
+	r = k->net ? netfence_refresh(k->net, err) : 0;
+	return MIN(r, 0);
 }
 
 static int commit(
@@ -634,8 +638,8 @@ static void request(struct keeper *k, const struct frame *f)
 		(void)channel_flush(k->channel, true);
 		clock_sleep_ms(HUSH_MS);
 		if (hush(k, &in.peers, &err) < 0)
-			(void)snprintf(k->state.reason,
-				sizeof(k->state.reason), "%s", err.what);
+			(void)snprintf(k->state.reason, sizeof(k->state.reason),
+				"%s", err.what);
 		return;
 	case MSG_ARM:
 		on_arm(k, f->id, &err);
