@@ -237,6 +237,7 @@ static void hush_source(struct part *p)
 	left.n = machine_text(p, "back_controller")[0] != '\0';
 	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
 		machine_text(p, "back_controller"));
+	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
 	move_set(m, "machine", "hushed", 1);
 	if (session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL, CALL_MS,
 		    &why) < 0)

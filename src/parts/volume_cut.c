@@ -90,25 +90,28 @@ static void take_mounts(const struct move *m, struct msg_unfence *u)
 	}
 }
 
-static void add_peer(struct msg_peers *p, const char *address)
+static void add_peer(struct msg_peers *p, const char *address, uint32_t port)
 {
-	if (address[0] && p->n < PEERS_MAX)
-		(void)snprintf(
-			p->v[p->n++].text, sizeof(p->v[0].text), "%s", address);
+	if (!address[0] || p->n == PEERS_MAX)
+		return;
+	(void)snprintf(p->v[p->n].text, sizeof(p->v[p->n].text), "%s", address);
+	p->v[p->n++].port = port;
 }
 
 /* A machine that stands still still answers from memory: nobody may hear it but
- * the controller, and the target, to which its lanes go. */
+ * the controller, by ssh alone, as clients and probes may run on its host; and
+ * the target, to which its lanes go. */
 static void name_peers(const struct move *m, struct msg_arm *arm)
 {
+	const struct msg_hello *source = &m->session.host[SOURCE].hello;
 	const struct msg_hello *target = &m->session.host[TARGET].hello;
 
 	arm->network = 1;
 	/* Without any the controller itself would be cut off. */
-	add_peer(&arm->peers, m->session.host[SOURCE].hello.ssh_client);
-	add_peer(&arm->peers, target->ssh_address);
+	add_peer(&arm->peers, source->ssh_client, source->ssh_port);
+	add_peer(&arm->peers, target->ssh_address, 0);
 	for (uint32_t i = 0; i < target->n_addresses; i++)
-		add_peer(&arm->peers, target->addresses[i].text);
+		add_peer(&arm->peers, target->addresses[i].text, 0);
 }
 
 int volume_quiesce(struct part *p, struct error *err)

@@ -251,9 +251,13 @@ static int add_peers(
 	for (uint32_t i = 0; i < peers->n && r == 0; i++) {
 		struct netfence_address a;
 
+		if (peers->v[i].port > UINT16_MAX)
+			return -EINVAL;
 		/* Some are names of interfaces that are not here. */
-		if (netfence_address(peers->v[i].text, &a) == 0)
-			r = netfence_add_peer(allow, &a);
+		if (netfence_address(peers->v[i].text, &a) < 0)
+			continue;
+		a.port = (uint16_t)peers->v[i].port;
+		r = netfence_add_peer(allow, &a);
 	}
 	return r;
 }
@@ -500,7 +504,9 @@ static int check_still(struct keeper *k, struct error *err)
 		return error_why(err, "%s was written after the last round",
 			s->n_disks == 1 ? s->disks[0].path : "a disk");
 	}
-	return 0;
+	/* An interface that came up last, or could not be fenced yet. */
+	r = k->net ? netfence_refresh(k->net, err) : 0;
+	return MIN(r, 0);
 }
 
 static int commit(

@@ -44,7 +44,7 @@ struct netfence {
 	int warm_link, warm_space; /* -1: none */
 	bool up, stale;
 	struct netfence_key keys[KEYS_MAX]; /* that are in the map */
-	uint32_t n_keys, n_peers;
+	uint32_t n_keys, n_peers, n_held;   /* n_held: to a port */
 	struct fenced *v;
 	uint32_t n, room;
 	char kept[64];	  /* the name, "" while it is not kept */
@@ -319,13 +319,17 @@ static int set_keys(struct netfence *f, const struct netfence_address *list,
 {
 	for (uint32_t i = 0; i < n_list; i++) {
 		struct netfence_key key;
+		uint32_t all;
 		int r;
 
 		if (!make_key(&list[i], &key))
 			return -EAFNOSUPPORT;
 		if (has_key(v, *n, &key))
 			continue;
-		r = bpf_set(f->map, &key, &value);
+		all = value;
+		if (value & NETFENCE_PEER)
+			all |= netfence_code_port(list[i].port);
+		r = bpf_set(f->map, &key, &all);
 		if (r < 0)
 			return r;
 		v[(*n)++] = key;
@@ -357,6 +361,9 @@ int netfence_change(struct netfence *f, const struct netfence_allow *allow,
 	memcpy(f->keys, keys, n * sizeof(*keys));
 	f->n_keys = n;
 	f->n_peers = allow->n_peers;
+	f->n_held = 0;
+	for (uint32_t i = 0; i < allow->n_peers; i++)
+		f->n_held += allow->peers[i].port != 0;
 	return 0;
 }
 
@@ -640,14 +647,19 @@ void netfence_forget(const char *name)
 const char *netfence_text(
 	const struct netfence *f, char *buf, unsigned long size)
 {
+	char held[64] = "";
+
 	if (!f->up) {
 		(void)snprintf(buf, size, "the network is open");
 		return buf;
 	}
+	if (f->n_held > 0)
+		(void)snprintf(held, sizeof(held),
+			" (%u of them with one port alone)", f->n_held);
 	(void)snprintf(buf, size,
-		"the network is cut but for %u address%s, on %u interface%s; "
+		"the network is cut but for %u address%s%s, on %u interface%s; "
 		"%s a reboot%s%s%s",
-		f->n_peers, f->n_peers == 1 ? "" : "es", f->n,
+		f->n_peers, f->n_peers == 1 ? "" : "es", held, f->n,
 		f->n == 1 ? "" : "s",
 		f->kept[0] ? "it withstands the end of rehost, but not"
 			   : "it withstands neither the end of rehost nor",

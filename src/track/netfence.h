@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fence of a machine's network: cut but for a few peers, whose connections
- * go on, with nothing installed and no kernel module.
+ * go on, with nothing installed and no kernel module. A peer may be held to TCP
+ * with one port of this machine: with the one of ssh, no other daemon that
+ * still answers from memory answers it. That port is the one in the packets, so
+ * not what a rule of this machine translates it to.
  *
  * Two BPF programs (track/netfence_code.h says what they let pass) are held by
  * BPF links (bpf(2), BPF_LINK_CREATE; net/core/dev.c and kernel/bpf/cgroup.c
@@ -52,6 +55,7 @@ struct netfence_address {
 	int family;	   /* AF_INET, AF_INET6; AF_PACKET: Ethernet */
 	uint8_t bytes[16]; /* 4, 16 or 6 of them */
 	uint32_t index;	   /* of the interface of a link-local one; or 0 */
+	uint16_t port;	   /* of this machine, all that a peer has; 0: all */
 };
 
 /* Who may still talk to the machine. Zeroed it is nobody. */
@@ -67,12 +71,14 @@ struct netfence;
  * within IPv6 (::ffff:192.0.2.1) becomes IPv4. -EINVAL when it is none. */
 int netfence_address(const char *text, struct netfence_address *ret) MUST_CHECK;
 
-/* Adds a peer; one that is there is left. -E2BIG when it does not fit. */
+/* Adds a peer. One that is there has from then on what both have: without a
+ * port it has all. -EEXIST, when it has another port; -E2BIG when it does not
+ * fit. */
 int netfence_add_peer(struct netfence_allow *allow,
 	const struct netfence_address *peer) MUST_CHECK;
 
-/* Adds the other end of an SSH_CONNECTION (ssh(1)) as a peer. -EINVAL when the
- * text is none. */
+/* Adds the other end of an SSH_CONNECTION (ssh(1)) as a peer, without a port.
+ * -EINVAL when the text is none. */
 int netfence_add_connection(
 	struct netfence_allow *allow, const char *connection) MUST_CHECK;
 

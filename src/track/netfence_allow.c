@@ -64,9 +64,17 @@ int netfence_add_peer(
 {
 	if (peer->family != AF_INET && peer->family != AF_INET6)
 		return -EAFNOSUPPORT;
-	for (uint32_t i = 0; i < allow->n_peers; i++)
-		if (is_same(&allow->peers[i], peer))
-			return 0;
+	for (uint32_t i = 0; i < allow->n_peers; i++) {
+		uint16_t *port = &allow->peers[i].port;
+
+		if (!is_same(&allow->peers[i], peer))
+			continue;
+		if (peer->port && *port && *port != peer->port)
+			return -EEXIST;
+		if (!peer->port)
+			*port = 0;
+		return 0;
+	}
 	if (allow->n_peers == NETFENCE_PEERS)
 		return -E2BIG;
 	allow->peers[allow->n_peers++] = *peer;

@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ enum label {
 	IPV6,
 	ARP,
 	OTHER,
-	NOT_PEER,
+	NOT_PEER_4,
+	NOT_PEER_6,
 	NEAR_ONLY,
 	ASK_MAC,
 	LABELS
@@ -50,7 +52,7 @@ enum {
 	R4,
 	R5,
 	FRAME,	/* ingress: the frame; egress: the context */
-	END,	/* ingress: behind it; egress: the protocol */
+	END,	/* ingress: behind it; egress: the type of a message */
 	KNOWN,	/* value of the sender, or of the receiver */
 	PACKET, /* ingress: behind the Ethernet header and tags */
 	STACK
@@ -89,9 +91,24 @@ static void add(struct code *c, int to, int32_t k)
 	emit(c, BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, k);
 }
 
+static void add_register(struct code *c, int to, int from)
+{
+	emit(c, BPF_ALU64 | BPF_ADD | BPF_X, to, from, 0, 0);
+}
+
 static void and (struct code * c, int to, int32_t k)
 {
 	emit(c, BPF_ALU64 | BPF_AND | BPF_K, to, 0, 0, k);
+}
+
+static void shift_left(struct code *c, int to, int32_t bits)
+{
+	emit(c, BPF_ALU64 | BPF_LSH | BPF_K, to, 0, 0, bits);
+}
+
+static void shift_right(struct code *c, int to, int32_t bits)
+{
+	emit(c, BPF_ALU64 | BPF_RSH | BPF_K, to, 0, 0, bits);
 }
 
 /* size: BPF_B, BPF_H, BPF_W. */
@@ -195,6 +212,40 @@ static void look_up(struct code *c)
 	load(c, BPF_W, KNOWN, R0, 0);
 }
 
+/* In the order that a packet has it, so that a load of two bytes compares. */
+uint32_t netfence_code_port(uint16_t port)
+{
+	return (uint32_t)htons(port) << NETFENCE_PORT_SHIFT;
+}
+
+/* Passes a peer without a port; goes on with one that has one, and elsewhere
+ * with who is no peer. */
+static void by_peer(struct code *c, enum label not_peer)
+{
+	copy(c, R1, KNOWN);
+	and(c, R1, NETFENCE_PEER);
+	jump_if(c, BPF_JEQ, R1, 0, not_peer);
+	copy(c, R1, KNOWN);
+	shift_right(c, R1, NETFENCE_PORT_SHIFT);
+	jump_if(c, BPF_JEQ, R1, 0, PASS);
+}
+
+/* R1 = where TCP begins, by the first byte of an IPv4 header in it. */
+static void length_of_ipv4(struct code *c)
+{
+	and(c, R1, 15);
+	shift_left(c, R1, 2);
+	jump_if(c, BPF_JLT, R1, 20, DROP);
+}
+
+/* Decides by the port in R1; KNOWN is gone. */
+static void by_port(struct code *c)
+{
+	shift_right(c, KNOWN, NETFENCE_PORT_SHIFT);
+	jump_if_register(c, BPF_JEQ, R1, KNOWN, PASS);
+	jump(c, DROP);
+}
+
 /* ---- ingress ---- */
 
 /* Drops a frame that has less than n bytes behind its headers. */
@@ -274,9 +325,20 @@ static void ingress_ipv4(struct code *c)
 	place(c, IPV4);
 	want(c, 20);
 	look_up_frame(c, NETFENCE_KEY_IPV4, PACKET, 12, 4);
-	jump_if(c, BPF_JSET, KNOWN, NETFENCE_PEER, PASS);
+	by_peer(c, NOT_PEER_4);
+	load(c, BPF_B, R1, PACKET, 9);
+	jump_if(c, BPF_JNE, R1, IPPROTO_TCP, NOT_PEER_4);
+	load(c, BPF_H, R1, PACKET, 6);
+	jump_if(c, BPF_JSET, R1, htons(IP_OFFMASK), DROP);
+	load(c, BPF_B, R1, PACKET, 0);
+	length_of_ipv4(c);
+	add_register(c, PACKET, R1);
+	want(c, 4);
+	load(c, BPF_H, R1, PACKET, 2);
+	by_port(c);
 
 	/* "Fragmentation needed" of a packet to a peer. */
+	place(c, NOT_PEER_4);
 	load(c, BPF_B, R1, PACKET, 9);
 	jump_if(c, BPF_JNE, R1, IPPROTO_ICMP, DROP);
 	load(c, BPF_B, R1, PACKET, 0);
@@ -297,7 +359,14 @@ static void ingress_ipv6(struct code *c)
 	place(c, IPV6);
 	want(c, 40);
 	look_up_frame(c, NETFENCE_KEY_IPV6, PACKET, 8, 16);
-	jump_if(c, BPF_JSET, KNOWN, NETFENCE_PEER, PASS);
+	by_peer(c, NOT_PEER_6);
+	load(c, BPF_B, R1, PACKET, 6);
+	jump_if(c, BPF_JNE, R1, IPPROTO_TCP, NOT_PEER_6);
+	want(c, 40 + 4);
+	load(c, BPF_H, R1, PACKET, 40 + 2);
+	by_port(c);
+
+	place(c, NOT_PEER_6);
 	load(c, BPF_B, R1, PACKET, 6);
 	jump_if(c, BPF_JNE, R1, IPPROTO_ICMPV6, DROP);
 	want(c, 40 + 8);
@@ -365,12 +434,11 @@ uint32_t netfence_code_wall(struct bpf_insn v[NETFENCE_CODE_MAX])
 
 /* ---- egress ---- */
 
-/* Copies size bytes of the packet at offset to the stack at to, or drops. The
- * packet may lie in pieces. */
-static void fetch(struct code *c, int offset, int to, int size)
+/* Copies size bytes of the packet at the offset in R2 to the stack at to, or
+ * drops. The packet may lie in pieces. */
+static void fetch_there(struct code *c, int to, int size)
 {
 	copy(c, R1, FRAME);
-	set(c, R2, offset);
 	copy(c, R3, STACK);
 	add(c, R3, to);
 	set(c, R4, size);
@@ -378,13 +446,52 @@ static void fetch(struct code *c, int offset, int to, int size)
 	jump_if(c, BPF_JNE, R0, 0, DROP);
 }
 
+static void fetch(struct code *c, int offset, int to, int size)
+{
+	set(c, R2, offset);
+	fetch_there(c, to, size);
+}
+
+/* R1 = the byte at offset. */
+static void fetch_byte(struct code *c, int offset)
+{
+	fetch(c, offset, SCRATCH, 1);
+	load(c, BPF_B, R1, STACK, SCRATCH);
+}
+
+static void egress_ipv4(struct code *c)
+{
+	begin_key(c, NETFENCE_KEY_IPV4);
+	fetch(c, 16, KEY_BYTES, 4);
+	look_up(c);
+	by_peer(c, DROP);
+	fetch_byte(c, 9);
+	jump_if(c, BPF_JNE, R1, IPPROTO_TCP, DROP);
+	/* Fragments are made later; this one was sent raw. */
+	fetch(c, 6, SCRATCH, 2);
+	load(c, BPF_H, R1, STACK, SCRATCH);
+	jump_if(c, BPF_JSET, R1, htons(IP_OFFMASK), DROP);
+	fetch_byte(c, 0);
+	length_of_ipv4(c);
+	copy(c, R2, R1);
+	fetch_there(c, SCRATCH, 2);
+	load(c, BPF_H, R1, STACK, SCRATCH);
+	by_port(c);
+}
+
 static void egress_ipv6(struct code *c)
 {
 	begin_key(c, NETFENCE_KEY_IPV6);
 	fetch(c, 24, KEY_BYTES, 16);
 	look_up(c);
-	jump_if(c, BPF_JSET, KNOWN, NETFENCE_PEER, PASS);
+	by_peer(c, NOT_PEER_6);
+	fetch_byte(c, 6);
+	jump_if(c, BPF_JNE, R1, IPPROTO_TCP, NOT_PEER_6);
+	fetch(c, 40, SCRATCH, 2);
+	load(c, BPF_H, R1, STACK, SCRATCH);
+	by_port(c);
 
+	place(c, NOT_PEER_6);
 	/* Next header and hop limit; the type of the message. */
 	fetch(c, 6, SCRATCH, 2);
 	load(c, BPF_H, R1, STACK, SCRATCH);
@@ -416,11 +523,7 @@ uint32_t netfence_code_egress(int map, struct bpf_insn v[NETFENCE_CODE_MAX])
 	load(&c, BPF_W, R1, FRAME, offsetof(struct __sk_buff, protocol));
 	jump_if(&c, BPF_JEQ, R1, htons(ETH_P_IPV6), IPV6);
 	jump_if(&c, BPF_JNE, R1, htons(ETH_P_IP), DROP);
-	begin_key(&c, NETFENCE_KEY_IPV4);
-	fetch(&c, 16, KEY_BYTES, 4);
-	look_up(&c);
-	jump_if(&c, BPF_JSET, KNOWN, NETFENCE_PEER, PASS);
-	jump(&c, DROP);
+	egress_ipv4(&c);
 	place(&c, IPV6);
 	egress_ipv6(&c);
 	end_both(&c, NETFENCE_EGRESS_PASS, NETFENCE_EGRESS_DROP);

@@ -7,7 +7,9 @@
  *
  * Ingress, for XDP on an interface with Ethernet headers, lets in, with up to
  * two VLAN tags (802.1Q, 802.1ad) before it:
- * - IPv4 and IPv6 from a peer, whatever follows, fragments included
+ * - IPv4 and IPv6 from a peer, whatever follows, fragments included; from one
+ *   with a port only TCP to it, which for IPv6 follows the header at once (no
+ *   extension header is walked), and of IPv4 no fragment but the first
  * - ICMP that tells a smaller MTU of the way to a peer (RFC 1191, RFC 8201),
  *   from whomever: routers between send it
  * - ARP (RFC 826) and neighbour discovery (RFC 4861: NS, NA, RA) from who is
@@ -19,9 +21,10 @@
  *
  * Egress, for the sockets of a cgroup, lets out: all that goes through the
  * loopback interface, which is number 1 in every network namespace; IPv4 and
- * IPv6 to a peer; NS and NA to who is near or has a link-local address, NS for
- * who is near. The rest is dropped as a full queue drops it: no error reaches a
- * program, and TCP tries again twice a second.
+ * IPv6 to a peer, to one with a port only TCP from it, as above; NS and NA to
+ * who is near or has a link-local address, NS for who is near. The rest is
+ * dropped as a full queue drops it: no error reaches a program, and TCP tries
+ * again twice a second.
  *
  * Wall, for XDP on what has no Ethernet headers (tunnels), lets nothing in.
  */
@@ -41,9 +44,11 @@ struct netfence_key {
 	uint8_t bytes[16];
 };
 
-/* Values: bits of a uint32_t. */
-#define NETFENCE_PEER 1U /* all IP */
+/* Values: bits of a uint32_t; above them the port that a peer is held to, as
+ * netfence_code_port() puts it there. */
+#define NETFENCE_PEER 1U /* IP: all without a port */
 #define NETFENCE_NEAR 2U /* ARP and neighbour discovery */
+#define NETFENCE_PORT_SHIFT 16
 
 /* What each returns for a frame. */
 #define NETFENCE_INGRESS_PASS XDP_PASS
@@ -52,6 +57,9 @@ struct netfence_key {
 #define NETFENCE_EGRESS_DROP 2U /* with congestion notification */
 
 #define NETFENCE_CODE_MAX 320
+
+/* What a port (0: all of them) adds to a value. */
+uint32_t netfence_code_port(uint16_t port);
 
 /* Each writes the program to v and returns how many instructions it has. */
 uint32_t netfence_code_ingress(int map, struct bpf_insn v[NETFENCE_CODE_MAX]);

@@ -113,9 +113,10 @@ DEF(settle, msg_settle, F_U8(msg_settle, live),
 DEF(hooks, msg_hooks, F_STR(msg_hooks, name), F_STR(msg_hooks, phase),
 	F_STR(msg_hooks, device), F_U32(msg_hooks, timeout_ms),
 	F_LIST(msg_hooks, n, v, &hook));
-DEF(peers, msg_peers, F_LIST(msg_peers, n, v, &text64));
+DEF(peer, msg_peer, F_STR(msg_peer, text), F_U32(msg_peer, port));
+DEF(peers, msg_peers, F_LIST(msg_peers, n, v, &peer));
 DEF(arm, msg_arm, F_U8(msg_arm, network),
-	F_LIST(msg_arm, peers.n, peers.v, &text64), F_U32(msg_arm, lease_ms), F_STR(msg_arm, name),
+	F_LIST(msg_arm, peers.n, peers.v, &peer), F_U32(msg_arm, lease_ms), F_STR(msg_arm, name),
 	F_STR(msg_arm, device), F_U32(msg_arm, hook_timeout_ms),
 	F_LIST(msg_arm, n_quiesce, quiesce, &hook),
 	F_LIST(msg_arm, n_rollback, rollback, &hook));

@@ -367,10 +367,15 @@ struct msg_hooks {
 	struct msg_hook v[HOOKS_MAX];
 };
 
+struct msg_peer {
+	char text[64]; /* numeric address */
+	uint32_t port; /* of the source, all that it has by TCP; 0: all */
+};
+
 #define PEERS_MAX 32
 struct msg_peers {
-	uint32_t n; /* numeric addresses */
-	struct msg_text64 v[PEERS_MAX];
+	uint32_t n;
+	struct msg_peer v[PEERS_MAX];
 };
 
 struct msg_arm {

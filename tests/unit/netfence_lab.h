@@ -9,7 +9,7 @@
 #ifndef REHOST_TESTS_NETFENCE_LAB_H
 #define REHOST_TESTS_NETFENCE_LAB_H
 
-#include "unit.h"
+#include "own_cgroup.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,12 +23,10 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/io.h"
 #include "track/netfence.h"
 
 /* How long is waited for what must come, and for what must not. */
@@ -45,8 +43,6 @@
 enum { HOME, MACHINE, PEERS, STRANGER, SWITCH, SPACES };
 
 static int space[SPACES];
-static int cgroup = -1, home_cgroup = -1;
-static char cgroup_name[64];
 static int self;
 
 static void enter(int which)
@@ -69,11 +65,6 @@ __attribute__((format(printf, 2, 3))) static void run_in(
 	enter(HOME);
 }
 
-static void join(int folder)
-{
-	assert_int_equal(io_write_file(folder, "cgroup.procs", "0"), 0);
-}
-
 /* ---- the place ---- */
 
 /* One wire from the switch, or from the stranger, to somebody. */
@@ -92,30 +83,6 @@ static void address(int which, const char *device, int n, const char *net4)
 		"ip link set %s up",
 		net4, n, device, strcmp(net4, "10.9.0") == 0 ? "0" : "8", n,
 		device, device);
-}
-
-static void make_cgroup(void)
-{
-	CLEANUP_CLOSE int root = netfence_open_cgroup();
-	char text[4096], *own, *end;
-
-	assert_true(root >= 0);
-	assert_true(io_read_file(AT_FDCWD, "/proc/self/cgroup", text,
-			    sizeof(text)) > 0);
-	own = strstr(text, "0::/");
-	assert_non_null(own);
-	own += strlen("0::/");
-	end = strchrnul(own, '\n');
-	*end = '\0';
-	home_cgroup = openat(
-		root, *own ? own : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(home_cgroup >= 0);
-	(void)snprintf(cgroup_name, sizeof(cgroup_name), "rehost-test-%d",
-		(int)getpid());
-	assert_int_equal(mkdirat(home_cgroup, cgroup_name, 0755), 0);
-	cgroup = openat(
-		home_cgroup, cgroup_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(cgroup >= 0);
 }
 
 /* False: not root. */
@@ -157,17 +124,6 @@ static bool lab_up(void)
 	for (int i = MACHINE; i < SPACES; i++)
 		run_in(i, "ip link set lo up");
 	return true;
-}
-
-/* Empty it is once the last child was awaited. */
-static bool lab_down(void)
-{
-	for (int i = 0; home_cgroup >= 0 && i < 100; i++) {
-		if (unlinkat(home_cgroup, cgroup_name, AT_REMOVEDIR) == 0)
-			return true;
-		clock_sleep_ms(50);
-	}
-	return false;
 }
 
 /* ---- sockets ---- */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A keeper on a loop device with a filesystem; the test is its agent. */
 #include "device.h"
+#include "own_cgroup.h"
 
 #include <linux/fs.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,6 +19,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "track/blocks.h"
+#include "track/bpf.h"
 #include "track/keeper.h"
 #include "volume/probe.h"
 
@@ -919,6 +923,124 @@ static void test_lost_keeper(void **state)
 	keeper_detach(&t.link);
 }
 
+/* ---- a machine's network ---- */
+
+static int home_net = -1, home_space = -1; /* namespaces; -1: not left */
+
+static int open_space(const char *kind)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/thread-self/ns/%s", kind);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Nothing of this host is fenced. */
+static int setup_network(void **state)
+{
+	int r = begin(true, true);
+
+	if (!is_root)
+		return r;
+	make_cgroup();
+	home_net = open_space("net");
+	home_space = open_space("cgroup");
+	join(cgroup);
+	assert_int_equal(unshare(CLONE_NEWCGROUP | CLONE_NEWNET), 0);
+	must_be_ours();
+	return run(
+		"ip link set lo up && ip link add a0 type veth peer name a1");
+}
+
+static int end_network(void **state)
+{
+	int r = end(state);
+
+	if (home_space < 0)
+		return r;
+	assert_int_equal(setns(home_net, CLONE_NEWNET), 0);
+	assert_int_equal(setns(home_space, CLONE_NEWCGROUP), 0);
+	(void)close(STEAL_FD(home_net));
+	(void)close(STEAL_FD(home_space));
+	join(home_cgroup);
+	return remove_cgroup() ? r : -1;
+}
+
+static int arm_network(uint32_t port)
+{
+	static struct msg_hooks_result result;
+	static struct msg_arm m;
+
+	memset(&m, 0, sizeof(m));
+	m.lease_ms = m.hook_timeout_ms = 60000;
+	strcpy(m.name, "one");
+	m.network = 1;
+	m.peers.n = 1;
+	strcpy(m.peers.v[0].text, "127.0.0.1");
+	m.peers.v[0].port = port;
+	return ask(MSG_ARM, &m, &result);
+}
+
+static bool is_fenced(const char *device)
+{
+	return run("ip -d link show %s | grep -q xdp", device) == 0;
+}
+
+/* An interface with somebody else's program, from another namespace; returns
+ * what holds that. */
+static int bring_interface(void)
+{
+	const struct bpf_insn v[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT}};
+	CLEANUP_CLOSE int program =
+		bpf_load("test", BPF_PROG_TYPE_XDP, BPF_XDP, v, 2);
+	CLEANUP_CLOSE int here = open_space("net");
+	int link;
+
+	assert_true(program >= 0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(run("ip link add b0 type veth peer name b1"), 0);
+	link = bpf_attach_xdp(program, if_nametoindex("b0"));
+	assert_true(link >= 0);
+	assert_int_equal(
+		run("ip link set b0 netns /proc/%d/fd/%d", getpid(), here), 0);
+	assert_int_equal(setns(here, CLONE_NEWNET), 0);
+	return link;
+}
+
+/* A peer's port comes as far as the fence. There is no commit while an
+ * interface is open, and none is left open by it. */
+static void test_network(void **state)
+{
+	static struct msg_held held;
+	int link;
+
+	NEEDS_ROOT;
+	attach(true);
+	assert_int_equal(arm_network(65536), -EINVAL);
+	assert_int_equal(keeper_state()->phase, KEEPER_IDLE);
+	assert_int_equal(arm_network(65535), 0);
+	assert_false(is_fenced("a0"));
+	assert_int_equal(ask(MSG_HOLD, NULL, &held), 0);
+	assert_non_null(strstr(held.network, "1 address (1 of them with one"));
+	assert_true(is_fenced("a0"));
+	link = bring_interface();
+	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
+	assert_int_equal(keeper_state()->phase, KEEPER_HELD);
+	assert_int_equal(commit(FENCE_FREEZE, 0), -EBUSY);
+	(void)close(link);
+	assert_int_equal(commit(FENCE_FREEZE, 0), 0);
+	assert_int_equal(keeper_state()->phase, KEEPER_COMMITTED);
+	assert_true(is_fenced("b0"));
+	assert_int_equal(unfence(NULL, 0), 0);
+	assert_false(is_frozen());
+	assert_false(is_fenced("a0"));
+}
+
 static int setup(void **state)
 {
 	is_root = device_setup(folder);
@@ -962,6 +1084,8 @@ int main(void)
 		UNMOUNTED(test_fence_undone),
 		MOUNTED(test_linger),
 		MOUNTED(test_lost_keeper),
+		cmocka_unit_test_setup_teardown(
+			test_network, setup_network, end_network),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -10,6 +10,9 @@
 
 #include "track/bpf.h"
 
+/* To which a peer may be held. */
+#define PORT 3022
+
 static pid_t holding; /* the child that holds a fence; 0: none */
 
 /* ---- who holds the fence ---- */
@@ -37,16 +40,21 @@ struct answer {
 	char text[512];
 };
 
-/* Promise to this host: the root of the hierarchy, as a holder sees it, is the
- * test's own cgroup. */
-static void must_be_ours(void)
+/* The peer, on both families. */
+static int add_peer(struct netfence_allow *allow, uint16_t port)
 {
-	CLEANUP_CLOSE int seen = netfence_open_cgroup();
-	struct stat a, b;
+	static const char *const texts[] = {PEER, PEER6};
+	int r = 0;
 
-	if (seen < 0 || fstat(seen, &a) < 0 || fstat(cgroup, &b) < 0 ||
-		a.st_ino != b.st_ino)
-		_exit(99);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(texts); i++) {
+		struct netfence_address a;
+
+		r = netfence_address(texts[i], &a);
+		a.port = port;
+		if (r == 0)
+			r = netfence_add_peer(allow, &a);
+	}
+	return r;
 }
 
 static int obey(struct netfence *f, struct netfence_allow *allow, char command,
@@ -67,6 +75,19 @@ static int obey(struct netfence *f, struct netfence_allow *allow, char command,
 		break;
 	case 'c':
 		r = netfence_add_connection(allow, OTHER " 1 " OWN " 22");
+		if (r == 0)
+			r = netfence_change(f, allow, &a->err);
+		break;
+	case 'p':
+		memset(allow, 0, sizeof(*allow));
+		r = add_peer(allow, PORT);
+		if (r == 0)
+			r = netfence_find_near(allow, &a->err);
+		if (r == 0)
+			r = netfence_change(f, allow, &a->err);
+		break;
+	case 'u':
+		r = add_peer(allow, 0);
 		if (r == 0)
 			r = netfence_change(f, allow, &a->err);
 		break;
@@ -472,6 +493,94 @@ static void test_all_or_nothing(void **state)
 	nothing_is_left(links);
 }
 
+/* The machine's other connections with a peer that is held to a port. */
+static void peer_is_held(void)
+{
+	CLEANUP_CLOSE int l = bound(MACHINE, OWN, SOCK_STREAM, 4001);
+	CLEANUP_CLOSE int a = connecting(PEERS, OWN, 4001);
+	CLEANUP_CLOSE int b = connecting(PEERS, OWN6, 4001);
+	struct pair p;
+
+	/* Their caches are to ask for each other's Ethernet address. */
+	run_in(PEERS, "ip neigh flush dev p0");
+	run_in(MACHINE, "ip neigh flush dev m0");
+	assert_true(arp_answers(PEERS, "p0", PEER, COMES_MS));
+	p = pair(PEERS, MACHINE, OWN, PORT);
+	talk(&p);
+	unpair(&p);
+	p = pair(PEERS, MACHINE, OWN6, PORT);
+	talk(&p);
+	unpair(&p);
+	assert_false(is_ready(l, POLLIN, NEVER_MS));
+	/* Not even refused. */
+	assert_false(is_ready(a, POLLOUT, 0) || is_ready(b, POLLOUT, 0));
+	assert_false(pings(PEERS, OWN, NEVER_MS));
+	assert_false(pings(PEERS, OWN6, NEVER_MS));
+	assert_false(pings(MACHINE, PEER, NEVER_MS));
+	assert_false(datagram_comes(PEERS, MACHINE, OWN, 9, NEVER_MS));
+	assert_false(datagram_comes(PEERS, MACHINE, OWN6, 9, NEVER_MS));
+	assert_false(datagram_comes(PEERS, MACHINE, OWN, 5000, NEVER_MS));
+	assert_false(datagram_comes(PEERS, MACHINE, OWN6, 5000, NEVER_MS));
+	assert_false(datagram_comes(MACHINE, PEERS, PEER, 9, NEVER_MS));
+	assert_false(datagram_comes(MACHINE, PEERS, PEER6, 9, NEVER_MS));
+	for (int tags = 0; tags <= 2; tags++)
+		assert_false(tagged_comes(PEERS, "p0", PEER, tags, NEVER_MS));
+}
+
+#define HELD_PAIRS 6
+
+/* A peer that is held to a port goes on there and nowhere else, also when that
+ * port is its own or the connection is the machine's; then it is let go. */
+static void test_port(void **state)
+{
+	int links = count_links();
+	struct pair v[HELD_PAIRS];
+	struct holder h = new_holder();
+	struct answer a;
+
+	v[0] = pair(PEERS, MACHINE, OWN, PORT);
+	v[1] = pair(PEERS, MACHINE, OWN6, PORT);
+	v[2] = pair(PEERS, MACHINE, OWN, 3100);
+	v[3] = pair(PEERS, MACHINE, OWN6, 3101);
+	v[4] = pair(MACHINE, PEERS, PEER, PORT);
+	v[5] = pair(MACHINE, PEERS, PEER6, PORT);
+	for (int i = 0; i < HELD_PAIRS; i++)
+		talk(&v[i]);
+	assert_int_equal(order(&h, 'p', &a), 0);
+	begin(&h);
+	assert_int_equal(order(&h, 'r', &a), 0);
+	assert_non_null(strstr(a.text, "(2 of them with one port alone)"));
+	for (int i = 0; i < 2; i++)
+		talk(&v[i]);
+	stranger_is_out();
+	peer_is_held();
+	/* Last: TCP gives up what it cannot send at all after 15 times half a
+	 * second (net/ipv4/tcp_timer.c: tcp_probe_timer). */
+	for (int i = 2; i < HELD_PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			say(v[i].fd[end], 'o');
+	for (int i = 0; i < 2; i++)
+		talk(&v[i]);
+	clock_sleep_ms(NEVER_MS);
+	for (int i = 2; i < HELD_PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			assert_false(is_ready(v[i].fd[end], POLLIN, 0));
+	for (int i = 0; i < 2; i++)
+		talk(&v[i]);
+	assert_int_equal(order(&h, 'u', &a), 0);
+	assert_null(strstr(a.text, "one port alone"));
+	for (int i = 2; i < HELD_PAIRS; i++)
+		for (int end = 0; end < 2; end++)
+			assert_true(hears(v[i].fd[end], 'o', COMES_MS));
+	peer_goes_on();
+	stranger_is_out();
+	end_holder(&h, 0);
+	for (int i = 0; i < HELD_PAIRS; i++)
+		unpair(&v[i]);
+	is_open();
+	nothing_is_left(links);
+}
+
 /* Kept, it withstands kill -9, until it is forgotten. */
 static void test_kept(void **state)
 {
@@ -527,6 +636,24 @@ static void test_addresses(void **state)
 					 &allow, "192.0.2.1 1 192.0.2.2 22"),
 			0);
 	assert_int_equal(allow.n_peers, 1);
+	assert_int_equal(netfence_address("192.0.2.1", &a), 0);
+	assert_int_equal(a.port, 0);
+	/* It has all: a port takes nothing from it. */
+	a.port = PORT;
+	assert_int_equal(netfence_add_peer(&allow, &a), 0);
+	assert_int_equal(allow.peers[0].port, 0);
+	allow.n_peers = 0;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(netfence_add_peer(&allow, &a), 0);
+	assert_int_equal(allow.n_peers, 1);
+	assert_int_equal(allow.peers[0].port, PORT);
+	a.port++;
+	assert_int_equal(netfence_add_peer(&allow, &a), -EEXIST);
+	assert_int_equal(allow.peers[0].port, PORT);
+	a.port = 0;
+	assert_int_equal(netfence_add_peer(&allow, &a), 0);
+	assert_int_equal(allow.n_peers, 1);
+	assert_int_equal(allow.peers[0].port, 0);
 	a.family = AF_INET;
 	for (uint32_t i = 1; i < NETFENCE_PEERS; i++) {
 		a.bytes[3] = (uint8_t)(100 + i);
@@ -625,7 +752,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	end_holding();
-	return lab_down() ? 0 : -1;
+	return remove_cgroup() ? 0 : -1;
 }
 
 int main(void)
@@ -637,6 +764,7 @@ int main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_all_or_nothing),
 		cmocka_unit_test(test_kept),

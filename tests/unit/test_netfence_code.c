@@ -15,10 +15,12 @@
 #include "track/netfence_code.h"
 
 #define PEER "192.0.2.10"
+#define HELD "192.0.2.20" /* to a port */
 #define HOP "192.0.2.1"
 #define OTHER "192.0.2.66"
 #define OWN "192.0.2.5"
 #define PEER6 "2001:db8::10"
+#define HELD6 "2001:db8::20"
 #define HOP6 "fe80::1"
 #define OTHER6 "2001:db8::66"
 #define LINK6 "fe80::66"
@@ -26,6 +28,9 @@
 /* The multicast group of PEER6 and of OTHER6. */
 #define GROUP6 "ff02::1:ff00:10"
 #define OTHER_GROUP6 "ff02::1:ff00:66"
+
+/* Also 8.174, where addresses look like it. */
+#define PORT 2222
 
 #define NS 135
 #define NA 136
@@ -42,6 +47,7 @@ struct row {
 	const char *from, *to;
 	uint8_t protocol, limit; /* limit 0: 64 */
 	uint8_t type, code;	 /* of ICMP */
+	uint16_t source, port;	 /* in their place, when one is not 0 */
 	const char *inner;	 /* where the packet within went; ND's target */
 	uint16_t tags[3];	 /* before the type */
 	uint16_t ethertype;	 /* 0: that of the body */
@@ -88,6 +94,57 @@ static const struct row ingress[] = {
 		.type = 3, .code = 4, .inner = PEER, .ihl = 6},
 	{"like too big, but UDP", false, V4, OTHER, OWN, IPPROTO_UDP, .type = 3,
 		.code = 4, .inner = PEER},
+
+	{"its port", true, V4, HELD, OWN, IPPROTO_TCP, .port = PORT},
+	{"its port, from the same one", true, V4, HELD, OWN, IPPROTO_TCP,
+		.source = PORT, .port = PORT},
+	{"another port", false, V4, HELD, OWN, IPPROTO_TCP, .source = 50000,
+		.port = 80},
+	{"another port, from its own", false, V4, HELD, OWN, IPPROTO_TCP,
+		.source = PORT, .port = 80},
+	{"its port's bytes turned round", false, V4, HELD, OWN, IPPROTO_TCP,
+		.port = 0xae08},
+	{"port 0", false, V4, HELD, OWN, IPPROTO_TCP, .source = PORT},
+	{"a stranger, its port", false, V4, OTHER, OWN, IPPROTO_TCP,
+		.port = PORT},
+	{"a hop, its port", false, V4, HOP, OWN, IPPROTO_TCP, .port = PORT},
+	{"its port, UDP", false, V4, HELD, OWN, IPPROTO_UDP, .port = PORT},
+	{"its port, SCTP", false, V4, HELD, OWN, IPPROTO_SCTP, .port = PORT},
+	{"ping of one with a port", false, V4, HELD, OWN, IPPROTO_ICMP,
+		.type = 8},
+	{"IP in IP of one with a port", false, V4, HELD, OWN, IPPROTO_IPIP,
+		.port = PORT},
+	{"its port, options", true, V4, HELD, OWN, IPPROTO_TCP, .port = PORT,
+		.ihl = 15},
+	{"another port, options", false, V4, HELD, OWN, IPPROTO_TCP, .port = 80,
+		.ihl = 8},
+	{"its port in a header too short", false, V4, HELD, "192.0.8.174",
+		IPPROTO_TCP, .ihl = 4},
+	{"its port, not fragmented", true, V4, HELD, OWN, IPPROTO_TCP,
+		.port = PORT, .fragment = 0x4000},
+	{"its port, a first fragment", true, V4, HELD, OWN, IPPROTO_TCP,
+		.port = PORT, .fragment = 0x2000},
+	{"another port, a first fragment", false, V4, HELD, OWN, IPPROTO_TCP,
+		.port = 80, .fragment = 0x2000},
+	{"like its port, a later fragment", false, V4, HELD, OWN, IPPROTO_TCP,
+		.port = PORT, .fragment = 0x2001},
+	{"like its port, a last fragment", false, V4, HELD, OWN, IPPROTO_TCP,
+		.port = PORT, .fragment = 0x1000},
+	{"its port, cut", false, V4, HELD, OWN, IPPROTO_TCP, .port = PORT,
+		.cut = 23},
+	{"its port and no more", true, V4, HELD, OWN, IPPROTO_TCP, .port = PORT,
+		.cut = 24},
+	{"its port, in two tags", true, V4, HELD, OWN, IPPROTO_TCP,
+		.port = PORT, .tags = {0x88a8, 0x8100}},
+	{"another port, in two tags", false, V4, HELD, OWN, IPPROTO_TCP,
+		.port = 80, .tags = {0x88a8, 0x8100}},
+	{"too big, from one with a port", true, V4, HELD, OWN, IPPROTO_ICMP,
+		.type = 3, .code = 4, .inner = HELD},
+	{"too big for the way to one with a port", true, V4, OTHER, OWN,
+		IPPROTO_ICMP, .type = 3, .code = 4, .inner = HELD},
+	{"unreachable otherwise, from one with a port", false, V4, HELD, OWN,
+		IPPROTO_ICMP, .type = 3, .code = 3, .inner = HELD},
+	{"ARP of one with a port", true, ARP, HELD, OWN},
 
 	{"ARP of a peer", true, ARP, PEER, OWN},
 	{"ARP of a hop", true, ARP, HOP, OWN},
@@ -137,6 +194,33 @@ static const struct row ingress[] = {
 		.type = 2, .inner = OTHER6},
 	{"too big, cut, 6", false, V6, OTHER6, OWN6, IPPROTO_ICMPV6, .type = 2,
 		.inner = PEER6, .cut = 87},
+
+	{"its port, 6", true, V6, HELD6, OWN6, IPPROTO_TCP, .port = PORT},
+	{"another port, 6", false, V6, HELD6, OWN6, IPPROTO_TCP, .source = PORT,
+		.port = 80},
+	{"its port, UDP, 6", false, V6, HELD6, OWN6, IPPROTO_UDP, .port = PORT},
+	{"a stranger, its port, 6", false, V6, OTHER6, OWN6, IPPROTO_TCP,
+		.port = PORT},
+	{"its port, cut, 6", false, V6, HELD6, OWN6, IPPROTO_TCP, .port = PORT,
+		.cut = 43},
+	{"its port and no more, 6", true, V6, HELD6, OWN6, IPPROTO_TCP,
+		.port = PORT, .cut = 44},
+	{"like its port, extension header", false, V6, HELD6, OWN6,
+		IPPROTO_DSTOPTS, .port = PORT},
+	{"like its port, a fragment, 6", false, V6, HELD6, OWN6,
+		IPPROTO_FRAGMENT, .source = IPPROTO_TCP << 8, .port = PORT},
+	{"its port, a tag, 6", true, V6, HELD6, OWN6, IPPROTO_TCP, .port = PORT,
+		.tags = {0x8100}},
+	{"echo of one with a port", false, V6, HELD6, OWN6, IPPROTO_ICMPV6,
+		.type = 128},
+	{"NS of one with a port", true, V6, HELD6, OWN6, IPPROTO_ICMPV6, 255,
+		NS},
+	{"NA of one with a port", true, V6, HELD6, OWN6, IPPROTO_ICMPV6, 255,
+		NA},
+	{"too big, from one with a port, 6", true, V6, HELD6, OWN6,
+		IPPROTO_ICMPV6, .type = 2, .inner = HELD6},
+	{"too big for the way to one with a port, 6", true, V6, OTHER6, OWN6,
+		IPPROTO_ICMPV6, .type = 2, .inner = HELD6},
 
 	{"a tag", true, V4, PEER, OWN, IPPROTO_TCP, .tags = {0x8100}},
 	{"a tag, a stranger", false, V4, OTHER, OWN, IPPROTO_TCP,
@@ -210,6 +294,48 @@ static const struct row egress[] = {
 		.inner = PEER6, .cut = 63},
 	{"echo to a link-local one", false, V6, OWN6, LINK6, IPPROTO_ICMPV6,
 		255, 128},
+	{"from its port", true, V4, OWN, HELD, IPPROTO_TCP, .source = PORT},
+	{"from its port to another", true, V4, OWN, HELD, IPPROTO_TCP,
+		.source = PORT, .port = 50000},
+	{"from another port", false, V4, OWN, HELD, IPPROTO_TCP, .source = 80,
+		.port = PORT},
+	{"from port 0", false, V4, OWN, HELD, IPPROTO_TCP, .port = PORT},
+	{"from its port, to a stranger", false, V4, OWN, OTHER, IPPROTO_TCP,
+		.source = PORT},
+	{"from its port, UDP", false, V4, OWN, HELD, IPPROTO_UDP,
+		.source = PORT},
+	{"a ping to one with a port", false, V4, OWN, HELD, IPPROTO_ICMP,
+		.type = 8},
+	{"from its port, options", true, V4, OWN, HELD, IPPROTO_TCP,
+		.source = PORT, .ihl = 15},
+	{"from another port, options", false, V4, OWN, HELD, IPPROTO_TCP,
+		.source = 80, .ihl = 8},
+	{"from its port in a header too short", false, V4, "8.174.0.2", HELD,
+		IPPROTO_TCP, .ihl = 3},
+	{"from its port, a first fragment", true, V4, OWN, HELD, IPPROTO_TCP,
+		.source = PORT, .fragment = 0x2000},
+	{"like from its port, a fragment", false, V4, OWN, HELD, IPPROTO_TCP,
+		.source = PORT, .fragment = 0x1000},
+	{"from its port, cut", false, V4, OWN, HELD, IPPROTO_TCP,
+		.source = PORT, .cut = 21},
+	{"from its port, 6", true, V6, OWN6, HELD6, IPPROTO_TCP,
+		.source = PORT},
+	{"from another port, 6", false, V6, OWN6, HELD6, IPPROTO_TCP,
+		.source = 80, .port = PORT},
+	{"from its port, UDP, 6", false, V6, OWN6, HELD6, IPPROTO_UDP,
+		.source = PORT},
+	{"like from its port, extension header", false, V6, OWN6, HELD6,
+		IPPROTO_HOPOPTS, .source = PORT},
+	{"from its port, cut, 6", false, V6, OWN6, HELD6, IPPROTO_TCP,
+		.source = PORT, .cut = 41},
+	{"an echo to one with a port", false, V6, OWN6, HELD6, IPPROTO_ICMPV6,
+		.type = 128},
+	{"NS to one with a port", true, V6, OWN6, HELD6, IPPROTO_ICMPV6, 255,
+		NS, .inner = HELD6},
+	{"NS for one with a port", true, V6, OWN6, "ff02::1:ff00:20",
+		IPPROTO_ICMPV6, 255, NS, .inner = HELD6},
+	{"NA to one with a port", true, V6, OWN6, HELD6, IPPROTO_ICMPV6, 255,
+		NA, .inner = OWN6},
 	{"no IP", false, V4, OWN, PEER, IPPROTO_TCP, .ethertype = 0x88cc},
 };
 
@@ -242,6 +368,15 @@ static void put_address(struct frame *f, int family, const char *text)
 	put(f, bytes, family == AF_INET ? 4 : 16);
 }
 
+/* What follows the header. */
+static void put_start(struct frame *f, const struct row *r)
+{
+	put_number(
+		f, r->source ? r->source : (uint32_t)r->type << 8 | r->code, 2);
+	put_number(f, r->port, 2);
+	put_number(f, 0, 4);
+}
+
 static void put_ipv4(struct frame *f, const struct row *r)
 {
 	uint8_t ihl = r->ihl ? r->ihl : 5;
@@ -257,10 +392,7 @@ static void put_ipv4(struct frame *f, const struct row *r)
 	put_address(f, AF_INET, r->to);
 	for (int i = 5; i < ihl; i++)
 		put_number(f, 0, 4);
-	put_number(f, r->type, 1);
-	put_number(f, r->code, 1);
-	put_number(f, 0, 2);
-	put_number(f, 0, 4);
+	put_start(f, r);
 	if (r->inner) {
 		struct row within = {
 			.from = OWN, .to = r->inner, .protocol = 6};
@@ -277,10 +409,7 @@ static void put_ipv6(struct frame *f, const struct row *r)
 	put_number(f, r->limit ? r->limit : 64, 1);
 	put_address(f, AF_INET6, r->from);
 	put_address(f, AF_INET6, r->to);
-	put_number(f, r->type, 1);
-	put_number(f, r->code, 1);
-	put_number(f, 0, 2);
-	put_number(f, 0, 4);
+	put_start(f, r);
 	if (r->inner && r->type == 2) {
 		struct row within = {
 			.from = OWN6, .to = r->inner, .protocol = 6};
@@ -381,6 +510,10 @@ static int setup(void **state)
 	assert_true(out >= 0);
 	allow(NETFENCE_KEY_IPV4, PEER, NETFENCE_PEER | NETFENCE_NEAR);
 	allow(NETFENCE_KEY_IPV6, PEER6, NETFENCE_PEER | NETFENCE_NEAR);
+	allow(NETFENCE_KEY_IPV4, HELD,
+		NETFENCE_PEER | NETFENCE_NEAR | netfence_code_port(PORT));
+	allow(NETFENCE_KEY_IPV6, HELD6,
+		NETFENCE_PEER | NETFENCE_NEAR | netfence_code_port(PORT));
 	allow(NETFENCE_KEY_IPV4, HOP, NETFENCE_NEAR);
 	allow(NETFENCE_KEY_IPV6, HOP6, NETFENCE_NEAR);
 	allow(NETFENCE_KEY_MAC, NULL, NETFENCE_NEAR);
@@ -448,6 +581,10 @@ static void test_lengths(void **state)
 		{{"", true, V4, PEER, OWN, IPPROTO_TCP,
 			 .tags = {0x88a8, 0x8100}},
 			28},
+		{{"", true, V4, HELD, OWN, IPPROTO_TCP, .port = PORT}, 24},
+		{{"", true, V4, HELD, OWN, IPPROTO_TCP, .port = PORT, .ihl = 7},
+			32},
+		{{"", true, V6, HELD6, OWN6, IPPROTO_TCP, .port = PORT}, 44},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -506,6 +643,38 @@ static void test_change(void **state)
 	assert_int_equal(ask(in, 0, &f), XDP_DROP);
 	allow(NETFENCE_KEY_IPV4, PEER, NETFENCE_PEER | NETFENCE_NEAR);
 	assert_int_equal(ask(in, 0, &f), XDP_PASS);
+	/* Held to a port, and not any more. */
+	allow(NETFENCE_KEY_IPV4, PEER,
+		NETFENCE_PEER | NETFENCE_NEAR | netfence_code_port(PORT));
+	assert_int_equal(ask(in, 0, &f), XDP_DROP);
+	allow(NETFENCE_KEY_IPV4, PEER, NETFENCE_PEER | NETFENCE_NEAR);
+	assert_int_equal(ask(in, 0, &f), XDP_PASS);
+}
+
+/* Every port is held to itself alone. */
+static void test_ports(void **state)
+{
+	static const uint16_t ports[] = {1, 22, 255, 256, 2222, 32768, 65535};
+
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		allow(NETFENCE_KEY_IPV4, HELD,
+			NETFENCE_PEER | netfence_code_port(ports[i]));
+		for (size_t k = 0; k < ARRAY_LEN(ports); k++) {
+			struct row r = {"", true, V4, HELD, OWN, IPPROTO_TCP,
+				.port = ports[k]};
+			struct row back = {"", true, V4, OWN, HELD, IPPROTO_TCP,
+				.source = ports[k]};
+			struct frame f;
+
+			make(&f, &r);
+			assert_int_equal(
+				ask(in, 0, &f), i == k ? XDP_PASS : XDP_DROP);
+			make(&f, &back);
+			assert_int_equal(ask(out, device, &f),
+				i == k ? NETFENCE_EGRESS_PASS
+				       : NETFENCE_EGRESS_DROP);
+		}
+	}
 }
 
 int main(void)
@@ -517,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_wall),
 		cmocka_unit_test(test_change),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
