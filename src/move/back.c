@@ -127,14 +127,18 @@ int back_arguments(const struct place *source, const struct ssh_options *o,
 {
 	CLEANUP_FREE char *text = NULL;
 	char alias[256], name[256];
-	size_t n = 0;
+	size_t n = 0, scope;
 	int r = ssh_says(source, o, &text);
 
 	if (r < 0)
 		return r;
 	value_of(text, "hostkeyalias", alias, sizeof(alias));
 	value_of(text, "hostname", name, sizeof(name));
-	(void)snprintf(ret->host, sizeof(ret->host), "HostName=%s", address);
+	/* ssh expands what begins with a percent sign. */
+	scope = strcspn(address, "%");
+	(void)snprintf(ret->host, sizeof(ret->host), "HostName=%.*s%s%s",
+		(int)scope, address, address[scope] ? "%" : "",
+		address + scope);
 	(void)snprintf(ret->alias, sizeof(ret->alias), "HostKeyAlias=%s",
 		alias[0] && strcmp(alias, "none") != 0 ? alias : name);
 	ret->v[n++] = "-o";

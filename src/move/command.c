@@ -116,9 +116,10 @@ int move_rollback(struct move *m, struct error *err)
 		r = ALL(m, unfence, err);
 	if (r < 0 && m->machine)
 		error_todo(err,
-			"the target is off; the source may be silent, because "
-			"its address was the new machine's: reset it, it boots "
-			"as it was at the cutover, then rehost rollback %s",
+			"the target is off; if the source cannot be reached "
+			"any more, start it with the rescue system at the "
+			"address that it had, then rehost rollback %s, and "
+			"reset it: it boots as it was at the cutover",
 			m->row.name);
 	if (r < 0)
 		return EXIT_ACT_NOW;

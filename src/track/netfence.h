@@ -23,7 +23,9 @@
  *   kernel's own among them. Where it cannot be attached the fence is weaker,
  *   and says so (netfence_text).
  *
- * Connections are not reset: they hang, and go on when the fence ends in time.
+ * Connections are not reset: they hang, and go on when the fence ends in time;
+ * those on which the machine itself wants to send give up after some 8 s,
+ * because TCP does not wait longer and longer when its packets are refused.
  * A program that sends gets no error. What is sent raw past the IP layer
  * (AF_PACKET: DHCP clients, ARP announcements of failover daemons), ARP
  * requests for peers, and what virtual machines send by devices of their own
