@@ -13,7 +13,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BUILD_DIR=${BUILD_DIR:-$top/build}
 BUILD_DIR=$(readlink -m "$BUILD_DIR")
 rehost=${REHOST:-$BUILD_DIR/rehost}
-# Of a check.
+# Set when a check went wrong.
 wrong=0
 bold='' plain='' good='' bad=''
 if [[ -t 1 ]]; then
@@ -41,6 +41,7 @@ row() {
 }
 
 # check TEXT VALUE WANTED
+# shellcheck disable=SC2034 # wrong is for the demonstrations
 check() {
 	local mark="${good}ok$plain"
 

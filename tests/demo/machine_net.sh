@@ -24,7 +24,8 @@ rehost_to_end() {
 }
 
 page() {
-	busybox wget -q -O - -T 60 http://$moved/
+	python3 -c 'import sys, urllib.request as r
+sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())' "http://$moved/"
 }
 
 # The card of who has the address now.
