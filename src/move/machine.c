@@ -66,8 +66,9 @@ static int judge(struct move *m, const json_t *findings, struct error *err)
 			return error_todo(err, "%s", facts_text(f, "remedy"));
 		}
 		if (strcmp(severity, "warns") == 0)
-			move_note(m, facts_text(f, "name"), "%s: %s",
-				facts_text(f, "host"), facts_text(f, "fact"));
+			move_note(m, "preflight", "%s: %s (%s)",
+				facts_text(f, "host"), facts_text(f, "fact"),
+				facts_text(f, "name"));
 	}
 	return 0;
 }
