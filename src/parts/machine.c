@@ -339,8 +339,9 @@ static int boot(struct part *p, struct error *err)
 static int no_answer(struct part *p, struct error *err)
 {
 	error_set(err, -ETIMEDOUT, "reach the new machine");
-	error_why(err, "not all probes of %s were answered within %d s",
-		machine_text(p, "address"), BOOT_MS / 1000);
+	error_why(err, "not all probes of %s were answered within %llu s",
+		machine_text(p, "address"),
+		(unsigned long long)p->move->options.boot_timeout_ms / 1000);
 	return error_todo(err,
 		"look at its console; mend it and rehost resume %s, or stop "
 		"it and rehost rollback %s",
@@ -352,7 +353,7 @@ static int await_answer(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	const char *address = machine_text(p, "address");
-	uint64_t until = clock_ms() + BOOT_MS, last;
+	uint64_t until = clock_ms() + m->options.boot_timeout_ms, last;
 	int r = 0;
 
 	if (m->options.probes.n == 0 || !address[0]) {
