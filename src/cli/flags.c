@@ -45,6 +45,7 @@ enum {
 	FLAG_PLAN,
 	FLAG_PROBE,
 	FLAG_BOOT,
+	FLAG_BOOT_TIMEOUT,
 	FLAG_DISCARD,
 };
 
@@ -90,6 +91,8 @@ static const struct {
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
 	{"boot", FLAG_BOOT, "auto|kexec|firmware",
 		"how the new machine is started (auto)"},
+	{"boot-timeout", FLAG_BOOT_TIMEOUT, "TIME",
+		"until all probes must be answered (10m)"},
 	{"discard-target-writes", FLAG_DISCARD, NULL,
 		"the target is off, what it wrote lost"},
 	{"probe", FLAG_PROBE, "PROBE",
@@ -369,6 +372,12 @@ static int take(int flag, const char *v, struct flags *f)
 		i = choose(v, boot_names, 3);
 		o->boot = (enum boot)MAX(i, 0);
 		return i;
+	case FLAG_BOOT_TIMEOUT:
+		i = parse_duration(v, &o->boot_timeout_ms);
+		return i < 0 || o->boot_timeout_ms == 0 ||
+				       o->boot_timeout_ms > 86400000
+			       ? -EINVAL
+			       : 0;
 	case FLAG_PROBE:
 		return plan_is_probe(v) ? options_add_hook(&o->probes, v)
 					: -EINVAL;

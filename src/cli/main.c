@@ -16,7 +16,7 @@ const struct command commands[] = {
 	{"move", cmd_run, "SOURCE TARGET",
 		"move a live volume or machine; the target lives on",
 		RUN " cutover freeze fence quiesce rollback activate "
-		"deactivate plan probe boot"},
+		"deactivate plan probe boot boot-timeout"},
 	{"copy", cmd_run, "SOURCE TARGET",
 		"one proven copy of a volume or machine at one instant",
 		RUN " plan"},

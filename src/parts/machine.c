@@ -13,8 +13,9 @@
 #include "parts/volume.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
-#define BOOT_MS 600000 /* until it must answer */
 #define GONE_MS 60000
+#define HELD_MS 200000 /* longer than agents live without a controller */
+#define HEARD_MS 1000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
 #define QUIET_TIMES 2
@@ -223,28 +224,6 @@ static bool keeps_address(const struct part *p)
 	return old[0] && strcmp(machine_text(p, "address"), old) == 0;
 }
 
-/* The new machine takes the source's address: the source, which is fenced, must
- * not answer there any more, not even the controller, but by a way back of its
- * own if there is one. It does so when its own answer is away. */
-static void hush_source(struct part *p)
-{
-	struct move *m = p->move;
-	static struct msg_peers left;
-	struct error why;
-
-	if (!keeps_address(p) || !m->session.host[SOURCE].alive)
-		return;
-	left.n = machine_text(p, "back_controller")[0] != '\0';
-	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
-		machine_text(p, "back_controller"));
-	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
-	move_set(m, "machine", "hushed", 1);
-	if (session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL, CALL_MS,
-		    &why) < 0)
-		move_note(m, "hush", "%s: %s", why.what, why.why);
-	session_close(&m->session, SOURCE);
-}
-
 /* A refusal is an answer, too. */
 static bool answers(const char *probe, const char *host)
 {
@@ -272,6 +251,44 @@ static bool is_silent(struct part *p, const char *host, uint64_t until)
 	return true;
 }
 
+/* The new machine takes the source's address: the source, which is fenced, must
+ * not answer there any more, not even the controller, but by a way back of its
+ * own if there is one. It does so when its own answer is away. */
+static void hush_source(struct part *p)
+{
+	struct move *m = p->move;
+	static struct msg_peers left;
+	struct error why;
+	int r;
+
+	if (!keeps_address(p))
+		return;
+	/* A process that was killed may have stored this and not done it. */
+	if (machine_get(p, "hushed") &&
+		is_silent(p, machine_text(p, "address"), clock_ms() + HEARD_MS))
+		return;
+	move_set(m, "machine", "hushed", 0);
+	/* It may be another process that committed. */
+	r = move_connect(m, SOURCE, &why);
+	if (r == 0)
+		r = volume_open_source_agent(&m->parts[0], true, &why);
+	left.n = machine_text(p, "back_controller")[0] != '\0';
+	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
+		machine_text(p, "back_controller"));
+	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
+	/* Before it is done: afterwards there is that other way alone. */
+	if (r == 0) {
+		move_set(m, "machine", "hushed", 1);
+		r = move_save(m, true, &why);
+	}
+	if (r == 0)
+		r = session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL,
+			CALL_MS, &why);
+	if (r < 0)
+		move_note(m, "hush", "%s: %s", why.what, why.why);
+	session_close(&m->session, SOURCE);
+}
+
 /* Only then another may take it. */
 static int await_silence(struct part *p, struct error *err)
 {
@@ -288,6 +305,26 @@ static int await_silence(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
+/* The agent of an earlier process, behind a connection that was cut, may hold
+ * the disks for a while. */
+static int fit(struct part *p, struct msg_fitted *ret, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct move *m = p->move;
+	uint64_t until = clock_ms() + HELD_MS;
+	int r;
+
+	for (;;) {
+		r = session_call(
+			&m->session, TARGET, MSG_FIT, v->fit, ret, FIT_MS, err);
+		if (r != -EBUSY || !m->resumed || clock_ms() > until)
+			return r;
+		r = session_idle(&m->session, 1000, err);
+		if (r < 0)
+			return r;
+	}
+}
+
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
@@ -302,8 +339,7 @@ static int boot(struct part *p, struct error *err)
 	if (firmware)
 		v->fit->kernel[0] = '\0';
 	if (r == 0)
-		r = session_call(&m->session, TARGET, MSG_FIT, v->fit, &fitted,
-			FIT_MS, err);
+		r = fit(p, &fitted, err);
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
@@ -339,8 +375,9 @@ static int boot(struct part *p, struct error *err)
 static int no_answer(struct part *p, struct error *err)
 {
 	error_set(err, -ETIMEDOUT, "reach the new machine");
-	error_why(err, "not all probes of %s were answered within %d s",
-		machine_text(p, "address"), BOOT_MS / 1000);
+	error_why(err, "not all probes of %s were answered within %llu s",
+		machine_text(p, "address"),
+		(unsigned long long)p->move->options.boot_timeout_ms / 1000);
 	return error_todo(err,
 		"look at its console; mend it and rehost resume %s, or stop "
 		"it and rehost rollback %s",
@@ -352,7 +389,7 @@ static int await_answer(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	const char *address = machine_text(p, "address");
-	uint64_t until = clock_ms() + BOOT_MS, last;
+	uint64_t until = clock_ms() + m->options.boot_timeout_ms, last;
 	int r = 0;
 
 	if (m->options.probes.n == 0 || !address[0]) {
