@@ -285,7 +285,11 @@ static void hush_source(struct part *p)
 		r = session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL,
 			CALL_MS, &why);
 	if (r < 0)
-		move_note(m, "hush", "%s: %s", why.what, why.why);
+		move_note(m, "hush",
+			"the source could not be told to be silent (%s): "
+			"before it is on the network again, switch it off, or "
+			"both answer for %s",
+			why.why, machine_text(p, "address"));
 	session_close(&m->session, SOURCE);
 }
 
