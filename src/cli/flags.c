@@ -90,11 +90,11 @@ static const struct {
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
 	{"boot", FLAG_BOOT, "auto|kexec|firmware",
-		"how the new machine is started (auto: kexec if it can be)"},
+		"how the new machine is started (auto)"},
 	{"boot-timeout", FLAG_BOOT_TIMEOUT, "TIME",
-		"within which all probes must be answered (10m)"},
+		"until all probes must be answered (10m)"},
 	{"discard-target-writes", FLAG_DISCARD, NULL,
-		"the target is off and stays off; what it wrote is lost"},
+		"the target is off, what it wrote lost"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -294,14 +294,15 @@ static int take(int flag, const char *v, struct flags *f)
 		f->json = i == 1;
 		return i;
 	case FLAG_BWLIMIT:
+		o->set_bwlimit = true;
 		return parse_size(v, &o->bwlimit);
 	case FLAG_DOWNTIME:
-		f->set_downtime = true;
+		f->set_downtime = o->set_downtime = true;
 		return parse_duration(v, &o->downtime_ms);
 	case FLAG_CUTOVER:
 		i = choose(v, cutovers, 2);
 		o->wait = i == 1;
-		f->set_cutover = true;
+		f->set_cutover = o->set_cutover = true;
 		return i;
 	case FLAG_LANES:
 		if (parse_u64(v, &n) < 0 || n < 1 || n > LANES_MAX)
@@ -335,6 +336,7 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_DEACTIVATE:
 		return options_add_hook(&o->deactivate, v);
 	case FLAG_HOOK_TIMEOUT:
+		o->set_hook_timeout = true;
 		i = parse_duration(v, &o->hook_timeout_ms);
 		return i < 0 || o->hook_timeout_ms == 0 ||
 				       o->hook_timeout_ms > 86400000

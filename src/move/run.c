@@ -251,7 +251,7 @@ static int activate(struct move *m, struct error *err)
 		move_set_error(m, NULL);
 		return 0;
 	}
-	if (again || r == -ECONNRESET || r == -EINTR ||
+	if (again || r == -ECONNRESET || r == -EINTR || r == -EADDRINUSE ||
 		!m->session.host[TARGET].alive) {
 		/* Nobody knows whether it runs. */
 		if (!reached || !err->todo[0])
@@ -265,9 +265,10 @@ static int activate(struct move *m, struct error *err)
 		return EXIT_ACT_NOW;
 	}
 	move_note(m, "activate-failed", "%s", err->why);
-	r = ALL(m, deactivate, &why);
+	/* The copy is wiped only when the source can live again. */
+	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
-		r = move_connect(m, SOURCE, &why);
+		r = ALL(m, deactivate, &why);
 	if (r == 0)
 		r = ALL(m, unfence, &why);
 	if (r < 0) {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "move/machine.h"
 #include "move/probe.h"
 #include "move/steps.h"
 #include "parts/volume.h"
@@ -108,26 +109,6 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
-/* Where clients find it afterwards. */
-static void find_address(struct part *p)
-{
-	struct move *m = p->move;
-	const json_t *nic =
-		json_array_get(json_object_get(m->options.wish, "nics"), 0);
-	const char *mode = facts_text(nic, "mode");
-	const char *mapped = json_string_value(
-		json_array_get(json_object_get(nic, "addresses"), 0));
-	const char *at = m->session.host[SOURCE].hello.ssh_address;
-	char text[256];
-
-	if (strcmp(mode, "dhcp") == 0)
-		at = m->session.host[TARGET].hello.ssh_address;
-	if (strcmp(mode, "map") == 0 && mapped)
-		at = mapped;
-	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
-	move_set_text(m, "machine", "address", text);
-}
-
 static int machine_prepare(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -139,7 +120,6 @@ static int machine_prepare(struct part *p, struct error *err)
 	r = make_fit(p, err);
 	if (r < 0)
 		return r;
-	find_address(p);
 	move_set_text(m, "machine", "source_address",
 		m->session.host[SOURCE].hello.ssh_address);
 	move_set_text(m, "machine", "rescue_address",
@@ -347,6 +327,9 @@ static int boot(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
+	if (fitted.skipped[0])
+		move_note(m, "not-mounted", "not looked into on the target: %s",
+			fitted.skipped);
 	if (!fitted.loaded)
 		how.how = BOOT_FIRMWARE;
 	if (!fitted.loaded && !firmware)
@@ -441,8 +424,13 @@ static int machine_activate(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	int r;
 
-	if (p->move->options.copy && !p->move->options.clone)
+	if (p->move->options.copy && !p->move->options.clone) {
+		move_note(p->move, "target-boots",
+			"the target's disks hold a copy that boots, with the "
+			"source's addresses and keys");
 		return 0;
+	}
+	move_set(p->move, "machine", "stopped", 0);
 	r = machine_get(p, "booted") && !is_rescue(p) ? 0 : boot(p, err);
 	if (r == 0)
 		r = await_answer(p, err);
@@ -485,26 +473,17 @@ static int connect_moved(struct part *p, struct error *err)
 	return session_connect(&m->session, TARGET, &at, &o, err);
 }
 
-/* It may be anybody who answers there, even the source after a reset: only who
- * has the target's disk is switched off. */
+/* It may be anybody who answers there, even the source after a reset. */
 static int check_moved(struct part *p, struct error *err)
 {
-	struct move *m = p->move;
-	struct part *disks = &m->parts[0];
-	const json_t *identity = json_object_get(m->report, "identity");
-	static struct volume_facts f;
-	int r;
+	int r = machine_which(p->move, TARGET, err);
 
-	if (strcmp(facts_text(identity, "source"),
-		    facts_text(identity, "target")) == 0) {
-		error_set(err, -EHOSTUNREACH, "stop the target");
-		error_why(err, "its disk has neither serial nor WWN by which "
-			       "it could be told from the source");
-		return error_todo(err, "switch it off by hand; then reset the "
-				       "source, which boots as it was");
-	}
-	r = volume_probe(disks, TARGET, m->options.disks[0].target, &f, err);
-	return r < 0 ? r : volume_check_identity(disks, TARGET, 0, &f, err);
+	if (r == 1)
+		return 0;
+	if (r < 0)
+		return r;
+	error_set(err, -EHOSTUNREACH, "stop the target");
+	return error_why(err, "it is the source that answers there");
 }
 
 static int machine_deactivate(struct part *p, struct error *err)
@@ -514,7 +493,10 @@ static int machine_deactivate(struct part *p, struct error *err)
 	uint64_t until;
 	int r;
 
-	if (machine_get(p, "stopped"))
+	/* It may have been switched on again. */
+	if (machine_get(p, "stopped") &&
+		is_silent(
+			p, machine_text(p, "address"), clock_ms() + SILENCE_MS))
 		return 0;
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))
