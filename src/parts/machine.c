@@ -505,6 +505,12 @@ static int machine_deactivate(struct part *p, struct error *err)
 			       : error_set(
 					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		error_todo(err,
+			"switch it off for good, then rehost rollback "
+			"--discard-target-writes %s",
+			m->row.name);
 	if (r == 0)
 		r = check_moved(p, err);
 	if (r == 0)
