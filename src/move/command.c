@@ -94,6 +94,14 @@ static int check_off(struct move *m, struct error *err)
 	return error_todo(err, "switch it off");
 }
 
+static void say_unstopped(struct error *err)
+{
+	error_todo(err, "make sure that the target is stopped and can be "
+			"reached, then try again; the source stays fenced. Or "
+			"switch the target off for good: rehost rollback "
+			"--discard-target-writes");
+}
+
 int move_rollback(struct move *m, struct error *err)
 {
 	struct error why = {0};
@@ -117,18 +125,18 @@ int move_rollback(struct move *m, struct error *err)
 	r = m->target_is_off || (m->machine && move_get(m, "machine", "booted"))
 		    ? 0
 		    : move_connect(m, TARGET, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		say_unstopped(err);
 	/* What never booted is wiped only when the source can live again. */
 	if (r == 0 && m->machine && !move_get(m, "machine", "booted"))
 		r = move_connect(m, SOURCE, err);
 	if (r == 0)
 		r = m->target_is_off ? check_off(m, err)
 				     : ALL(m, deactivate, err);
-	if (r < 0 && !err->todo[0])
-		error_todo(err, "make sure that the target is stopped and can "
-				"be reached, then try again; the source stays "
-				"fenced. Or switch the target off for good: "
-				"rehost rollback --discard-target-writes");
 	if (r < 0) {
+		if (!err->todo[0])
+			say_unstopped(err);
 		move_set_state(m, "failed", "none");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;

@@ -265,7 +265,11 @@ static void hush_source(struct part *p)
 		r = session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL,
 			CALL_MS, &why);
 	if (r < 0)
-		move_note(m, "hush", "%s: %s", why.what, why.why);
+		move_note(m, "hush",
+			"the source could not be told to be silent (%s): "
+			"before it is on the network again, switch it off, or "
+			"both answer for %s",
+			why.why, machine_text(p, "address"));
 	session_close(&m->session, SOURCE);
 }
 
@@ -501,6 +505,12 @@ static int machine_deactivate(struct part *p, struct error *err)
 			       : error_set(
 					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		error_todo(err,
+			"switch it off for good, then rehost rollback "
+			"--discard-target-writes %s",
+			m->row.name);
 	if (r == 0)
 		r = check_moved(p, err);
 	if (r == 0)
