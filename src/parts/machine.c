@@ -319,6 +319,10 @@ static int boot(struct part *p, struct error *err)
 	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
 	int r;
 
+	/* What becomes of the source is no matter any more, but where it has to
+	 * be told to be silent. */
+	if (!keeps_address(p))
+		session_close(&m->session, SOURCE);
 	r = load_fit(p, err);
 	if (firmware)
 		v->fit->kernel[0] = '\0';
