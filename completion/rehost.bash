@@ -14,7 +14,7 @@ _rehost_flags() {
 
 	case $1 in
 	move) echo "$run --cutover --freeze --fence --quiesce --rollback" \
-		"--activate --deactivate --plan --probe --boot" ;;
+		"--activate --deactivate --plan --probe --boot --boot-timeout" ;;
 	copy) echo "$run --plan" ;;
 	status) echo "--format --follow -f" ;;
 	list | report) echo "--format" ;;
@@ -73,7 +73,7 @@ _rehost() {
 		;;
 	--name | --bwlimit | --downtime | --lanes | --lane-port | \
 		--overwrite | --linger | --hook-timeout | --sample | --dns | \
-		--append | --watchdog | -o | -p) return ;;
+		--append | --watchdog | --boot-timeout | -o | -p) return ;;
 	esac
 	if [[ -n $words ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

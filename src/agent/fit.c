@@ -96,14 +96,22 @@ static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 	return err->code;
 }
 
-/* It boots from these; what is missing of others is only not looked into. */
+/* It boots from these, or its settings are there; others are not looked into
+ * when they cannot be. */
 static bool is_needed(const char *point)
 {
-	return strcmp(point, "/") == 0 || strcmp(point, "/boot") == 0;
+	static const char *const needed[] = {"/", "/boot", "/etc", "/usr"};
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		if (strcmp(point, needed[i]) == 0)
+			return true;
+	return false;
 }
 
-static int mount_all(const struct msg_fit *m, struct error *err)
+static int mount_all(
+	const struct msg_fit *m, struct msg_fitted *ret, struct error *err)
 {
+	size_t n;
 	int r = 0;
 
 	if (unshare(CLONE_NEWNS) < 0 ||
@@ -113,8 +121,12 @@ static int mount_all(const struct msg_fit *m, struct error *err)
 		return error_set(err, -errno, "make " TREE);
 	for (uint32_t i = 0; i < m->n_mounts && r == 0; i++) {
 		r = mount_one(m, i, err);
-		if (r < 0 && !is_needed(m->mounts[i].point))
-			r = 0;
+		if (r == 0 || is_needed(m->mounts[i].point))
+			continue;
+		n = strlen(ret->skipped);
+		(void)snprintf(ret->skipped + n, sizeof(ret->skipped) - n,
+			"%s%.100s", n ? ", " : "", m->mounts[i].point);
+		r = 0;
 	}
 	return r;
 }
@@ -213,7 +225,7 @@ static int fit(
 	const struct msg_fit *m, struct msg_fitted *ret, struct error *err)
 {
 	struct error ignored;
-	int r = mount_all(m, err);
+	int r = mount_all(m, ret, err);
 
 	if (r == 0)
 		r = fix_up(m, ret, err);

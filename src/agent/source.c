@@ -12,6 +12,7 @@
 #include "base/hook.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "track/netfence.h"
 #include "volume/probe.h"
 #include "volume/usedmap.h"
 
@@ -122,6 +123,9 @@ int source_open(struct agent *a, const struct frame *f, struct error *err)
 	if (frame_decode(f, &m) < 0 || m.n == 0)
 		return error_set(err, -EPROTO, "understand a request");
 	joined_init(&a->joined);
+	/* Not to be found out after hours, at the cut. */
+	if (m.machine && !m.attach && netfence_check(err) < 0)
+		return err->code;
 	for (uint32_t i = 0; i < m.n && r == 0; i++)
 		r = open_volume(a, m.v[i].path, c, err);
 	if (r == 0)

@@ -45,6 +45,7 @@ enum {
 	FLAG_PLAN,
 	FLAG_PROBE,
 	FLAG_BOOT,
+	FLAG_BOOT_TIMEOUT,
 	FLAG_DISCARD,
 };
 
@@ -89,9 +90,11 @@ static const struct {
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
 	{"boot", FLAG_BOOT, "auto|kexec|firmware",
-		"how the new machine is started (auto: kexec if it can be)"},
+		"how the new machine is started (auto)"},
+	{"boot-timeout", FLAG_BOOT_TIMEOUT, "TIME",
+		"until all probes must be answered (10m)"},
 	{"discard-target-writes", FLAG_DISCARD, NULL,
-		"the target is off and stays off; what it wrote is lost"},
+		"the target is off, what it wrote lost"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -291,14 +294,15 @@ static int take(int flag, const char *v, struct flags *f)
 		f->json = i == 1;
 		return i;
 	case FLAG_BWLIMIT:
+		o->set_bwlimit = true;
 		return parse_size(v, &o->bwlimit);
 	case FLAG_DOWNTIME:
-		f->set_downtime = true;
+		f->set_downtime = o->set_downtime = true;
 		return parse_duration(v, &o->downtime_ms);
 	case FLAG_CUTOVER:
 		i = choose(v, cutovers, 2);
 		o->wait = i == 1;
-		f->set_cutover = true;
+		f->set_cutover = o->set_cutover = true;
 		return i;
 	case FLAG_LANES:
 		if (parse_u64(v, &n) < 0 || n < 1 || n > LANES_MAX)
@@ -332,6 +336,7 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_DEACTIVATE:
 		return options_add_hook(&o->deactivate, v);
 	case FLAG_HOOK_TIMEOUT:
+		o->set_hook_timeout = true;
 		i = parse_duration(v, &o->hook_timeout_ms);
 		return i < 0 || o->hook_timeout_ms == 0 ||
 				       o->hook_timeout_ms > 86400000
@@ -369,6 +374,12 @@ static int take(int flag, const char *v, struct flags *f)
 		i = choose(v, boot_names, 3);
 		o->boot = (enum boot)MAX(i, 0);
 		return i;
+	case FLAG_BOOT_TIMEOUT:
+		i = parse_duration(v, &o->boot_timeout_ms);
+		return i < 0 || o->boot_timeout_ms == 0 ||
+				       o->boot_timeout_ms > 86400000
+			       ? -EINVAL
+			       : 0;
 	case FLAG_PROBE:
 		return plan_is_probe(v) ? options_add_hook(&o->probes, v)
 					: -EINVAL;

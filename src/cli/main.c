@@ -14,12 +14,12 @@
 /* clang-format off */
 const struct command commands[] = {
 	{"move", cmd_run, "SOURCE TARGET",
-		"move a live volume or machine; the target lives at the end",
+		"move a live volume or machine; the target lives on",
 		RUN " cutover freeze fence quiesce rollback activate "
-		"deactivate plan probe boot"},
+		"deactivate plan probe boot boot-timeout"},
 	{"copy", cmd_run, "SOURCE TARGET",
-		"one proven copy of a live volume or machine as of one "
-		"instant", RUN " plan"},
+		"one proven copy of a volume or machine at one instant",
+		RUN " plan"},
 	{"status", cmd_status, "[NAME]", "how a move stands",
 		"format follow"},
 	{"list", cmd_list, "", "all moves", "format"},

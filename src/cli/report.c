@@ -51,6 +51,32 @@ static void print_downtime(const json_t *r)
 		human_ms((uint64_t)number(r, "downtime_ms", "own"), c),
 		human_ms((uint64_t)number(r, "downtime_ms", "forecast"), d),
 		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
+	if (number(r, "downtime_ms", "clients") > 0)
+		(void)printf("clients    no answer for %s\n",
+			human_ms((uint64_t)number(r, "downtime_ms", "clients"),
+				a));
+}
+
+/* What was done to a machine so that it runs there. */
+static void print_machine(const json_t *r)
+{
+	const json_t *v, *fixups = json_object_get(r, "fixups");
+	const char *by = text(r, "machine", "boots_by");
+	size_t i;
+
+	json_array_foreach(json_object_get(fixups, "changes"), i, v)
+	{
+		(void)printf("changed    %s: %s (%s)\n", text(v, NULL, "path"),
+			text(v, NULL, "what"), text(v, NULL, "fixup"));
+	}
+	json_array_foreach(json_object_get(fixups, "warnings"), i, v)
+	{
+		(void)printf("see to     %s (%s)\n", text(v, NULL, "what"),
+			text(v, NULL, "fixup"));
+	}
+	if (by[0])
+		(void)printf("started    by %s, at %s\n", by,
+			text(r, "machine", "address"));
 }
 
 static void print_fence(const json_t *r, const char *kind)
@@ -132,9 +158,13 @@ static void print_all(const json_t *r)
 		(long long)number(r, "proof", "chunks"),
 		human_bytes((uint64_t)number(r, "proof", "proved"), a));
 	print_downtime(r);
+	print_machine(r);
 	/* One that was taken back withstands nothing any more. */
 	if (strcmp(text(r, NULL, "live"), "source") != 0)
 		print_fence(r, text(r, "fence", "kind"));
+	if (strcmp(text(r, NULL, "live"), "source") != 0 &&
+		text(r, "fence", "network")[0])
+		(void)printf("           %s\n", text(r, "fence", "network"));
 	print_hooks(r);
 	if (json_is_object(e))
 		(void)printf("error      %s%scannot %s: %s%s%s\n",
@@ -149,10 +179,20 @@ static void print_plan(const json_t *r)
 {
 	const char *fence = text(r, "plan", "fence");
 
-	(void)printf("%-10s %s\nfrom       %s\nto         %s\nchanges    %s\n",
+	(void)printf("%-10s %s\nfrom       %s\nto         %s\n",
 		text(r, NULL, "kind"), text(r, NULL, "name"),
-		text(r, "plan", "source"), text(r, "plan", "target"),
-		text(r, "plan", "changes"));
+		text(r, "plan", "source"), text(r, "plan", "target"));
+	for (int i = 2; i < 100; i++) {
+		char from[32], to[32];
+
+		(void)snprintf(from, sizeof(from), "source_%d", i);
+		(void)snprintf(to, sizeof(to), "target_%d", i);
+		if (!text(r, "plan", from)[0])
+			break;
+		(void)printf("from       %s\nto         %s\n",
+			text(r, "plan", from), text(r, "plan", to));
+	}
+	(void)printf("changes    %s\n", text(r, "plan", "changes"));
 	if (strncmp(fence, "unmounted if", 12) == 0) {
 		(void)printf("fence      %s\n", fence);
 		print_fence(r, "unmounted");

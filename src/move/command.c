@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "move/probe.h"
 #include "move/steps.h"
+
+#define OFF_MS 3000
 
 static bool is_over(const struct move *m)
 {
@@ -75,6 +78,30 @@ int move_abort(struct move *m, struct error *err)
 	return EXIT_DONE;
 }
 
+/* The user's word that the target is off is not taken against what is seen. */
+static int check_off(struct move *m, struct error *err)
+{
+	const char *address = json_string_value(json_object_get(
+		json_object_get(m->report, "machine"), "address"));
+	int r = address && address[0] && move_get(m, "machine", "booted")
+			? probe_once("tcp:22", address, OFF_MS)
+			: -ETIMEDOUT;
+
+	if (r != 0 && r != -ECONNREFUSED)
+		return 0;
+	error_set(err, -EADDRINUSE, "take the target for switched off");
+	error_why(err, "somebody answers at %s", address);
+	return error_todo(err, "switch it off");
+}
+
+static void say_unstopped(struct error *err)
+{
+	error_todo(err, "make sure that the target is stopped and can be "
+			"reached, then try again; the source stays fenced. Or "
+			"switch the target off for good: rehost rollback "
+			"--discard-target-writes");
+}
+
 int move_rollback(struct move *m, struct error *err)
 {
 	struct error why = {0};
@@ -98,13 +125,18 @@ int move_rollback(struct move *m, struct error *err)
 	r = m->target_is_off || (m->machine && move_get(m, "machine", "booted"))
 		    ? 0
 		    : move_connect(m, TARGET, err);
-	if (r == 0 && !m->target_is_off)
-		r = ALL(m, deactivate, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		say_unstopped(err);
+	/* What never booted is wiped only when the source can live again. */
+	if (r == 0 && m->machine && !move_get(m, "machine", "booted"))
+		r = move_connect(m, SOURCE, err);
+	if (r == 0)
+		r = m->target_is_off ? check_off(m, err)
+				     : ALL(m, deactivate, err);
 	if (r < 0) {
-		error_todo(err, "make sure that the target is stopped and can "
-				"be reached, then try again; the source stays "
-				"fenced. Or switch the target off for good: "
-				"rehost rollback --discard-target-writes");
+		if (!err->todo[0])
+			say_unstopped(err);
 		move_set_state(m, "failed", "none");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;

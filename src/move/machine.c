@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "facts/facts.h"
@@ -11,6 +12,9 @@
 #include "move/inspect.h"
 #include "move/plan_disk.h"
 #include "move/preflight.h"
+#include "move/probe.h"
+
+#define PROBE_MS 3000
 
 struct both {
 	json_t *source, *target;
@@ -66,8 +70,9 @@ static int judge(struct move *m, const json_t *findings, struct error *err)
 			return error_todo(err, "%s", facts_text(f, "remedy"));
 		}
 		if (strcmp(severity, "warns") == 0)
-			move_note(m, facts_text(f, "name"), "%s: %s",
-				facts_text(f, "host"), facts_text(f, "fact"));
+			move_note(m, "preflight", "%s: %s (%s)",
+				facts_text(f, "host"), facts_text(f, "fact"),
+				facts_text(f, "name"));
 	}
 	return 0;
 }
@@ -136,15 +141,6 @@ static int take_disks(struct move *m, const struct plan *p,
 	return error_why(err, "it has no disk that moves");
 }
 
-static int take_list(struct hook_list *to, const struct plan_list *from)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; i < from->n && r == 0; i++)
-		r = options_add_hook(to, from->v[i]);
-	return r;
-}
-
 static int take_hooks(struct hook_list *to, const struct hook_list *from)
 {
 	int r = 0;
@@ -161,10 +157,14 @@ static int take_rest(struct move *m, const struct plan *p, struct error *err)
 	struct options *o = &m->options;
 	int r;
 
-	o->downtime_ms = p->downtime_ms;
-	o->bwlimit = p->bwlimit;
-	o->wait = p->wait;
-	o->hook_timeout_ms = p->hook_timeout_ms;
+	if (!o->set_downtime)
+		o->downtime_ms = p->downtime_ms;
+	if (!o->set_bwlimit)
+		o->bwlimit = p->bwlimit;
+	if (!o->set_cutover)
+		o->wait = p->wait;
+	if (!o->set_hook_timeout)
+		o->hook_timeout_ms = p->hook_timeout_ms;
 	o->clone = p->new_identity;
 	r = take_hooks(&o->quiesce, &p->quiesce);
 	if (r == 0)
@@ -197,6 +197,117 @@ static int get_plan(struct move *m, const struct both *b, struct plan *ret,
 	return r;
 }
 
+/* Those of the plan that the source does not answer, the new machine will not
+ * answer either. What the user asks for is asked, whatever it says now. */
+static int take_probes(struct move *m, const struct plan *p, struct error *err)
+{
+	const char *address = m->session.host[SOURCE].hello.ssh_address;
+	struct hook_list *probes = &m->options.probes;
+
+	if (m->options.copy || probes->n > 0)
+		return 0;
+	for (uint32_t i = 0; i < p->probes.n; i++) {
+		const char *probe = p->probes.v[i];
+
+		if (address[0] && probe_once(probe, address, PROBE_MS) < 0)
+			move_note(m, "not-probed",
+				"%s: the source does not answer it at %s",
+				probe, address);
+		else if (options_add_hook(probes, probe) < 0)
+			return error_set(err, -E2BIG, "probe so much");
+	}
+	return 0;
+}
+
+static bool has_address(const json_t *facts, const char *mac, const char *at)
+{
+	const json_t *i, *a;
+	size_t k, n;
+
+	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
+	{
+		if (strcasecmp(facts_text(i, "mac"), mac) != 0)
+			continue;
+		json_array_foreach(json_object_get(i, "addresses"), n, a)
+		{
+			const char *text = json_string_value(a);
+
+			if (text && at[0] &&
+				strncmp(text, at, strlen(at)) == 0 &&
+				strchr("/", text[strlen(at)]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Where clients find the new machine: by the interface that takes the place of
+ * the one by which the source is reached. */
+static void choose_address(
+	struct move *m, const struct plan *p, const json_t *source)
+{
+	const char *old = m->session.host[SOURCE].hello.ssh_address;
+	const char *at = old;
+	const struct plan_nic *nic = NULL;
+	char text[256];
+
+	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
+		if (!p->nics[i].exclude &&
+			has_address(source, p->nics[i].mac, old))
+			nic = &p->nics[i];
+	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
+		if (!p->nics[i].exclude)
+			nic = &p->nics[i];
+	if (nic && nic->mode == PLAN_DHCP)
+		at = m->session.host[TARGET].hello.ssh_address;
+	if (nic && nic->mode == PLAN_MAP && nic->addresses.n > 0)
+		at = nic->addresses.v[0];
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
+	move_set_text(m, "machine", "address", text);
+}
+
+static bool has_card(const json_t *facts, const char *mac)
+{
+	const json_t *i;
+	size_t k;
+
+	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
+	{
+		if (mac[0] && strcasecmp(facts_text(i, "mac"), mac) == 0)
+			return true;
+	}
+	return false;
+}
+
+int machine_which(struct move *m, enum side side, struct error *err)
+{
+	json_t *facts = NULL;
+	const json_t *nic;
+	int which = -ENODATA;
+	size_t i;
+	int r = inspect_with(&m->session, side, 0, NULL, &facts, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(json_object_get(m->options.wish, "nics"), i, nic)
+	{
+		if (strcasecmp(facts_text(nic, "mac"),
+			    facts_text(nic, "target_mac")) == 0)
+			continue;
+		if (has_card(facts, facts_text(nic, "target_mac")))
+			which = 1;
+		else if (has_card(facts, facts_text(nic, "mac")))
+			which = 0;
+	}
+	json_decref(facts);
+	if (which < 0) {
+		error_set(err, which, "tell the machines apart");
+		error_why(err, "its network cards are neither the source's nor "
+			       "the target's");
+	}
+	return which;
+}
+
 static void keep_way_back(struct move *m, const json_t *source)
 {
 	struct back back;
@@ -218,6 +329,12 @@ int machine_plan(struct move *m, struct error *err)
 	r = ask(m, &b, err);
 	if (r == 0)
 		r = get_plan(m, &b, &p, err);
+	if (r == 0 && (o->activate.n > 0 || o->deactivate.n > 0)) {
+		r = error_set(err, -EOPNOTSUPP, "run hooks on the target");
+		error_why(err, "a machine has activate and deactivate hooks of "
+			       "its own: the services that it starts");
+		error_todo(err, "leave them away");
+	}
 	if (r == 0 && o->clone) {
 		r = error_set(err, -EOPNOTSUPP, "make a clone");
 		error_why(err, "machines with an identity of their own cannot "
@@ -227,8 +344,10 @@ int machine_plan(struct move *m, struct error *err)
 		r = preflight_all(m, &p, &b, err);
 	if (r == 0)
 		r = take_disks(m, &p, &b, err);
-	if (r == 0 && o->probes.n == 0 && take_list(&o->probes, &p.probes) < 0)
-		r = error_set(err, -E2BIG, "probe so much");
+	if (r == 0)
+		r = take_probes(m, &p, err);
+	if (r == 0)
+		choose_address(m, &p, b.source);
 	if (r < 0)
 		return r;
 	keep_way_back(m, b.source);

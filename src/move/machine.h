@@ -14,6 +14,11 @@
  * says in m->options. Refuses what would not boot. Nothing is written. */
 int machine_plan(struct move *m, struct error *err);
 
+/* Which of both machines is connected on that side, as their network cards say:
+ * 1 the target, 0 the source, -ENODATA when the cards do not tell, other
+ * negative errno. Asks its facts. */
+int machine_which(struct move *m, enum side side, struct error *err);
+
 /* What fixup_run (fixup/fixup.h) is told; a new reference, or NULL when out of
  * memory. */
 json_t *machine_wish(const struct plan *p, const json_t *source,

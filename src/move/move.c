@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "move/back.h"
+#include "move/machine.h"
 #include "move/steps.h"
 
 #define COPY_FROZEN_MS 60000
@@ -270,16 +271,25 @@ void move_done(struct move *m)
 	options_done(&m->options);
 }
 
-/* A source whose address the new machine has now: see move/back.h. */
+static const char *report_text(
+	const struct move *m, const char *section, const char *key)
+{
+	const char *t = json_string_value(
+		json_object_get(json_object_get(m->report, section), key));
+
+	return t ? t : "";
+}
+
+/* The way to a source whose address the new machine has now: see move/back.h.
+ */
 static int connect_back(struct move *m, struct error *err)
 {
 	static struct back_args args;
 	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
-	const char *address = json_string_value(json_object_get(
-		json_object_get(m->report, "machine"), "back_source"));
+	const char *address = report_text(m, "machine", "back_source");
 	int r;
 
-	if (!address || !address[0]) {
+	if (!address[0]) {
 		error_set(err, -EHOSTUNREACH, "reach the source");
 		error_host(err, m->source.host);
 		return error_why(err, "it is silent, because the new machine "
@@ -293,6 +303,39 @@ static int connect_back(struct move *m, struct error *err)
 	return session_connect(&m->session, SOURCE, &m->source, &o, err);
 }
 
+/* Once a new machine was told to boot, it may be that one which answers at the
+ * source's address. */
+static int check_source(struct move *m, struct error *err)
+{
+	const char *boot = report_text(m, "machine", "source_boot");
+	int r;
+
+	if (!move_get(m, "machine", "booted") ||
+		strcmp(m->session.host[SOURCE].hello.boot_id, boot) == 0)
+		return 0;
+	r = machine_which(m, SOURCE, err);
+	if (r == 0)
+		return 0;
+	session_close(&m->session, SOURCE);
+	if (r < 0)
+		return r;
+	error_set(err, -EHOSTUNREACH, "reach the source");
+	return error_why(err, "it is the new machine that answers there");
+}
+
+static int connect_source(
+	struct move *m, const struct ssh_options *o, struct error *err)
+{
+	int r = -EHOSTUNREACH;
+
+	if (move_get(m, "machine", "hushed"))
+		r = connect_back(m, err);
+	/* It may run from memory by now, at the address that it had. */
+	if (r < 0)
+		r = session_connect(&m->session, SOURCE, &m->source, o, err);
+	return r < 0 ? r : check_source(m, err);
+}
+
 int move_connect(struct move *m, enum side side, struct error *err)
 {
 	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
@@ -300,10 +343,9 @@ int move_connect(struct move *m, enum side side, struct error *err)
 	if (m->session.host[side].alive)
 		return 0;
 	session_close(&m->session, side);
-	if (side == SOURCE && move_get(m, "machine", "hushed"))
-		return connect_back(m, err);
-	return session_connect(&m->session, side,
-		side == SOURCE ? &m->source : &m->target, &o, err);
+	return side == SOURCE ? connect_source(m, &o, err)
+			      : session_connect(&m->session, TARGET, &m->target,
+					&o, err);
 }
 
 int move_connect_both(struct move *m, struct error *err)

@@ -18,6 +18,7 @@ void options_init(struct options *o)
 	o->linger_ms = 3600000;
 	o->hook_timeout_ms = 60000;
 	o->lease_ms = 30000;
+	o->boot_timeout_ms = 600000;
 }
 
 static void list_done(struct hook_list *l)
@@ -138,7 +139,7 @@ json_t *options_to_json(const struct options *o)
 {
 	return json_pack("{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I "
 			 "s:I s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:O? s:o "
-			 "s:b s:i}",
+			 "s:b s:i s:I}",
 		"name", o->name, "source", o->source, "target", o->target,
 		"copy", o->copy, "wait", o->wait, "freeze", o->freeze,
 		"full_verify", o->full_verify, "fence", (int)o->fence, "via",
@@ -156,7 +157,8 @@ json_t *options_to_json(const struct options *o)
 		list_to_json(o->ssh, o->n_ssh), "disks", disks_to_json(o),
 		"wish", o->wish, "probes",
 		list_to_json(o->probes.v, o->probes.n), "clone", o->clone,
-		"boot", (int)o->boot);
+		"boot", (int)o->boot, "boot_timeout_ms",
+		(json_int_t)o->boot_timeout_ms);
 }
 
 static int read_hooks(const json_t *a, struct hook_list *l)
@@ -176,7 +178,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	const char *name, *source, *target, *overwrite;
 	json_t *quiesce, *rollback, *activate, *deactivate, *ssh, *v;
 	json_t *disks = NULL, *wish = NULL, *probes = NULL;
-	json_int_t lanes, low, high, bw, down, linger, hook, lease;
+	json_int_t lanes, low, high, bw, down, linger, hook, lease, answer;
 	int copy, wait, freeze, full, fence, via, clone, boot;
 	struct options o;
 	size_t i;
@@ -185,7 +187,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	if (json_unpack((json_t *)(uintptr_t)j,
 		    "{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I s:I "
 		    "s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:o s:o s:b s:i "
-		    "!}",
+		    "s:I !}",
 		    "name", &name, "source", &source, "target", &target, "copy",
 		    &copy, "wait", &wait, "freeze", &freeze, "full_verify",
 		    &full, "fence", &fence, "via", &via, "lanes", &lanes,
@@ -195,7 +197,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		    &overwrite, "quiesce", &quiesce, "rollback", &rollback,
 		    "activate", &activate, "deactivate", &deactivate, "ssh",
 		    &ssh, "disks", &disks, "wish", &wish, "probes", &probes,
-		    "clone", &clone, "boot", &boot) < 0)
+		    "clone", &clone, "boot", &boot, "boot_timeout_ms",
+		    &answer) < 0)
 		return error_set(err, -EINVAL, "read the stored options");
 	options_init(&o);
 	(void)snprintf(o.name, sizeof(o.name), "%s", name);
@@ -220,6 +223,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	o.linger_ms = (uint64_t)linger;
 	o.hook_timeout_ms = (uint64_t)hook;
 	o.lease_ms = (uint64_t)lease;
+	o.boot_timeout_ms = (uint64_t)answer;
 	if (read_hooks(quiesce, &o.quiesce) < 0 ||
 		read_hooks(rollback, &o.rollback) < 0 ||
 		read_hooks(activate, &o.activate) < 0 ||

@@ -44,10 +44,14 @@ struct options {
 	uint32_t n_disks;
 	struct move_disk *disks;
 	json_t *wish;
-	struct hook_list probes; /* that must answer on the new machine */
-	enum boot boot;		 /* how the new machine is started */
-	bool clone;		 /* the source stays */
-	char plan[4096];	 /* the file, or ""; not stored */
+	struct hook_list probes;  /* that must answer on the new machine */
+	enum boot boot;		  /* how the new machine is started */
+	uint64_t boot_timeout_ms; /* until all probes must be answered */
+	bool clone;		  /* the source stays */
+	/* Not stored: the plan's file, or ""; and what was said besides, which
+	 * counts more than what stands there. */
+	char plan[4096];
+	bool set_downtime, set_cutover, set_bwlimit, set_hook_timeout;
 	uint32_t n_ssh;
 	char *ssh[SSH_ARGS_MAX + 1]; /* NULL-terminated */
 };

@@ -234,6 +234,7 @@ static int activate(struct move *m, struct error *err)
 	/* It may have run, and have taken writes, before this process. */
 	bool again = m->phase >= PHASE_ACTIVATE;
 	struct error why = {0};
+	bool reached;
 	int r;
 
 	m->session.lease_ms = 0;
@@ -241,7 +242,8 @@ static int activate(struct move *m, struct error *err)
 	r = m->machine && move_get(m, "machine", "booted")
 		    ? 0
 		    : move_connect(m, TARGET, err);
-	if (r == 0)
+	reached = r == 0;
+	if (reached)
 		r = RUN(m, PHASE_ACTIVATE, activate, err);
 	if (r == 0) {
 		note_downtime(m);
@@ -249,22 +251,24 @@ static int activate(struct move *m, struct error *err)
 		move_set_error(m, NULL);
 		return 0;
 	}
-	if (again || r == -ECONNRESET || r == -EINTR ||
+	if (again || r == -ECONNRESET || r == -EINTR || r == -EADDRINUSE ||
 		!m->session.host[TARGET].alive) {
 		/* Nobody knows whether it runs. */
+		if (!reached || !err->todo[0])
+			error_todo(err,
+				"rehost resume %s to try again, or rehost "
+				"rollback %s",
+				m->row.name, m->row.name);
 		move_set_state(m, "failed", "none");
 		move_set_error(m, err);
 		(void)move_save(m, true, &why);
-		error_todo(err,
-			"rehost resume %s to try again, or rehost "
-			"rollback %s",
-			m->row.name, m->row.name);
 		return EXIT_ACT_NOW;
 	}
 	move_note(m, "activate-failed", "%s", err->why);
-	r = ALL(m, deactivate, &why);
+	/* The copy is wiped only when the source can live again. */
+	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
-		r = move_connect(m, SOURCE, &why);
+		r = ALL(m, deactivate, &why);
 	if (r == 0)
 		r = ALL(m, unfence, &why);
 	if (r < 0) {

@@ -8,13 +8,15 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "move/machine.h"
 #include "move/probe.h"
 #include "move/steps.h"
 #include "parts/volume.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
-#define BOOT_MS 600000 /* until it must answer */
 #define GONE_MS 60000
+#define HELD_MS 200000 /* longer than agents live without a controller */
+#define HEARD_MS 1000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
 #define QUIET_TIMES 2
@@ -107,26 +109,6 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
-/* Where clients find it afterwards. */
-static void find_address(struct part *p)
-{
-	struct move *m = p->move;
-	const json_t *nic =
-		json_array_get(json_object_get(m->options.wish, "nics"), 0);
-	const char *mode = facts_text(nic, "mode");
-	const char *mapped = json_string_value(
-		json_array_get(json_object_get(nic, "addresses"), 0));
-	const char *at = m->session.host[SOURCE].hello.ssh_address;
-	char text[256];
-
-	if (strcmp(mode, "dhcp") == 0)
-		at = m->session.host[TARGET].hello.ssh_address;
-	if (strcmp(mode, "map") == 0 && mapped)
-		at = mapped;
-	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
-	move_set_text(m, "machine", "address", text);
-}
-
 static int machine_prepare(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -138,7 +120,6 @@ static int machine_prepare(struct part *p, struct error *err)
 	r = make_fit(p, err);
 	if (r < 0)
 		return r;
-	find_address(p);
 	move_set_text(m, "machine", "source_address",
 		m->session.host[SOURCE].hello.ssh_address);
 	move_set_text(m, "machine", "rescue_address",
@@ -223,28 +204,6 @@ static bool keeps_address(const struct part *p)
 	return old[0] && strcmp(machine_text(p, "address"), old) == 0;
 }
 
-/* The new machine takes the source's address: the source, which is fenced, must
- * not answer there any more, not even the controller, but by a way back of its
- * own if there is one. It does so when its own answer is away. */
-static void hush_source(struct part *p)
-{
-	struct move *m = p->move;
-	static struct msg_peers left;
-	struct error why;
-
-	if (!keeps_address(p) || !m->session.host[SOURCE].alive)
-		return;
-	left.n = machine_text(p, "back_controller")[0] != '\0';
-	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
-		machine_text(p, "back_controller"));
-	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
-	move_set(m, "machine", "hushed", 1);
-	if (session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL, CALL_MS,
-		    &why) < 0)
-		move_note(m, "hush", "%s: %s", why.what, why.why);
-	session_close(&m->session, SOURCE);
-}
-
 /* A refusal is an answer, too. */
 static bool answers(const char *probe, const char *host)
 {
@@ -272,6 +231,48 @@ static bool is_silent(struct part *p, const char *host, uint64_t until)
 	return true;
 }
 
+/* The new machine takes the source's address: the source, which is fenced, must
+ * not answer there any more, not even the controller, but by a way back of its
+ * own if there is one. It does so when its own answer is away. */
+static void hush_source(struct part *p)
+{
+	struct move *m = p->move;
+	static struct msg_peers left;
+	struct error why;
+	int r;
+
+	if (!keeps_address(p))
+		return;
+	/* A process that was killed may have stored this and not done it. */
+	if (machine_get(p, "hushed") &&
+		is_silent(p, machine_text(p, "address"), clock_ms() + HEARD_MS))
+		return;
+	move_set(m, "machine", "hushed", 0);
+	/* It may be another process that committed. */
+	r = move_connect(m, SOURCE, &why);
+	if (r == 0)
+		r = volume_open_source_agent(&m->parts[0], true, &why);
+	left.n = machine_text(p, "back_controller")[0] != '\0';
+	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
+		machine_text(p, "back_controller"));
+	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
+	/* Before it is done: afterwards there is that other way alone. */
+	if (r == 0) {
+		move_set(m, "machine", "hushed", 1);
+		r = move_save(m, true, &why);
+	}
+	if (r == 0)
+		r = session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL,
+			CALL_MS, &why);
+	if (r < 0)
+		move_note(m, "hush",
+			"the source could not be told to be silent (%s): "
+			"before it is on the network again, switch it off, or "
+			"both answer for %s",
+			why.why, machine_text(p, "address"));
+	session_close(&m->session, SOURCE);
+}
+
 /* Only then another may take it. */
 static int await_silence(struct part *p, struct error *err)
 {
@@ -288,6 +289,26 @@ static int await_silence(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
+/* The agent of an earlier process, behind a connection that was cut, may hold
+ * the disks for a while. */
+static int fit(struct part *p, struct msg_fitted *ret, struct error *err)
+{
+	struct machine_part *v = p->data;
+	struct move *m = p->move;
+	uint64_t until = clock_ms() + HELD_MS;
+	int r;
+
+	for (;;) {
+		r = session_call(
+			&m->session, TARGET, MSG_FIT, v->fit, ret, FIT_MS, err);
+		if (r != -EBUSY || !m->resumed || clock_ms() > until)
+			return r;
+		r = session_idle(&m->session, 1000, err);
+		if (r < 0)
+			return r;
+	}
+}
+
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
@@ -298,15 +319,21 @@ static int boot(struct part *p, struct error *err)
 	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
 	int r;
 
+	/* What becomes of the source is no matter any more, but where it has to
+	 * be told to be silent. */
+	if (!keeps_address(p))
+		session_close(&m->session, SOURCE);
 	r = load_fit(p, err);
 	if (firmware)
 		v->fit->kernel[0] = '\0';
 	if (r == 0)
-		r = session_call(&m->session, TARGET, MSG_FIT, v->fit, &fitted,
-			FIT_MS, err);
+		r = fit(p, &fitted, err);
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
+	if (fitted.skipped[0])
+		move_note(m, "not-mounted", "not looked into on the target: %s",
+			fitted.skipped);
 	if (!fitted.loaded)
 		how.how = BOOT_FIRMWARE;
 	if (!fitted.loaded && !firmware)
@@ -339,8 +366,9 @@ static int boot(struct part *p, struct error *err)
 static int no_answer(struct part *p, struct error *err)
 {
 	error_set(err, -ETIMEDOUT, "reach the new machine");
-	error_why(err, "not all probes of %s were answered within %d s",
-		machine_text(p, "address"), BOOT_MS / 1000);
+	error_why(err, "not all probes of %s were answered within %llu s",
+		machine_text(p, "address"),
+		(unsigned long long)p->move->options.boot_timeout_ms / 1000);
 	return error_todo(err,
 		"look at its console; mend it and rehost resume %s, or stop "
 		"it and rehost rollback %s",
@@ -352,7 +380,7 @@ static int await_answer(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	const char *address = machine_text(p, "address");
-	uint64_t until = clock_ms() + BOOT_MS, last;
+	uint64_t until = clock_ms() + m->options.boot_timeout_ms, last;
 	int r = 0;
 
 	if (m->options.probes.n == 0 || !address[0]) {
@@ -400,8 +428,13 @@ static int machine_activate(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	int r;
 
-	if (p->move->options.copy && !p->move->options.clone)
+	if (p->move->options.copy && !p->move->options.clone) {
+		move_note(p->move, "target-boots",
+			"the target's disks hold a copy that boots, with the "
+			"source's addresses and keys");
 		return 0;
+	}
+	move_set(p->move, "machine", "stopped", 0);
 	r = machine_get(p, "booted") && !is_rescue(p) ? 0 : boot(p, err);
 	if (r == 0)
 		r = await_answer(p, err);
@@ -444,26 +477,17 @@ static int connect_moved(struct part *p, struct error *err)
 	return session_connect(&m->session, TARGET, &at, &o, err);
 }
 
-/* It may be anybody who answers there, even the source after a reset: only who
- * has the target's disk is switched off. */
+/* It may be anybody who answers there, even the source after a reset. */
 static int check_moved(struct part *p, struct error *err)
 {
-	struct move *m = p->move;
-	struct part *disks = &m->parts[0];
-	const json_t *identity = json_object_get(m->report, "identity");
-	static struct volume_facts f;
-	int r;
+	int r = machine_which(p->move, TARGET, err);
 
-	if (strcmp(facts_text(identity, "source"),
-		    facts_text(identity, "target")) == 0) {
-		error_set(err, -EHOSTUNREACH, "stop the target");
-		error_why(err, "its disk has neither serial nor WWN by which "
-			       "it could be told from the source");
-		return error_todo(err, "switch it off by hand; then reset the "
-				       "source, which boots as it was");
-	}
-	r = volume_probe(disks, TARGET, m->options.disks[0].target, &f, err);
-	return r < 0 ? r : volume_check_identity(disks, TARGET, 0, &f, err);
+	if (r == 1)
+		return 0;
+	if (r < 0)
+		return r;
+	error_set(err, -EHOSTUNREACH, "stop the target");
+	return error_why(err, "it is the source that answers there");
 }
 
 static int machine_deactivate(struct part *p, struct error *err)
@@ -473,7 +497,10 @@ static int machine_deactivate(struct part *p, struct error *err)
 	uint64_t until;
 	int r;
 
-	if (machine_get(p, "stopped"))
+	/* It may have been switched on again. */
+	if (machine_get(p, "stopped") &&
+		is_silent(
+			p, machine_text(p, "address"), clock_ms() + SILENCE_MS))
 		return 0;
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))
@@ -482,6 +509,12 @@ static int machine_deactivate(struct part *p, struct error *err)
 			       : error_set(
 					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		error_todo(err,
+			"switch it off for good, then rehost rollback "
+			"--discard-target-writes %s",
+			m->row.name);
 	if (r == 0)
 		r = check_moved(p, err);
 	if (r == 0)

@@ -58,8 +58,10 @@ struct keeper {
 	struct netfence *net;
 	struct netfence_allow allow;
 	bool held_tracking; /* when it was taken */
-	/* The hold is being taken; and whether that was cut short. */
-	_Atomic bool holding, hold_late;
+	/* The hold is being taken; and whether that was cut short, which the
+	 * watching thread does. */
+	pthread_mutex_t hold_lock;
+	bool holding, hold_late;
 	uint64_t holding_since; /* of the watching thread */
 	struct msg_keeper_state state;
 	bool ending;
@@ -106,20 +108,43 @@ static bool undrained(const struct keeper *k)
 static void watch_hold(struct keeper *k)
 {
 	struct maps_shared *s = k->maps.shared;
-	bool cut = k->holding && (k->net || s->phase == KEEPER_HOLDING);
+	bool cut;
 
+	(void)pthread_mutex_lock(&k->hold_lock);
+	cut = k->holding && !k->hold_late &&
+	      (k->net || s->phase == KEEPER_HOLDING);
 	if (!cut)
 		k->holding_since = 0;
 	else if (k->holding_since == 0)
 		k->holding_since = clock_ms();
-	if (!cut || k->hold_late ||
-		clock_ms() - k->holding_since < k->arm.lease_ms)
-		return;
-	k->hold_late = true;
-	if (k->net)
-		netfence_lift(k->net);
-	for (uint32_t i = s->n_held; i-- > 0;)
-		hold_release_one(&s->held[i]);
+	if (cut && clock_ms() - k->holding_since >= k->arm.lease_ms) {
+		k->hold_late = true;
+		if (k->net)
+			netfence_lift(k->net);
+		for (uint32_t i = s->n_held; i-- > 0;)
+			hold_release_one(&s->held[i]);
+	}
+	(void)pthread_mutex_unlock(&k->hold_lock);
+}
+
+static void begin_holding(struct keeper *k)
+{
+	(void)pthread_mutex_lock(&k->hold_lock);
+	k->hold_late = false;
+	k->holding = true;
+	(void)pthread_mutex_unlock(&k->hold_lock);
+}
+
+/* Was it in time? */
+static bool end_holding(struct keeper *k)
+{
+	bool late;
+
+	(void)pthread_mutex_lock(&k->hold_lock);
+	k->holding = false;
+	late = k->hold_late;
+	(void)pthread_mutex_unlock(&k->hold_lock);
+	return !late;
 }
 
 static void *collect_thread(void *arg)
@@ -243,8 +268,20 @@ static int retrack(struct keeper *k, struct error *err)
 
 /* ---- the machine's network ---- */
 
-static int add_peers(
-	struct netfence_allow *allow, const struct msg_peers *peers)
+/* Can it be let through? Not one that cannot be reached from here, or only by a
+ * tunnel. */
+static bool has_way(const struct netfence_address *peer)
+{
+	struct netfence_allow one = {0};
+	struct error ignored;
+
+	return netfence_add_peer(&one, peer) == 0 &&
+	       netfence_find_near(&one, &ignored) == 0;
+}
+
+/* The first one is who has to get through; of the others those that can. */
+static int add_peers(struct netfence_allow *allow,
+	const struct msg_peers *peers, struct error *err)
 {
 	int r = 0;
 
@@ -252,14 +289,18 @@ static int add_peers(
 		struct netfence_address a;
 
 		if (peers->v[i].port > UINT16_MAX)
-			return -EINVAL;
+			return error_set(err, -EINVAL, "fence the network");
 		/* Some are names of interfaces that are not here. */
 		if (netfence_address(peers->v[i].text, &a) < 0)
 			continue;
 		a.port = (uint16_t)peers->v[i].port;
+		if (i > 0 && !has_way(&a))
+			continue;
 		r = netfence_add_peer(allow, &a);
+		if (r < 0)
+			error_set(err, r, "fence the network");
 	}
-	return r;
+	return r < 0 ? r : netfence_find_near(allow, err);
 }
 
 static int prepare_network(
@@ -268,10 +309,7 @@ static int prepare_network(
 	int r;
 
 	memset(&k->allow, 0, sizeof(k->allow));
-	r = add_peers(&k->allow, peers);
-	if (r < 0)
-		return error_set(err, r, "fence the network");
-	r = netfence_find_near(&k->allow, err);
+	r = add_peers(&k->allow, peers, err);
 	return r < 0 ? r : netfence_prepare(&k->net, err);
 }
 
@@ -289,14 +327,13 @@ static int hush(
 	struct keeper *k, const struct msg_peers *peers, struct error *err)
 {
 	struct netfence_allow allow = {0};
-	int r = add_peers(&allow, peers);
+	int r = add_peers(&allow, peers, err);
 
 	if (r < 0)
-		return error_set(err, r, "fence the network");
+		return r;
 	if (!k->net || k->maps.shared->phase != KEEPER_COMMITTED)
 		return error_set(err, -EINVAL, "fence the network");
-	r = netfence_find_near(&allow, err);
-	return r < 0 ? r : netfence_change(k->net, &allow, err);
+	return netfence_change(k->net, &allow, err);
 }
 
 /* ---- giving the source back ---- */
@@ -417,15 +454,13 @@ static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 	r = k->net ? hold_sync(k->maps.shared, err) : 0;
 	if (r < 0)
 		return r;
-	k->hold_late = false;
-	k->holding = true;
+	begin_holding(k);
 	/* First, so that nobody is told anything that is not frozen then. */
 	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
 	if (r == 0)
 		r = hold_take(
 			&k->hold, k->config.machine, k->maps.shared, ret, err);
-	k->holding = false;
-	if (r == 0 && k->hold_late) {
+	if (!end_holding(k) && r == 0) {
 		hold_release(&k->hold, k->maps.shared);
 		r = error_set(err, -ETIMEDOUT, "hold the source");
 		error_why(err, "its filesystems did not stand still in time; "
@@ -925,6 +960,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	k.hook.out = -1;
 	k.alone_since = clock_ms();
 	(void)pthread_mutex_init(&k.tracker_lock, NULL);
+	(void)pthread_mutex_init(&k.hold_lock, NULL);
 	r = maps_create(c->disks[c->n - 1].start + c->disks[c->n - 1].size,
 		c->granule, &k.maps);
 	if (r < 0)

@@ -538,7 +538,8 @@ int netfence_fd(const struct netfence *f)
 void netfence_lift(struct netfence *f)
 {
 	for (uint32_t i = 0; i < f->n; i++)
-		(void)close(f->v[i].link);
+		if (f->v[i].link >= 0)
+			(void)close(STEAL_FD(f->v[i].link));
 	f->n = 0;
 	if (f->out_link >= 0)
 		(void)close(STEAL_FD(f->out_link));

@@ -174,6 +174,8 @@ static int make_mapped(const struct msg_path *disks,
 	if (r == 0)
 		r = simple(fd, DM_DEV_SUSPEND, number, NULL);
 	if (r < 0) {
+		if (r != -EBUSY)
+			(void)simple(fd, DM_DEV_REMOVE, number, NULL);
 		error_set(err, r, "assemble a volume by device-mapper");
 		return r == -EOPNOTSUPP
 			       ? error_why(err, "it is laid out in a "
@@ -193,14 +195,14 @@ void assemble_undo(uint32_t n)
 {
 	CLEANUP_CLOSE int fd = -1;
 
+	/* Where nothing was ever made, its module is not loaded for this. */
+	if (access("/dev/mapper/control", F_OK) == 0)
+		fd = open_control();
 	for (uint32_t i = 0; i < n; i++) {
 		char node[64];
 
 		(void)snprintf(node, sizeof(node), "/dev/" NAME "%u", i);
-		if (unlink(node) < 0)
-			continue;
-		if (fd < 0)
-			fd = open_control();
+		(void)unlink(node);
 		if (fd >= 0)
 			(void)simple(fd, DM_DEV_REMOVE, i, NULL);
 	}

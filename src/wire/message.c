@@ -208,6 +208,7 @@ DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),
 	F_BLOB(msg_fit, n_wish, wish), F_STR(msg_fit, kernel),
 	F_STR(msg_fit, initramfs), F_STR(msg_fit, cmdline));
 DEF(fitted, msg_fitted, F_U8(msg_fitted, loaded), F_STR(msg_fitted, why),
+	F_STR(msg_fitted, skipped),
 	F_U64(msg_fitted, ms), F_BLOB(msg_fitted, n_report, report));
 DEF(boot, msg_boot, F_U8(msg_boot, how));
 DEF(crash, msg_crash, F_U8(msg_crash, who));

@@ -614,8 +614,9 @@ struct msg_fit {
 };
 
 struct msg_fitted {
-	uint8_t loaded; /* the kernel is ready to start */
-	char why[512];	/* it is not */
+	uint8_t loaded;	   /* the kernel is ready to start */
+	char why[512];	   /* it is not */
+	char skipped[512]; /* mounts that could not be looked into */
 	uint64_t ms;
 	uint32_t n_report; /* JSON: what was changed */
 	uint8_t report[FIT_REPORT_MAX];

@@ -96,12 +96,13 @@ say "wrong usage"
 check_refused
 check_refused no-such-command
 check_refused move ./only-one
-check_refused move somewhere elsewhere # whole machines
+check_refused move somewhere elsewhere:/dev/vdb # whole machines
 check_refused move --freeze --fence unmounted ./a ./b
 for bad in "--bwlimit 1.5G" "--bwlimit 1X" "--downtime soon" "--cutover never" \
 	"--lanes 0" "--lanes 17" "--lane-port 9-8" "--lane-port 70000" \
 	"--via air" "--fence auto2" "--verify some" "--format xml" \
-	"--name Not-A-Name" "--hook-timeout 0" "--linger x"; do
+	"--name Not-A-Name" "--hook-timeout 0" "--linger x" \
+	"--boot-timeout 0" "--boot-timeout 25h"; do
 	# shellcheck disable=SC2086 # flag and value
 	check_refused move $bad ./a ./b
 done

@@ -1006,8 +1006,12 @@ static int bring_interface(void)
 	assert_int_equal(run("ip link add b0 type veth peer name b1"), 0);
 	link = bpf_attach_xdp(program, if_nametoindex("b0"));
 	assert_true(link >= 0);
-	assert_int_equal(
-		run("ip link set b0 netns /proc/%d/fd/%d", getpid(), here), 0);
+	/* Its other end too: that would go with the namespace, and take it
+	 * along. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(run("ip link set b%d netns /proc/%d/fd/%d", i,
+					 getpid(), here),
+			0);
 	assert_int_equal(setns(here, CLONE_NEWNET), 0);
 	return link;
 }

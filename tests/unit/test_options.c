@@ -20,6 +20,7 @@ static void fill(struct options *o)
 	o->lanes = 3;
 	o->bwlimit = 1 << 20;
 	o->downtime_ms = 1234;
+	o->boot_timeout_ms = 5678;
 	assert_int_equal(options_add_hook(&o->quiesce, "stop"), 0);
 	assert_int_equal(options_add_hook(&o->deactivate, "end"), 0);
 	assert_int_equal(options_add_hook(&o->probes, "tcp:22"), 0);
@@ -45,6 +46,7 @@ static void test_same(void **state)
 	assert_int_equal(b.n_disks, 2);
 	assert_string_equal(b.disks[1].target, "/dev/sdb");
 	assert_string_equal(b.probes.v[0], "tcp:22");
+	assert_int_equal(b.boot_timeout_ms, 5678);
 	assert_true(json_equal(a.wish, b.wish));
 	json_decref(first);
 	json_decref(second);

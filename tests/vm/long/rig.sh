@@ -6,7 +6,7 @@
 # target on one network, clients with a record, and a witness. The source's disk is
 # cloned by hand, the clone boots from the target's disk with the source's address,
 # and clients and witness say what was to be seen. UEFI is in long/rig_uefi.sh.
-. "$(dirname "$0")/move_lib.sh"
+. "$(dirname "$0")/../move_lib.sh"
 
 say "a source goes on from its saved state"
 rig_witness_start

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 2400
+#
+# What goes wrong with a whole machine between commit and first answer: the network to
+# the target is lost while it is made ready, and a probe is never answered. Both say
+# what to do. Then the target is powered off, and the source lives as it was.
+. "$(dirname "$0")/../move_lib.sh"
+
+# For wait_for: it is decided, or about to be.
+is_committing() {
+	[[ $(sqlite3 -readonly "$dir/state/rehost/rehost.db" \
+		"select phase from moves where name = 'web'") == @(commit|activate) ]]
+}
+
+# The fence has a hole for the ssh of this machine, and for nothing else.
+serves() {
+	timeout 5 bash -c "exec 3<>/dev/tcp/$moved/80"
+}
+
+rig_witness_start
+rig_up bios
+boot=$(boot_of old)
+mac=$(mac_of old)
+rig_target new bios 2G
+up new
+on old 'echo before >/root/log; sync'
+serves || fail "the source has no page"
+
+say "the network to the target is lost between commit and boot: exit 5"
+rehost_start move root@old root@new --name web --downtime 60s --probe tcp:9 \
+	--boot-timeout 2m --boot firmware
+wait_for 1200 is_committing
+rig_cut new
+rehost_wait 300 5
+expect_out 'rehost resume web to try again, or rehost rollback web'
+report_is web .live none
+report_is web .phase activate
+if serves; then
+	fail "the source serves its page"
+fi
+
+say "the network is back, the target boots, and a probe is not answered: exit 5"
+rig_heal new
+NO_F=1 expect_exit 5 rehost_run resume web
+expect_out 'not all probes of 192\.0\.2\.15 were answered within 120 s; look at'
+expect_out 'mend it and rehost resume web, or stop it and rehost rollback web'
+report_is web .live none
+report_is web .state failed
+report_is web .machine.boots_by firmware
+wait_for 300 is_another_boot old "$boot"
+expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
+expect_same before "$(on old cat /root/log)" "what was written"
+wait_for 120 serves
+
+say "rollback powers it off, and the source lives as it was"
+NO_F=1 expect_exit 0 rehost_run rollback web
+expect_out 'web: rolled-back'
+ends "${rig_pid[new]}" 120
+wait_for 60 answers old
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+expect_same "$mac" "$(mac_of old)" "its card"
+on old 'echo after >>/root/log && sync' || fail "the source cannot write"
+wait_for 60 serves
+expect_same gone "$(on old 'ls -d /sys/kernel/tracing/instances/rehost* 2>/dev/null || echo gone')" \
+	"trace instances"
+expect_same gone "$(on old 'pgrep rehost || echo gone')" "processes"
+rig_witness_check "$mac" "$(rig_mac 16)" "$mac"
