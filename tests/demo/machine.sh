@@ -34,13 +34,14 @@ need() { # MIB FOLDER
 }
 
 check_room() {
-	local fs free
+	local fs free gib
 
 	for fs in "${!needed[@]}"; do
 		free=$(($(df --output=avail -k "$fs" | tail -n 1) >> 10))
-		say "free on $fs: $((free >> 10)) GiB, of which up to $(((needed[$fs] + 1023) >> 10)) are used"
-		((free > needed[$fs])) ||
-			die "needs $(((needed[$fs] + 1023) >> 10)) GiB free on $fs (TMPDIR and REHOST_CACHE choose where)"
+		gib=$(((${needed[$fs]} + 1023) >> 10))
+		say "free on $fs: $((free >> 10)) GiB, of which up to $gib are used"
+		((free > ${needed[$fs]})) ||
+			die "needs $gib GiB free on $fs (TMPDIR and REHOST_CACHE choose where)"
 	done
 	free=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo) >> 10))
 	say "free memory: $free MiB, of which up to $memory are used"
