@@ -58,6 +58,12 @@ static void erase(void)
 	view.drawn = false;
 }
 
+/* How long a machine takes to start is not forecast. */
+static const char *and_boot(const struct progress *p)
+{
+	return p->boots ? " and a boot" : "";
+}
+
 static void draw(const struct progress *p)
 {
 	char done[32], total[32], rate[32], back[32], dirty[32], cut[32],
@@ -72,11 +78,11 @@ static void draw(const struct progress *p)
 	if (p->backlog.known)
 		(void)printf("round %-4u backlog %s, unproved %s, source "
 			     "writes %s/s\n"
-			     "          cut over now: offline for about %s\n",
+			     "          cut over now: offline for about %s%s\n",
 			p->round, human_bytes(p->backlog.bytes, back),
 			human_bytes(p->backlog.unproved, total),
 			human_bytes(p->backlog.dirty_rate, dirty),
-			human_ms(p->backlog.forecast_ms, cut));
+			human_ms(p->backlog.forecast_ms, cut), and_boot(p));
 	else
 		(void)printf("\n\n");
 	view.drawn = true;
@@ -90,9 +96,9 @@ static void print_line(const struct progress *p)
 	(void)printf("%s: %s of %s, %s/s", p->phase, human_bytes(p->done, done),
 		human_bytes(p->total, total), human_bytes(p->rate, rate));
 	if (p->backlog.known)
-		(void)printf(", backlog %s, offline if cut now about %s",
+		(void)printf(", backlog %s, offline if cut now about %s%s",
 			human_bytes(p->backlog.bytes, back),
-			human_ms(p->backlog.forecast_ms, cut));
+			human_ms(p->backlog.forecast_ms, cut), and_boot(p));
 	(void)printf("\n");
 	(void)fflush(stdout);
 }

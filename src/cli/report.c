@@ -44,12 +44,14 @@ static void print_downtime(const json_t *r)
 
 	if (number(r, "downtime_ms", "total") == 0)
 		return;
-	(void)printf("offline    %s (hooks %s, rehost %s; forecast %s, budget "
-		     "%s)\n",
+	(void)printf("offline    %s (hooks %s, rehost %s; forecast %s%s, "
+		     "budget %s)\n",
 		human_ms((uint64_t)number(r, "downtime_ms", "total"), a),
 		human_ms((uint64_t)number(r, "downtime_ms", "hooks"), b),
 		human_ms((uint64_t)number(r, "downtime_ms", "own"), c),
 		human_ms((uint64_t)number(r, "downtime_ms", "forecast"), d),
+		json_is_object(json_object_get(r, "machine")) ? " and a boot"
+							      : "",
 		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
 	if (number(r, "downtime_ms", "clients") > 0)
 		(void)printf("clients    no answer for %s\n",

@@ -71,11 +71,14 @@ static void print_status(const struct store_row *r)
 			(void)printf("backlog    %s, unproved %s, source "
 				     "writes %s/s\n"
 				     "forecast   cut over now: offline for "
-				     "about %s\n",
+				     "about %s%s\n",
 				human_bytes(number(p, "backlog"), a),
 				human_bytes(number(p, "unproved"), b),
 				human_bytes(number(p, "dirty_rate"), c),
-				human_ms(number(p, "forecast_ms"), d));
+				human_ms(number(p, "forecast_ms"), d),
+				json_is_true(json_object_get(p, "boots"))
+					? " and a boot"
+					: "");
 	}
 	if (json_is_object(e)) {
 		const char *host = text(e, "host"), *todo = text(e, "do");

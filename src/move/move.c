@@ -48,14 +48,14 @@ static void show(struct move *m, uint64_t now)
 	if (!m->stored || now < m->save_at)
 		return;
 	m->save_at = now + 1000;
-	j = json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I s:b s:i}", "phase",
+	j = json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I s:b s:i s:b}", "phase",
 		p->phase, "done", (json_int_t)p->done, "total",
 		(json_int_t)p->total, "rate", (json_int_t)p->rate, "backlog",
 		(json_int_t)p->backlog.bytes, "unproved",
 		(json_int_t)p->backlog.unproved, "dirty_rate",
 		(json_int_t)p->backlog.dirty_rate, "forecast_ms",
 		(json_int_t)p->backlog.forecast_ms, "known", p->backlog.known,
-		"round", (int)p->round);
+		"round", (int)p->round, "boots", p->boots);
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	if (text)
@@ -154,6 +154,7 @@ static int init(
 	if (r < 0)
 		return r;
 	m->machine = m->source.path[0] == '\0';
+	m->progress.boots = m->machine;
 	return m->machine && m->options.n_disks == 0 ? 0
 						     : move_make_parts(m, err);
 }

@@ -37,6 +37,7 @@ struct progress {
 	struct backlog backlog;
 	uint32_t round;
 	uint64_t left_ms; /* until the seed is complete; 0 unknown */
+	bool boots; /* a start of the target comes on top of the forecast */
 };
 
 /* Who shows it. All may be NULL. */
