@@ -50,6 +50,22 @@ check() {
 	[[ $2 == "$3" ]] || wrong=1
 }
 
+# check_rows WHAT: what "pgclient compare" said, in n, and how many of them new has
+# acknowledged, by_new.
+# shellcheck disable=SC2154 # both are the demonstration's
+check_rows() {
+	row "$1 that were acknowledged to the clients" "${n[acknowledged]}"
+	row "of these by old, before the move" "$((n[acknowledged] - by_new))"
+	row "and by new, after it" "$by_new"
+	check "acknowledged rows on new" "$((n[acknowledged] - n[missing]))" \
+		"${n[acknowledged]}"
+	check "acknowledged rows that are missing" "${n[missing]}" 0
+	check "rows that no client sent" "${n[unsent]}" 0
+	check "rows with wrong contents" "${n[wrong]}" 0
+	((n[unheard] == 0)) ||
+		row "rows that were sent, and whose answer was cut off" "${n[unheard]}"
+}
+
 # Of milliseconds.
 seconds() {
 	printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10))

@@ -147,16 +147,7 @@ who=$("$vm/webclient" answers "$dir/web" | cut -d' ' -f1 | paste -sd' ')
 rig_witness_stop
 cards=$(sed -n 's/^reign \([^ ]*\) .*/\1/p' "$dir/log/witness" | paste -sd' ')
 
-row "commits that were acknowledged to the clients" "${n[acknowledged]}"
-row "of these by old, before the move" "$((n[acknowledged] - by_new))"
-row "and by new, after it" "$by_new"
-check "acknowledged rows on new" "$((n[acknowledged] - n[missing]))" \
-	"${n[acknowledged]}"
-check "acknowledged rows that are missing" "${n[missing]}" 0
-check "rows that no client sent" "${n[unsent]}" 0
-check "rows with wrong contents" "${n[wrong]}" 0
-((n[unheard] == 0)) ||
-	row "rows that were sent, and whose answer was cut off" "${n[unheard]}"
+check_rows commits
 row "pages that were answered" "$(web_count)"
 check "first all by old, then all by new" \
 	"$(yes_if test "$who" = "$boot $another")" yes

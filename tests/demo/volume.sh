@@ -129,16 +129,7 @@ stopped=no
 on old /bin/sh -c '! pgrep -x postgres && ! mount /dev/vdb /data' \
 	>/dev/null 2>&1 && stopped=yes
 
-row "rows that were acknowledged to the clients" "${n[acknowledged]}"
-row "of these by old, before the move" "$((n[acknowledged] - by_new))"
-row "and by new, after it" "$by_new"
-check "acknowledged rows on new" "$((n[acknowledged] - n[missing]))" \
-	"${n[acknowledged]}"
-check "acknowledged rows that are missing" "${n[missing]}" 0
-check "rows that no client sent" "${n[unsent]}" 0
-check "rows with wrong contents" "${n[wrong]}" 0
-((n[unheard] == 0)) ||
-	row "rows that were sent, and whose answer was cut off" "${n[unheard]}"
+check_rows rows
 check "pgbench's sums agree in all its tables (t: true)" "$sums" t
 check "old is stopped, and its disk cannot be mounted" "$stopped" yes
 row "longest wait of a client for a commit: at the move" "$(seconds "${n[change]}")"
