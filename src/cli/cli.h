@@ -86,6 +86,10 @@ void report_clean(json_t *j);
 const char *human_bytes(uint64_t n, char buf[32]);
 const char *human_ms(uint64_t ms, char buf[32]);
 
+/* What comes on top of the forecast of a machine's outage; "" when nothing
+ * does. ms is what its last boot took, 0 when that is not known. */
+const char *human_boot(bool boots, uint64_t ms, char buf[64]);
+
 int cmd_run(const struct command *c, struct flags *f);
 int cmd_resume(const struct command *c, struct flags *f);
 int cmd_request(const struct command *c, struct flags *f);

@@ -51,6 +51,19 @@ const char *human_ms(uint64_t ms, char buf[32])
 	return buf;
 }
 
+const char *human_boot(bool boots, uint64_t ms, char buf[64])
+{
+	char took[32];
+
+	if (!boots)
+		return "";
+	if (ms == 0)
+		return " and a boot";
+	(void)snprintf(
+		buf, 64, " and a boot (its last took %s)", human_ms(ms, took));
+	return buf;
+}
+
 static void erase(void)
 {
 	if (view.drawn)
@@ -58,16 +71,10 @@ static void erase(void)
 	view.drawn = false;
 }
 
-/* How long a machine takes to start is not forecast. */
-static const char *and_boot(const struct progress *p)
-{
-	return p->boots ? " and a boot" : "";
-}
-
 static void draw(const struct progress *p)
 {
 	char done[32], total[32], rate[32], back[32], dirty[32], cut[32],
-		left[32];
+		left[32], boot[64];
 	unsigned percent = p->total ? (unsigned)(p->done * 100 / p->total) : 0;
 
 	erase();
@@ -82,7 +89,8 @@ static void draw(const struct progress *p)
 			p->round, human_bytes(p->backlog.bytes, back),
 			human_bytes(p->backlog.unproved, total),
 			human_bytes(p->backlog.dirty_rate, dirty),
-			human_ms(p->backlog.forecast_ms, cut), and_boot(p));
+			human_ms(p->backlog.forecast_ms, cut),
+			human_boot(p->boots, p->boot_ms, boot));
 	else
 		(void)printf("\n\n");
 	view.drawn = true;
@@ -91,14 +99,15 @@ static void draw(const struct progress *p)
 
 static void print_line(const struct progress *p)
 {
-	char done[32], total[32], rate[32], back[32], cut[32];
+	char done[32], total[32], rate[32], back[32], cut[32], boot[64];
 
 	(void)printf("%s: %s of %s, %s/s", p->phase, human_bytes(p->done, done),
 		human_bytes(p->total, total), human_bytes(p->rate, rate));
 	if (p->backlog.known)
 		(void)printf(", backlog %s, offline if cut now about %s%s",
 			human_bytes(p->backlog.bytes, back),
-			human_ms(p->backlog.forecast_ms, cut), and_boot(p));
+			human_ms(p->backlog.forecast_ms, cut),
+			human_boot(p->boots, p->boot_ms, boot));
 	(void)printf("\n");
 	(void)fflush(stdout);
 }
@@ -122,15 +131,15 @@ static void on_progress(void *arg, const struct progress *p)
 		print_line(p);
 		return;
 	}
-	print_json(json_pack("{s:s s:s s:I s:I s:I s:i s:I s:I s:I s:I s:I}",
-		"event", "progress", "phase", p->phase, "done",
-		(json_int_t)p->done, "total", (json_int_t)p->total, "rate",
-		(json_int_t)p->rate, "round", (int)p->round, "backlog",
-		(json_int_t)p->backlog.bytes, "unproved",
-		(json_int_t)p->backlog.unproved, "dirty_rate",
+	print_json(json_pack(
+		"{s:s s:s s:I s:I s:I s:i s:I s:I s:I s:I s:I s:I}", "event",
+		"progress", "phase", p->phase, "done", (json_int_t)p->done,
+		"total", (json_int_t)p->total, "rate", (json_int_t)p->rate,
+		"round", (int)p->round, "backlog", (json_int_t)p->backlog.bytes,
+		"unproved", (json_int_t)p->backlog.unproved, "dirty_rate",
 		(json_int_t)p->backlog.dirty_rate, "forecast_ms",
 		(json_int_t)p->backlog.forecast_ms, "left_ms",
-		(json_int_t)p->left_ms));
+		(json_int_t)p->left_ms, "boot_ms", (json_int_t)p->boot_ms));
 }
 
 /* What the user has to see to, also with --quiet. */

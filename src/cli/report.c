@@ -40,7 +40,8 @@ void report_clean(json_t *j)
 
 static void print_downtime(const json_t *r)
 {
-	char a[32], b[32], c[32], d[32], e[32];
+	uint64_t to_boot = (uint64_t)number(r, "downtime_ms", "to_boot");
+	char a[32], b[32], c[32], d[32], e[32], boot[64];
 
 	if (number(r, "downtime_ms", "total") == 0)
 		return;
@@ -50,13 +51,16 @@ static void print_downtime(const json_t *r)
 		human_ms((uint64_t)number(r, "downtime_ms", "hooks"), b),
 		human_ms((uint64_t)number(r, "downtime_ms", "own"), c),
 		human_ms((uint64_t)number(r, "downtime_ms", "forecast"), d),
-		json_is_object(json_object_get(r, "machine")) ? " and a boot"
-							      : "",
+		human_boot(json_is_object(json_object_get(r, "machine")),
+			(uint64_t)number(r, "machine", "last_boot_ms"), boot),
 		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
 	if (number(r, "downtime_ms", "clients") > 0)
-		(void)printf("clients    no answer for %s\n",
+		(void)printf("clients    no answer for %s%s%s\n",
 			human_ms((uint64_t)number(r, "downtime_ms", "clients"),
-				a));
+				a),
+			to_boot ? "; the new machine was told to boot after "
+				: "",
+			to_boot ? human_ms(to_boot, b) : "");
 }
 
 /* What was done to a machine so that it runs there. */

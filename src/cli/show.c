@@ -51,7 +51,7 @@ static void print_status(const struct store_row *r)
 {
 	json_t *p = parse(r->progress), *rep = parse(r->report);
 	json_t *e = json_object_get(rep, "error");
-	char a[32], b[32], c[32], d[32];
+	char a[32], b[32], c[32], d[32], boot[64];
 
 	report_clean(e);
 	(void)printf("live       %s\n", r->live);
@@ -76,9 +76,9 @@ static void print_status(const struct store_row *r)
 				human_bytes(number(p, "unproved"), b),
 				human_bytes(number(p, "dirty_rate"), c),
 				human_ms(number(p, "forecast_ms"), d),
-				json_is_true(json_object_get(p, "boots"))
-					? " and a boot"
-					: "");
+				human_boot(json_is_true(
+						   json_object_get(p, "boots")),
+					number(p, "boot_ms"), boot));
 	}
 	if (json_is_object(e)) {
 		const char *host = text(e, "host"), *todo = text(e, "do");

@@ -273,6 +273,7 @@ static void add_port(struct ports *p, json_t *list, const struct listener *l)
 	struct gather *g = p->g;
 	json_t *o = gather_object(g);
 	char text[PROCESS_TEXT] = "";
+	int64_t started;
 
 	gather_set(g, o, "protocol", l->tcp ? "tcp" : "udp");
 	(void)inet_ntop(l->s.family, l->s.address, text, sizeof(text));
@@ -286,6 +287,9 @@ static void add_port(struct ports *p, json_t *list, const struct listener *l)
 		gather_set_number(g, o, "pid", l->pid);
 		gather_set(g, o, "service",
 			process_service(g, l->pid, text, sizeof(text)));
+		started = process_started(g, l->pid);
+		if (started >= 0)
+			gather_set_number(g, o, "started", (uint64_t)started);
 	}
 	gather_add(g, list, o);
 }

@@ -2,6 +2,7 @@
 #include "facts/process.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,23 @@ const char *process_link(struct gather *g, uint32_t pid, const char *link,
 		strcmp(buf + n - (sizeof(gone) - 1), gone) == 0)
 		buf[n - (ssize_t)(sizeof(gone) - 1)] = '\0';
 	return buf;
+}
+
+int64_t process_started(struct gather *g, uint32_t pid)
+{
+	char text[1024], *at, *field = NULL;
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t v;
+
+	(void)!read_some(g, pid, "stat", text, sizeof(text));
+	/* Its name may have any character. */
+	at = strrchr(text, ')');
+	/* Field 22, of which the name is the second: proc(5). */
+	for (int i = 2; at && i <= 22; i++)
+		field = strsep(&at, " ");
+	if (!at || hz <= 0 || parse_u64(field, &v) < 0)
+		return -ENODATA;
+	return (int64_t)(v / (uint64_t)hz);
 }
 
 static int has_end(const char *s, const char *end)

@@ -28,6 +28,9 @@ const char *process_link(struct gather *g, uint32_t pid, const char *link,
 const char *process_service(
 	struct gather *g, uint32_t pid, char *buf, size_t size);
 
+/* Seconds from the kernel's start to its own; negative errno. */
+int64_t process_started(struct gather *g, uint32_t pid);
+
 /* The unit in the text of /proc/PID/cgroup (see cgroups(7)), which it changes.
  * Returns buf. */
 const char *process_parse_cgroup(char *text, char *buf, size_t size);

@@ -308,6 +308,32 @@ int machine_which(struct move *m, enum side side, struct error *err)
 	return which;
 }
 
+/* A service that began later was restarted, or is not of the boot. */
+#define BOOT_S 900
+
+/* Whoever is probed was there so long after the source's own kernel began. */
+static void forecast_boot(struct move *m, const json_t *source)
+{
+	const struct hook_list *probes = &m->options.probes;
+	int64_t last = 0;
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(json_object_get(source, "ports"), i, p)
+	{
+		int64_t port = json_integer_value(json_object_get(p, "port"));
+		int64_t started =
+			json_integer_value(json_object_get(p, "started"));
+
+		for (uint32_t k = 0; k < probes->n; k++)
+			if (port == probe_port(probes->v[k]) &&
+				started < BOOT_S && started > last)
+				last = started;
+	}
+	if (last > 0)
+		move_set(m, "machine", "last_boot_ms", last * 1000);
+}
+
 static void keep_way_back(struct move *m, const json_t *source)
 {
 	struct back back;
@@ -348,6 +374,8 @@ int machine_plan(struct move *m, struct error *err)
 		r = take_probes(m, &p, err);
 	if (r == 0)
 		choose_address(m, &p, b.source);
+	if (r == 0)
+		forecast_boot(m, b.source);
 	if (r < 0)
 		return r;
 	keep_way_back(m, b.source);

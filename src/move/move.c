@@ -42,20 +42,22 @@ static void show(struct move *m, uint64_t now)
 		m->rate_at = now;
 		m->rate_done = p->done;
 	}
+	p->boot_ms = (uint64_t)move_get(m, "machine", "last_boot_ms");
 	p->left_ms = p->rate ? (p->total - p->done) * 1000 / p->rate : 0;
 	if (m->observer.progress)
 		m->observer.progress(m->observer.arg, p);
 	if (!m->stored || now < m->save_at)
 		return;
 	m->save_at = now + 1000;
-	j = json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I s:b s:i s:b}", "phase",
-		p->phase, "done", (json_int_t)p->done, "total",
+	j = json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I s:b s:i s:b s:I}",
+		"phase", p->phase, "done", (json_int_t)p->done, "total",
 		(json_int_t)p->total, "rate", (json_int_t)p->rate, "backlog",
 		(json_int_t)p->backlog.bytes, "unproved",
 		(json_int_t)p->backlog.unproved, "dirty_rate",
 		(json_int_t)p->backlog.dirty_rate, "forecast_ms",
 		(json_int_t)p->backlog.forecast_ms, "known", p->backlog.known,
-		"round", (int)p->round, "boots", p->boots);
+		"round", (int)p->round, "boots", p->boots, "boot_ms",
+		(json_int_t)p->boot_ms);
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	if (text)

@@ -38,6 +38,7 @@ struct progress {
 	uint32_t round;
 	uint64_t left_ms; /* until the seed is complete; 0 unknown */
 	bool boots; /* a start of the target comes on top of the forecast */
+	uint64_t boot_ms; /* that the source's own took; 0 unknown */
 };
 
 /* Who shows it. All may be NULL. */

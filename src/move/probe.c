@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 
 #define PAUSE_MS 50
 #define PATIENCE_MS 1000
@@ -70,6 +71,17 @@ static int parse(const char *probe, struct question *q)
 		(void)snprintf(q->port, sizeof(q->port), "%.*s",
 			(int)(end - colon - 1), colon + 1);
 	return 0;
+}
+
+uint16_t probe_port(const char *probe)
+{
+	struct question q;
+	uint64_t v;
+
+	return parse(probe, &q) == 0 && parse_u64(q.port, &v) == 0 &&
+			       v <= UINT16_MAX
+		       ? (uint16_t)v
+		       : 0;
 }
 
 static int wait_for(int fd, short events, uint64_t until)

@@ -21,6 +21,9 @@ struct prober;
  * errno. */
 int probe_once(const char *probe, const char *host, unsigned timeout_ms);
 
+/* The port that a probe asks; 0 when it is not written as a number. */
+uint16_t probe_port(const char *probe);
+
 /* Begins to ask the first of the probes of the source, several times a second.
  * 0 or negative errno. */
 int prober_start(const struct hook_list *probes, const char *source,

@@ -352,6 +352,9 @@ static int boot(struct part *p, struct error *err)
 		m, "machine", "boots_by", fitted.loaded ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
 	move_set(m, "machine", "rescue_there", 1);
+	if (m->cut_at)
+		move_set(m, "downtime_ms", "to_boot",
+			(int64_t)(clock_ms() - m->cut_at - m->hooks_ms));
 	r = move_save(m, true, err);
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "facts/databases.h"
 #include "facts/load.h"
@@ -269,6 +270,7 @@ static void test_live_port(void **state)
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
+	struct timespec now;
 	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	json_t *p, *list, *found = NULL;
 	size_t i;
@@ -285,6 +287,9 @@ static void test_live_port(void **state)
 	assert_non_null(found);
 	assert_int_equal(number(found, "pid"), getpid());
 	assert_string_equal(tree_text(found, "program"), "test_facts_serv");
+	/* It began with this test, not long ago. */
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &now), 0);
+	assert_in_range(number(found, "started"), now.tv_sec - 600, now.tv_sec);
 	done();
 }
 

@@ -83,6 +83,33 @@ mac_of() {
 	on "$1" 'set -- /sys/class/net/e*/address; cat $1'
 }
 
+# traces COMMAND...: by COMMAND, all of a machine in which a move could leave
+# something: what runs, is mounted, listens, lies in /run and /tmp, may log in,
+# traces, fences, boots, and where its disks begin.
+traces() {
+	"$@" 'export LC_ALL=C
+		echo "= processes"; ps -eo ppid=,comm= | awk "\$1 != 2 { print \$2 }" |
+			grep -v "^(.*)\$" | sort -u
+		echo "= mounts"; findmnt -rno TARGET,FSTYPE,FS-OPTIONS | sort
+		echo "= swap"; cut -d" " -f1 /proc/swaps
+		echo "= files"; find /run /tmp /var/tmp /dev/shm -xdev \
+			! -path "/run/systemd*" ! -path "/run/user*" \
+			! -path "/run/udev*" ! -path "*/systemd-private-*" | sort
+		echo "= ports"; awk "\$4 == \"0A\" { print \$2 }" \
+			/proc/net/tcp /proc/net/tcp6 | sort
+		grep -o "@.*rehost.*" /proc/net/unix
+		echo "= keys"; find /root /home -name "authorized_keys*" \
+			-exec sha256sum {} +
+		echo "= traced"; ls /sys/kernel/tracing/instances
+		cat /sys/kernel/tracing/events/block/enable
+		echo "= fences"; find /sys/fs/bpf
+		ip -o link | grep -o "xdp.*" || :
+		echo "= boots"; [ ! -e /sys/firmware/efi/efivars ] ||
+			(cd /sys/firmware/efi/efivars && sha256sum Boot*)
+		echo "= disks"; for d in /dev/[vs]d[a-z]; do
+			head -c 1M $d | sha256sum; blockdev --getro $d; done'
+}
+
 # ---- targets ---------------------------------------------------------------
 
 # Each gets a number from 16 on, which ends its address and its MAC.

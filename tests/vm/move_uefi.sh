@@ -24,6 +24,7 @@ rig_up uefi
 boot=$(boot_of old)
 rig_target new uefi 2G
 up new
+traces on old >"$dir/before"
 
 say "a writer, of which it is known what it was told of"
 timeout 60 ssh -F "$dir/ssh_config" old 'cat >/root/writer' <<'END'
@@ -68,6 +69,13 @@ on_moved 'ls /sys/firmware/efi >/dev/null' || fail "no UEFI"
 expect_same /swapfile "$(on_moved 'tail -n 1 /proc/swaps | cut -d" " -f1')" swap
 # Both tables, the second one at the end of the disk.
 on_moved 'sfdisk --verify /dev/vda' >"$dir/verify" 2>&1 || fail "$(<"$dir/verify")"
+
+say "nothing of the move is left in it"
+# The writer is of the source, and the loader's place is another firmware's.
+traces on_moved | sed '/^= boots/,/^= disks/d; /^= disks/,$d' >"$dir/after"
+sed '/^= boots/,/^= disks/d; /^= disks/,$d; /^writer$/d; /^\/dev\/shm\/told$/d' \
+	"$dir/before" | diff - "$dir/after" >"$dir/traces" ||
+	fail "it is not as the source was: $(<"$dir/traces")"
 
 say "it boots by its firmware, too"
 on_moved 'systemctl reboot' || :
