@@ -3,19 +3,23 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
+
 #define TRIALS 4 /* with and without compression, in turn */
 #define TRIAL_US (ADAPT_TRIAL_MS * 1000ULL) /* at least, */
-#define TRIAL_BYTES 4194304		    /* and so much, */
-#define TRIAL_MAX_US 1000000		    /* but no longer */
-#define KEEP_US 30000000		    /* until it is tried again, */
-#define KEEP_BYTES 134217728		    /* if so much is left of the pass */
+/* and so much, which is also what all workers together have in hand. */
+#define TRIAL_BYTES 4194304
+/* A link that takes longer for it is slower than any processor compresses. */
+#define TRIAL_MAX_US 5000000
+#define KEEP_US 30000000     /* until it is tried again, */
+#define KEEP_BYTES 134217728 /* if so much is left of the pass */
 
 bool adapt_pays(uint64_t plain, uint64_t compressed)
 {
 	return compressed > plain + plain / 16;
 }
 
-void adapt_begin(struct adapt *a, uint64_t now_us)
+void adapt_begin(struct adapt *a, uint64_t now_us, const struct adapt_at *at)
 {
 	if (a->decided) {
 		a->step = 0;
@@ -23,7 +27,7 @@ void adapt_begin(struct adapt *a, uint64_t now_us)
 	} else {
 		a->since_us = now_us;
 	}
-	a->since_bytes = 0;
+	a->since = *at;
 }
 
 /* One pair tells enough when one way moves twice as much as the other. */
@@ -33,31 +37,60 @@ static bool is_clear(const struct adapt *a)
 	       (a->moved[0] / 2 > a->moved[1] || a->moved[1] / 2 > a->moved[0]);
 }
 
-static bool is_over(
-	const struct adapt *a, uint64_t span, uint64_t moved, uint64_t left)
+bool adapt_due(
+	const struct adapt *a, uint64_t now_us, uint64_t done, uint64_t remains)
 {
+	uint64_t span = now_us - a->since_us, moved = done - a->since.done;
+
 	if (a->step == 0 && a->decided)
-		return span >= KEEP_US && left >= KEEP_BYTES;
+		return span >= KEEP_US && remains >= KEEP_BYTES;
 	return span >= TRIAL_MAX_US ||
-	       (span >= TRIAL_US && moved >= TRIAL_BYTES);
+	       (moved >= TRIAL_BYTES && (!a->settled || span >= TRIAL_US));
 }
 
-void adapt_step(struct adapt *a, uint64_t now_us, uint64_t done, uint64_t left)
+/* Of what a step did, as much as left of what it put on the lanes. When more
+ * left, it was of the step before, and what was done had to wait for it. */
+static uint64_t moved_since(const struct adapt *a, const struct adapt_at *at)
 {
-	uint64_t span = now_us - a->since_us, moved = done - a->since_bytes;
+	uint64_t moved = at->done - a->since.done;
+	uint64_t put = at->put - a->since.put;
+	uint64_t left = at->left - MIN(at->left, a->since.left);
 
-	if (!is_over(a, span, moved, left))
-		return;
-	if (a->step == 0)
-		memset(a->moved, 0, sizeof(a->moved));
-	else
-		a->moved[a->use] += moved * 1000 / (span / 1000 + 1);
-	a->step = is_clear(a) ? 0 : (a->step + 1) % (TRIALS + 1);
-	if (a->step == 0) {
-		a->decided = true;
-		a->verdict = adapt_pays(a->moved[0], a->moved[1]);
-	}
-	a->use = a->step ? a->step % 2 == 0 : a->verdict;
+	if (left >= put)
+		return moved;
+	return (uint64_t)((double)moved * (double)left / (double)put);
+}
+
+static void decide(struct adapt *a, bool verdict)
+{
+	a->step = 0;
+	a->decided = true;
+	a->verdict = verdict;
+}
+
+void adapt_step(struct adapt *a, uint64_t now_us, const struct adapt_at *at)
+{
+	uint64_t ms = (now_us - a->since_us) / 1000;
+	uint64_t rate = moved_since(a, at) * 1000 / (ms + 1);
+	bool trying = a->step > 0 || !a->decided;
+	bool slow = at->done - a->since.done < TRIAL_BYTES;
+
 	a->since_us = now_us;
-	a->since_bytes = done;
+	a->since = *at;
+	if (trying && !slow && !a->settled) {
+		a->settled = true;
+		return;
+	}
+	if (a->step > 0)
+		a->moved[a->use] += rate;
+	else
+		memset(a->moved, 0, sizeof(a->moved));
+	if (trying && slow)
+		decide(a, true);
+	else if (a->step == TRIALS || is_clear(a))
+		decide(a, adapt_pays(a->moved[0], a->moved[1]));
+	else
+		a->step++;
+	a->use = a->step ? a->step % 2 == 0 : a->verdict;
+	a->settled = false;
 }

@@ -363,6 +363,35 @@ static int read_runs(struct worker *w, const struct run *runs, unsigned n,
 	return 0;
 }
 
+/* With the lock. */
+static struct adapt_at where(const struct sender *s)
+{
+	struct adapt_at at = {.done = s->progress.bytes};
+
+	for (unsigned i = 0; i < s->n_lanes; i++) {
+		uint64_t put = lane_bytes(s->lanes[i]);
+
+		at.put += put;
+		at.left += put - MIN(put, lane_queued(s->lanes[i]));
+	}
+	return at;
+}
+
+static void adapt(struct sender *s)
+{
+	const struct msg_progress *p = &s->progress;
+	/* No trials while the source waits for us. */
+	uint64_t remains =
+		s->pass.idle && p->total > p->bytes ? p->total - p->bytes : 0;
+	uint64_t now = clock_us();
+
+	if (adapt_due(&s->adapt, now, p->bytes, remains)) {
+		struct adapt_at at = where(s);
+
+		adapt_step(&s->adapt, now, &at);
+	}
+}
+
 static void count_sent(struct sender *s, uint64_t data, uint64_t zeros)
 {
 	struct msg_progress *p = &s->progress;
@@ -370,9 +399,7 @@ static void count_sent(struct sender *s, uint64_t data, uint64_t zeros)
 	(void)pthread_mutex_lock(&s->lock);
 	p->zero += zeros;
 	p->bytes += data + zeros;
-	/* No trials while the source waits for us. */
-	adapt_step(&s->adapt, clock_us(), p->bytes,
-		s->pass.idle && p->total > p->bytes ? p->total - p->bytes : 0);
+	adapt(s);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -608,6 +635,7 @@ void sender_pass(
 	struct sender *s, const struct msg_pass *p, struct msg_pass_done *ret)
 {
 	uint64_t start = clock_ms();
+	struct adapt_at at;
 
 	(void)pthread_mutex_lock(&s->lock);
 	s->pass = *p;
@@ -622,7 +650,8 @@ void sender_pass(
 	s->progress.total = p->kind == PASS_SEND
 				    ? maps_dirty(s->maps)
 				    : maps_count(s->maps, &s->maps->unproved);
-	adapt_begin(&s->adapt, clock_us());
+	at = where(s);
+	adapt_begin(&s->adapt, clock_us(), &at);
 	(void)pthread_mutex_unlock(&s->lock);
 	limit_set(&s->limit, p->bwlimit);
 

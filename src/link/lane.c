@@ -397,6 +397,15 @@ uint64_t lane_bytes(const struct lane *l)
 	return atomic_load_explicit(&l->bytes, memory_order_relaxed);
 }
 
+uint64_t lane_queued(const struct lane *l)
+{
+	int n = 0;
+
+	return l->socket && ioctl(l->fd, SIOCOUTQ, &n) == 0 && n > 0
+		       ? (uint64_t)n
+		       : 0;
+}
+
 void lane_set_limits(struct lane *l, unsigned send_ms, uint64_t rekey_bytes)
 {
 	if (send_ms)
