@@ -85,8 +85,9 @@ void lane_shutdown(struct lane *l);
  * sends and receives. */
 uint64_t lane_bytes(const struct lane *l);
 
-/* Bytes that were sent and that the other side has not acknowledged; 0 where the
- * kernel does not tell (SIOCOUTQ, tcp(7), unix(7)). May be called beside sends. */
+/* Bytes that were sent and that the other side has not acknowledged; 0 where
+ * the kernel does not tell (SIOCOUTQ, tcp(7), unix(7)). May be called beside
+ * sends. */
 uint64_t lane_queued(const struct lane *l);
 
 /* Other limits than the usual ones, 0 for no change: how long a send waits for
