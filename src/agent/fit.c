@@ -243,7 +243,8 @@ int fit_machine(struct agent *a, const struct frame *f, struct error *err)
 	static struct msg_fit m;
 	uint64_t begin = clock_ms();
 	struct outcome *o;
-	int status = 0, r;
+	int status = 0, r, undone;
+	struct error why;
 	pid_t pid;
 
 	if (frame_decode(f, &m) < 0 || m.n_mounts == 0)
@@ -253,7 +254,11 @@ int fit_machine(struct agent *a, const struct frame *f, struct error *err)
 	if (o == MAP_FAILED)
 		return error_set(err, -ENOMEM, "fit the moved system");
 	/* What a process that was killed left of them. */
-	assemble_undo(m.n_mounts);
+	r = assemble_undo(m.n_mounts, err);
+	if (r < 0) {
+		(void)munmap(o, sizeof(*o));
+		return r;
+	}
 	/* unshare(2) is for a process with one thread. */
 	pid = fork();
 	if (pid == 0) {
@@ -269,7 +274,11 @@ int fit_machine(struct agent *a, const struct frame *f, struct error *err)
 		r = o->code;
 	if (r < 0 && o->err.code)
 		*err = o->err;
-	assemble_undo(m.n_mounts);
+	undone = assemble_undo(m.n_mounts, &why);
+	if (r == 0 && undone < 0) {
+		*err = why;
+		r = undone;
+	}
 	a->loaded = r == 0 && o->fitted.loaded;
 	o->fitted.ms = clock_ms() - begin;
 	if (r == 0)

@@ -14,9 +14,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "track/tracker.h"
+#include "volume/array.h"
 #include "volume/probe.h"
 #include "volume/stack.h"
 #include "volume/usedmap.h"
@@ -238,16 +240,87 @@ static int leave_swap(void *arg, const char *path, bool file, dev_t device)
 
 /* ---- where a filesystem lies, for who mounts its copy ---- */
 
-static int add_piece(
-	const struct maps *m, const struct segment *v, struct msg_pieces *ret)
+/* A member lies in one piece on a disk that moves. */
+static int add_member(
+	struct agent *a, dev_t dev, struct msg_array *to, struct error *err)
 {
-	const struct maps_shared *s = m->shared;
+	CLEANUP_FREE struct segments *s = calloc(1, sizeof(*s));
+	const struct maps_shared *m = a->keeper.maps.shared;
+	const struct segment *v;
+	const struct maps_disk *d;
+	int r;
+
+	if (!s)
+		return error_set(err, -ENOMEM, "find a device");
+	r = segments_find(major(dev), minor(dev), s, err);
+	if (r < 0)
+		return r;
+	v = &s->v[0];
+	d = volume_on(&a->keeper.maps, v->major, v->minor);
+	if (s->n == 1 && v->stripes == 1 && d) {
+		to->v[to->n++] =
+			(struct msg_member){.disk = (uint32_t)(d - m->disks),
+				.at = v->disk_start * 512,
+				.bytes = v->sectors * 512};
+		return 0;
+	}
+	error_set(err, d ? -EOPNOTSUPP : -ENODEV, "put the array %s together",
+		to->name);
+	error_why(err,
+		d ? "its member %u:%u lies in several pieces"
+		  : "its member %u:%u lies on a disk that does not move",
+		major(dev), minor(dev));
+	return error_todo(err, d ? "leave its members on partitions or disks"
+				 : "let all of its disks move");
+}
+
+/* The number of an array in the answer, which has it then; or an error. */
+static int find_array(struct agent *a, uint32_t major, uint32_t minor,
+	struct msg_pieces *ret, struct error *err)
+{
+	struct msg_array *to = &ret->arrays[ret->n_arrays];
+	struct array array;
+	int r = array_read("/sys", makedev(major, minor), &array, err);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < ret->n_arrays; i++)
+		if (strcmp(ret->arrays[i].name, array.name) == 0)
+			return (int)i;
+	if (ret->n_arrays == PIECES_ARRAYS_MAX)
+		return error_set(err, -E2BIG, "put so many arrays together");
+	memcpy(to->name, array.name, sizeof(to->name));
+	to->minor = array.minor;
+	for (uint32_t i = 0; i < array.n && r == 0; i++)
+		r = add_member(a, array.v[i], to, err);
+	return r < 0 ? r : (int)ret->n_arrays++;
+}
+
+static int add_piece(struct agent *a, const struct segment *v,
+	struct msg_pieces *ret, struct error *err)
+{
+	const struct maps *m = &a->keeper.maps;
 	const struct maps_disk *d = volume_on(m, v->major, v->minor);
 	uint64_t skip = v->stripes > 1 ? v->skip : 0;
+	char path[64];
+	int disk;
 
-	if (!d || ret->n == PIECES_MAX)
-		return d ? -E2BIG : -ENODEV;
-	ret->v[ret->n++] = (struct msg_piece){.disk = (uint32_t)(d - s->disks),
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/md", v->major,
+		v->minor);
+	if (ret->n == PIECES_MAX)
+		return error_set(err, -E2BIG, "say where a device lies");
+	if (d) {
+		disk = (int)(d - m->shared->disks);
+	} else if (access(path, F_OK) == 0) {
+		disk = find_array(a, v->major, v->minor, ret, err);
+		if (disk < 0)
+			return disk;
+		disk += VOLUMES_MAX;
+	} else {
+		error_set(err, -ENODEV, "say where a device lies");
+		return error_why(err, "it lies on a disk that does not move");
+	}
+	ret->v[ret->n++] = (struct msg_piece){.disk = (uint32_t)disk,
 		.at = (v->disk_start - skip) * 512,
 		.volume = v->volume_start * 512,
 		.bytes = (v->sectors + skip) * 512,
@@ -259,28 +332,25 @@ static int add_piece(
 
 int source_lie(struct agent *a, const struct frame *f, struct error *err)
 {
-	CLEANUP_FREE struct place_of *p = calloc(1, sizeof(*p));
-	struct msg_pieces answer = {0};
+	CLEANUP_FREE struct segments *s = calloc(1, sizeof(*s));
+	static struct msg_pieces answer;
 	struct msg_path m;
 	struct stat st;
 	int r;
 
-	if (!p)
+	if (!s)
 		return error_set(err, -ENOMEM, "find a device");
 	if (frame_decode(f, &m) < 0)
 		return error_set(err, -EPROTO, "understand a request");
 	if (stat(m.path, &st) < 0 || !S_ISBLK(st.st_mode))
 		return error_set(err, -ENOTBLK, "find %s", m.path);
-	p->maps = &a->keeper.maps;
-	r = find_place(p, major(st.st_rdev), minor(st.st_rdev), err);
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < p->segments.n && r == 0; i++)
-		r = add_piece(p->maps, &p->segments.v[i], &answer);
-	if (r < 0)
-		return error_set(err, r, "say where %s lies", m.path);
-	agent_answer(a, MSG_PIECES, f->id, &answer);
-	return 0;
+	memset(&answer, 0, sizeof(answer));
+	r = segments_find_arrays(major(st.st_rdev), minor(st.st_rdev), s, err);
+	for (uint32_t i = 0; i < s->n && r == 0; i++)
+		r = add_piece(a, &s->v[i], &answer, err);
+	if (r == 0)
+		agent_answer(a, MSG_PIECES, f->id, &answer);
+	return r;
 }
 
 /* ---- all together ---- */

@@ -199,6 +199,8 @@ static void md(struct gather *g, struct disk *d)
 	set_text(g, d, j, "state", "md/array_state");
 	set_text(g, d, j, "uuid", "md/uuid");
 	set_number(g, d, j, "degraded", "md/degraded");
+	set_text(g, d, j, "metadata", "md/metadata_version");
+	set_text(g, d, j, "action", "md/sync_action");
 	gather_set_json(g, d->j, "md", j);
 }
 

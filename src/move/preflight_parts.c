@@ -2,7 +2,6 @@
 /* What the source is made of and rehost cannot carry, or not as it is. */
 #include "move/preflight_checks.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 static bool among(const char *s, const char *const *list)
@@ -61,7 +60,6 @@ static void check_content(
 static void check_stack(struct preflight *p, const json_t *d, const char *name)
 {
 	const char *lv = preflight_text(d, "lvm.lv");
-	uint64_t devices;
 
 	if (preflight_is(d, "kind", "mpath")) {
 		preflight_find(p, BLOCKS, SOURCE,
@@ -77,14 +75,45 @@ static void check_stack(struct preflight *p, const json_t *d, const char *name)
 		preflight_remedy(p, "allow for longer rounds, or move its "
 				    "volumes one by one");
 	}
-	if (preflight_is(d, "kind", "md") &&
-		preflight_number(d, "md.devices", &devices) && devices > 1) {
+}
+
+static bool moves(const struct preflight *p, const json_t *disk)
+{
+	for (unsigned i = 0; i < p->n_pairs; i++)
+		if (p->pairs[i].source == disk)
+			return true;
+	return false;
+}
+
+/* Disks are cut together, so an array moves when all of its disks do. */
+static void check_array(struct preflight *p, const json_t *d, const char *name)
+{
+	const char *metadata = preflight_text(d, "md.metadata");
+	const json_t *list = facts_at(p->source, "disks"), *o;
+	size_t i;
+
+	if (!preflight_is(d, "kind", "md"))
+		return;
+	if (strncmp(metadata, "external:", 9) == 0) {
 		preflight_find(p, BLOCKS, SOURCE,
-			"%s is an array (%s) of %" PRIu64 " disks, which "
-			"would have to be cut at one instant",
-			name, preflight_text(d, "md.level"), devices);
+			"the array %s has its metadata from a firmware, or in "
+			"another array (%s)",
+			name, metadata);
 		preflight_remedy(p, "move the array itself as a volume, to one "
 				    "disk or to an array of the target");
+	}
+	preflight_each(list, i, o)
+	{
+		if (o == d || json_array_size(facts_at(o, "parents")) > 0 ||
+			moves(p, o) ||
+			!preflight_stands_on(
+				p, SOURCE, preflight_text(d, "name"), o))
+			continue;
+		preflight_find(p, BLOCKS, SOURCE,
+			"the array %s lies on %s too, which does not move",
+			name, preflight_text(o, "name"));
+		preflight_remedy(p, "let all of its disks move, or take that "
+				    "one out of it (mdadm --fail, --remove)");
 	}
 }
 
@@ -159,6 +188,7 @@ void preflight_unsupported(struct preflight *p)
 			name = preflight_text(o, "name");
 		check_content(p, o, name);
 		check_stack(p, o, name);
+		check_array(p, o, name);
 	}
 	list = facts_at(p->source, "filesystems");
 	preflight_each(list, i, o) check_filesystem(p, o);
@@ -180,18 +210,32 @@ void preflight_unsupported(struct preflight *p)
 
 void preflight_degraded(struct preflight *p)
 {
+	static const char *const writes[] = {
+		"resync", "recover", "reshape", "repair", NULL};
 	const json_t *list = facts_at(p->source, "disks"), *o;
 	size_t i;
 
 	preflight_each(list, i, o)
 	{
+		const char *action = preflight_text(o, "md.action");
 		uint64_t n = 0;
 
+		if (among(action, writes)) {
+			preflight_find(p, BLOCKS, SOURCE,
+				"the array %s is busy with itself (%s): it "
+				"writes even while all that is on it stands "
+				"still",
+				preflight_text(o, "path"), action);
+			preflight_remedy(p, "wait until /proc/mdstat says that "
+					    "it is done");
+		}
 		if (!preflight_true(o, "md.degraded") &&
 			(!preflight_number(o, "md.degraded", &n) || n == 0))
 			continue;
 		preflight_find(p, WARNS, SOURCE,
-			"the array %s lacks disks: one more that fails ends it",
+			"the array %s lacks disks: one more that fails ends "
+			"it, and when the root lies on it, it cannot be made "
+			"ready for the target",
 			preflight_text(o, "path"));
 		preflight_remedy(p, "repair it, or have a backup: a move reads "
 				    "all of its disks");

@@ -186,7 +186,7 @@ static int lower_mapped(const struct device *d, const struct segment *piece,
 }
 
 /* Appends piece to s, as it is on the devices below if there are any. */
-static int lower(const struct segment *piece, struct segments *s,
+static int lower(const struct segment *piece, bool arrays, struct segments *s,
 	bool *ret_lowered, struct error *err)
 {
 	CLEANUP(device_done) struct device d = {.dir = -1};
@@ -207,7 +207,7 @@ static int lower(const struct segment *piece, struct segments *s,
 		*ret_lowered = true;
 		return lower_mapped(&d, piece, s, err);
 	}
-	r = check_disk(&d, err);
+	r = arrays && has(&d, "md") ? 0 : check_disk(&d, err);
 	if (r < 0)
 		return r;
 	if (piece->sectors == 0)
@@ -229,8 +229,8 @@ static int volume_sectors(
 	return r;
 }
 
-int segments_find(
-	uint32_t major, uint32_t minor, struct segments *ret, struct error *err)
+static int find(uint32_t major, uint32_t minor, bool arrays,
+	struct segments *ret, struct error *err)
 {
 	CLEANUP_FREE struct segments *now = calloc(1, sizeof(*now));
 	CLEANUP_FREE struct segments *below = calloc(1, sizeof(*below));
@@ -251,7 +251,7 @@ int segments_find(
 
 		memset(below, 0, sizeof(*below));
 		for (uint32_t i = 0; i < now->n; i++) {
-			r = lower(&now->v[i], below, &lowered, err);
+			r = lower(&now->v[i], arrays, below, &lowered, err);
 			if (r < 0)
 				return r;
 		}
@@ -264,6 +264,18 @@ int segments_find(
 	}
 	error_set(err, -EOPNOTSUPP, "follow changes of %u:%u", major, minor);
 	return error_why(err, "too many devices are stacked in it");
+}
+
+int segments_find(
+	uint32_t major, uint32_t minor, struct segments *ret, struct error *err)
+{
+	return find(major, minor, false, ret, err);
+}
+
+int segments_find_arrays(
+	uint32_t major, uint32_t minor, struct segments *ret, struct error *err)
+{
+	return find(major, minor, true, ret, err);
 }
 
 /* Reports [from, from + n) of a striped piece, counted from its stripe's

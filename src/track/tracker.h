@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 /* A piece of a volume on a request-based disk, in sectors of 512 bytes. */
@@ -58,6 +59,11 @@ struct segments {
  * volume still lies where it did. */
 int segments_find(uint32_t major, uint32_t minor, struct segments *ret,
 	struct error *err);
+
+/* The same for who does not follow changes: an array of the md driver counts as
+ * a disk, which is the lowest that is looked for. */
+int segments_find_arrays(uint32_t major, uint32_t minor, struct segments *ret,
+	struct error *err) MUST_CHECK;
 
 /* The parts of the volume, in sectors, that [sector, sector + n) of a disk
  * covers, reported one by one. */

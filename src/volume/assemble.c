@@ -15,11 +15,32 @@
 
 #include "base/io.h"
 #include "base/parse.h"
+#include "volume/array.h"
 
 #define NAME "rehost-fit-"
 #define TABLE 65536
 #define DM_MAJOR_MISC 10
 #define DM_MINOR_MISC 236 /* linux/miscdevice.h, MAPPER_CTRL_MINOR */
+
+/* Where a device lies, and the devices of the arrays among that. */
+struct lies {
+	const struct msg_path *disks;
+	uint32_t n_disks;
+	const struct msg_pieces *on;
+	char arrays[PIECES_ARRAYS_MAX][64];
+};
+
+static const char *path_of(const struct lies *l, uint32_t disk)
+{
+	return disk < VOLUMES_MAX ? l->disks[disk].path
+				  : l->arrays[disk - VOLUMES_MAX];
+}
+
+static bool is_known(const struct lies *l, uint32_t disk)
+{
+	return disk < VOLUMES_MAX ? disk < l->n_disks
+				  : disk - VOLUMES_MAX < l->on->n_arrays;
+}
 
 /* ---- device-mapper ---- */
 
@@ -93,10 +114,10 @@ static int disk_number(const char *path, char buf[32])
 }
 
 /* All stripes of the striped target that begins at piece first. */
-static int add_stripes(struct dm_ioctl *io, uint32_t *at,
-	const struct msg_path *disks, const struct msg_pieces *on,
+static int add_stripes(struct dm_ioctl *io, uint32_t *at, const struct lies *l,
 	uint32_t first, uint64_t start)
 {
+	const struct msg_pieces *on = l->on;
 	const struct msg_piece *p = &on->v[first];
 	char params[4096], number[32];
 	size_t n;
@@ -110,7 +131,7 @@ static int add_stripes(struct dm_ioctl *io, uint32_t *at,
 			s->stripe != i || s->bytes != p->bytes ||
 			n + 64 > sizeof(params))
 			return -EOPNOTSUPP;
-		if (disk_number(disks[s->disk].path, number) < 0)
+		if (disk_number(path_of(l, s->disk), number) < 0)
 			return -ENODEV;
 		n += (size_t)snprintf(params + n, sizeof(params) - n,
 			" %s %llu", number, (unsigned long long)s->at / 512);
@@ -119,9 +140,9 @@ static int add_stripes(struct dm_ioctl *io, uint32_t *at,
 		io, at, start, p->bytes / 512 * p->stripes, "striped", params);
 }
 
-static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
-	const struct msg_pieces *on)
+static int fill_table(struct dm_ioctl *io, const struct lies *l)
 {
+	const struct msg_pieces *on = l->on;
 	uint32_t at = sizeof(*io);
 	uint64_t start = 0;
 	int r = 0;
@@ -133,12 +154,12 @@ static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
 		if (p->volume / 512 != start)
 			return -EOPNOTSUPP; /* a gap, or out of order */
 		if (p->stripes > 1) {
-			r = add_stripes(io, &at, disks, on, i, start);
+			r = add_stripes(io, &at, l, i, start);
 			start += p->bytes / 512 * p->stripes;
 			i += p->stripes;
 			continue;
 		}
-		r = disk_number(disks[p->disk].path, number);
+		r = disk_number(path_of(l, p->disk), number);
 		(void)snprintf(params, sizeof(params), "%s %llu", number,
 			(unsigned long long)p->at / 512);
 		if (r == 0)
@@ -150,9 +171,8 @@ static int fill_table(struct dm_ioctl *io, const struct msg_path *disks,
 	return r;
 }
 
-static int make_mapped(const struct msg_path *disks,
-	const struct msg_pieces *on, uint32_t number, char ret[64],
-	struct error *err)
+static int make_mapped(
+	const struct lies *l, uint32_t number, char ret[64], struct error *err)
 {
 	CLEANUP_CLOSE int fd = open_control();
 	CLEANUP_FREE struct dm_ioctl *io = malloc(TABLE);
@@ -165,7 +185,7 @@ static int make_mapped(const struct msg_path *disks,
 	if (fd < 0)
 		return error_set(err, fd, "open device-mapper's control");
 	begin(io, TABLE, number);
-	r = fill_table(io, disks, on);
+	r = fill_table(io, l);
 	if (r == 0)
 		r = simple(fd, DM_DEV_CREATE, number, &dev);
 	if (r == 0 && ioctl(fd, DM_TABLE_LOAD, io) < 0)
@@ -191,7 +211,7 @@ static int make_mapped(const struct msg_path *disks,
 	return 0;
 }
 
-void assemble_undo(uint32_t n)
+static void remove_mapped(uint32_t n)
 {
 	CLEANUP_CLOSE int fd = -1;
 
@@ -242,19 +262,94 @@ static int find_partition(
 	return r;
 }
 
+/* ---- arrays ---- */
+
+/* Those that are put together so far: several devices lie on one. */
+static struct {
+	char name[64], path[64];
+} made[ARRAYS_MAX];
+static uint32_t n_made;
+
+static int find_member(const struct lies *l, const struct msg_member *m,
+	char ret[64], struct error *err)
+{
+	const char *disk = l->disks[m->disk].path;
+
+	if (m->at == 0 && strlen(disk) < 64) {
+		memcpy(ret, disk, strlen(disk) + 1);
+		return 0;
+	}
+	if (find_partition(disk, m->at, m->bytes, ret) == 0)
+		return 0;
+	error_set(err, -ENOENT, "find the partition of an array on %s", disk);
+	return error_why(
+		err, "none begins at byte %llu", (unsigned long long)m->at);
+}
+
+static int make_array(const struct lies *l, const struct msg_array *a,
+	char ret[64], struct error *err)
+{
+	char paths[MEMBERS_MAX][64];
+	const char *members[MEMBERS_MAX];
+	int r = 0;
+
+	for (uint32_t i = 0; i < n_made; i++) {
+		if (strcmp(made[i].name, a->name) != 0)
+			continue;
+		memcpy(ret, made[i].path, 64);
+		return 0;
+	}
+	if (n_made == ARRAYS_MAX)
+		return error_set(err, -E2BIG, "put so many arrays together");
+	for (uint32_t i = 0; i < a->n && r == 0; i++) {
+		if (a->v[i].disk >= l->n_disks)
+			return error_set(err, -EPROTO, "put an array together");
+		r = find_member(l, &a->v[i], paths[i], err);
+		members[i] = paths[i];
+	}
+	if (r == 0)
+		r = array_make(n_made, a->minor, members, a->n, ret, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(
+		made[n_made].name, sizeof(made[n_made].name), "%s", a->name);
+	memcpy(made[n_made++].path, ret, 64);
+	return 0;
+}
+
+/* ---- all together ---- */
+
 int assemble(const struct msg_path *disks, uint32_t n_disks,
 	const struct msg_pieces *on, uint32_t number, char ret[64],
 	struct error *err)
 {
+	struct lies l = {.disks = disks, .n_disks = n_disks, .on = on};
 	const struct msg_piece *p = &on->v[0];
+	int r = 0;
 
 	for (uint32_t i = 0; i < on->n; i++)
-		if (on->v[i].disk >= n_disks || on->v[i].stripes == 0)
+		if (!is_known(&l, on->v[i].disk) || on->v[i].stripes == 0)
 			return error_set(err, -EPROTO, "assemble a volume");
 	if (on->n == 0)
 		return error_set(err, -EPROTO, "assemble a volume");
-	if (on->n == 1 && p->volume == 0 &&
-		find_partition(disks[p->disk].path, p->at, p->bytes, ret) == 0)
+	for (uint32_t i = 0; i < on->n_arrays && r == 0; i++)
+		r = make_array(&l, &on->arrays[i], l.arrays[i], err);
+	if (r < 0)
+		return r;
+	if (on->n == 1 && p->volume == 0 && p->at == 0 &&
+		p->disk >= VOLUMES_MAX) {
+		memcpy(ret, path_of(&l, p->disk), 64);
 		return 0;
-	return make_mapped(disks, on, number, ret, err);
+	}
+	if (on->n == 1 && p->volume == 0 &&
+		find_partition(path_of(&l, p->disk), p->at, p->bytes, ret) == 0)
+		return 0;
+	return make_mapped(&l, number, ret, err);
+}
+
+int assemble_undo(uint32_t n, struct error *err)
+{
+	/* They may lie on arrays. */
+	remove_mapped(n);
+	return array_stop_all(err);
 }

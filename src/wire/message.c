@@ -199,10 +199,16 @@ DEF(piece, msg_piece, F_U32(msg_piece, disk), F_U64(msg_piece, at),
 	F_U64(msg_piece, volume), F_U64(msg_piece, bytes),
 	F_U32(msg_piece, stripes), F_U32(msg_piece, stripe),
 	F_U64(msg_piece, chunk));
-DEF(pieces, msg_pieces, F_LIST(msg_pieces, n, v, &piece));
+DEF(member, msg_member, F_U32(msg_member, disk), F_U64(msg_member, at),
+	F_U64(msg_member, bytes));
+DEF(array, msg_array, F_STR(msg_array, name), F_U32(msg_array, minor),
+	F_LIST(msg_array, n, v, &member));
+DEF(pieces, msg_pieces, F_LIST(msg_pieces, n, v, &piece),
+	F_LIST(msg_pieces, n_arrays, arrays, &array));
 DEF(fit_mount, msg_fit_mount, F_STR(msg_fit_mount, point),
 	F_STR(msg_fit_mount, type), F_STR(msg_fit_mount, options),
-	F_LIST(msg_fit_mount, on.n, on.v, &piece));
+	F_LIST(msg_fit_mount, on.n, on.v, &piece),
+	F_LIST(msg_fit_mount, on.n_arrays, on.arrays, &array));
 DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),
 	F_LIST(msg_fit, n_mounts, mounts, &fit_mount),
 	F_BLOB(msg_fit, n_wish, wish), F_STR(msg_fit, kernel),

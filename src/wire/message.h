@@ -577,8 +577,25 @@ struct msg_loaded {
 
 /* ---- machines ---- */
 
+/* An array of the md driver on the volumes that move, as its metadata knows it
+ * (volume/array.h); its members are in no order. */
+#define MEMBERS_MAX 32
+#define ARRAYS_MAX 8 /* of a machine, of those that are put together */
+struct msg_member {
+	uint32_t disk;
+	uint64_t at, bytes;
+};
+
+struct msg_array {
+	char name[64]; /* as the source calls it */
+	uint32_t minor;
+	uint32_t n;
+	struct msg_member v[MEMBERS_MAX];
+};
+
 /* Where a device lies on the volumes that move: bytes at volume of the device
- * are bytes at at of the disk with that number. */
+ * are bytes at at of the disk with that number, or, from VOLUMES_MAX on, of
+ * one of these arrays. */
 #define PIECES_MAX 64
 struct msg_piece {
 	uint32_t disk;
@@ -587,9 +604,12 @@ struct msg_piece {
 	uint64_t chunk; /* bytes */
 };
 
+#define PIECES_ARRAYS_MAX 4 /* that one device lies on */
 struct msg_pieces {
 	uint32_t n;
 	struct msg_piece v[PIECES_MAX];
+	uint32_t n_arrays;
+	struct msg_array arrays[PIECES_ARRAYS_MAX];
 };
 
 /* A filesystem of the moved system, and where it is mounted in it. */

@@ -105,6 +105,13 @@
 	DISK(name, "10737418240", ",'id':'uuid:U','content':{'type':'ext4'}")
 #define COPIES COPY("vda") "," COPY("vdb")
 
+#define MIRROR                                                                 \
+	"{'name':'md0','kind':'md','parents':['vda2','vdb2'],"                 \
+	"'md':{'devices':2,'metadata':'1.2','action':'idle'}},"                \
+	"{'name':'vda','kind':'disk','size':1},"                               \
+	"{'name':'vda2','kind':'part','parents':['vda']},"                     \
+	"{'name':'vdb2','kind':'part','parents':['vdb']}"
+
 #define FOUR                                                                   \
 	DISK("a", "1", "")                                                     \
 	"," DISK("b", "1", "") "," DISK("c", "1", "") "," DISK("d", "1", "")
@@ -142,10 +149,13 @@ static const struct preflight_disk to_b[] = {{"vda", "serial:B"}},
 				   to_part[] = {{"vda", "vda1"}},
 				   to_copy[] = {{"vda", "uuid:U"}},
 				   to_vda[] = {{"vda", "vda"}},
+				   without_b[] = {{"vda", "vda"},
+					   {"vdb", NULL}},
 				   nothing[] = {{NULL, NULL}},
 				   stays[] = {{"serial:S1", NULL}};
 static const struct preflight_wish
 	wish_b = {.disks = to_b, .n_disks = 1},
+	wish_mirror = {.disks = without_b, .n_disks = 2},
 	wish_nothing = {.disks = to_nothing, .n_disks = 1},
 	wish_part = {.disks = to_part, .n_disks = 1},
 	wish_copy = {.disks = to_copy, .n_disks = 1},
@@ -453,10 +463,21 @@ static const struct {
 		"{'disks':[{'name':'a','content':{'type':'crypto_LUKS'}}]}"},
 	{"unsupported-part", "blocks",
 		"{'disks':[{'name':'a','kind':'mpath'}]}"},
-	{"unsupported-part", "blocks",
-		"{'disks':[{'name':'md0','kind':'md','md':{'devices':2}}]}"},
 	{"unsupported-part", NULL,
-		"{'disks':[{'name':'md0','kind':'md','md':{'devices':1}}]}"},
+		"{'disks':[" MIRROR ",{'name':'vdb','kind':'disk','size':1}]}"},
+	{"unsupported-part", "blocks",
+		"{'disks':[" MIRROR ",{'name':'vdb','kind':'loop','size':1}]}",
+		"", NULL, "lies on vdb too"},
+	{"unsupported-part", "blocks",
+		"{'disks':[" MIRROR ",{'name':'vdb','kind':'disk','size':1}]}",
+		"", &wish_mirror, "lies on vdb too"},
+	{"unsupported-part", "blocks",
+		"{'disks':[{'name':'md0','kind':'md',"
+		"'md':{'metadata':'external:imsm'}}]}",
+		"", NULL, "external:imsm"},
+	{"unsupported-part", NULL,
+		"{'disks':[{'name':'md0','kind':'md',"
+		"'md':{'metadata':'1.2'}}]}"},
 	{"unsupported-part", "warns",
 		"{'disks':[{'name':'a','lvm':{'vg':'v','lv':'p_tdata'}}]}"},
 	{"unsupported-part", "notes",
@@ -471,6 +492,11 @@ static const struct {
 		"/dev/md0"},
 	{"degraded-array", NULL,
 		"{'disks':[{'path':'/dev/md0','md':{'degraded':0}}]}"},
+	{"degraded-array", "blocks",
+		"{'disks':[{'path':'/dev/md0','md':{'action':'recover'}}]}", "",
+		NULL, "/dev/md0 is busy with itself (recover)"},
+	{"degraded-array", NULL,
+		"{'disks':[{'path':'/dev/md0','md':{'action':'check'}}]}"},
 
 	{"network-address", "warns", NULL,
 		"{'network':{'interfaces':[{'name':'eth0','kind':'ethernet',"

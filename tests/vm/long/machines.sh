@@ -51,8 +51,8 @@ agrees md
 is .boot.loader grub
 is '.boot.mbr | map("\(.disk) \(.boot_code)") | sort | join(", ")' \
 	'md0 none, vda grub, vdb grub'
-is '.disks[] | select(.md) | "\(.path) \(.md.level) \(.md.devices) \(.md.degraded) \(.parents | join(" "))"' \
-	'/dev/md0 raid1 2 0 vda2 vdb2'
+is '.disks[] | select(.md) | "\(.path) \(.md.level) \(.md.devices) \(.md.degraded) \(.md.metadata) \(.md.action) \(.parents | join(" "))"' \
+	'/dev/md0 raid1 2 0 1.2 idle vda2 vdb2'
 is '.disks[] | select(.md) | .md.uuid' "$(sed -nE 's/^MD_UUID=(.{8}):(.{4})(.{4}):(.{4})(.{4}):(.{8})$/\1-\2-\3-\4-\5\6/p' "$own/md")"
 is '[.disks[] | select(.content.type == "linux_raid_member") | .name] | join(" ")' \
 	'vda2 vdb2'
@@ -90,8 +90,7 @@ dhcp=("warns source interface-name" "notes source dynamic-address"
 	"notes source unsupported-part")
 plan uefi blank "${dhcp[@]}" "blocks target boot-mode-mismatch"
 plan uefi bare "${dhcp[@]}" "${drivers[@]}"
-plan md blank "${network[@]}" "blocks source unsupported-part" \
-	"blocks target no-target-disk"
+plan md blank "${network[@]}" "blocks target no-target-disk"
 plan luks blank "${network[@]}" "warns source unsupported-part"
 plan luks bare "${network[@]}" "warns source unsupported-part" "${drivers[@]}" \
 	"blocks target boot-mode-mismatch"
