@@ -14,15 +14,18 @@ _rehost_flags() {
 
 	case $1 in
 	move) echo "$run --cutover --freeze --fence --quiesce --rollback" \
-		"--activate --deactivate --plan --probe --boot --boot-timeout" ;;
+		"--activate --deactivate --plan --probe --boot --boot-timeout" \
+		"--power-off --power-on --target-power-off --no-rollback" ;;
 	copy) echo "$run --plan" ;;
 	status) echo "--format --follow -f" ;;
 	list | report) echo "--format" ;;
 	cutover | pause) echo "--quiet --format -q" ;;
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
 		"--cutover --freeze -q -v" ;;
-	rollback) echo "--quiet --format --discard-target-writes -q" ;;
-	abort | verify | confirm) echo "--quiet --format -q" ;;
+	rollback) echo "--quiet --format --discard-target-writes --power-on" \
+		"--target-power-off -q" ;;
+	confirm) echo "--quiet --format --power-off -q" ;;
+	abort | verify) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
 	estimate) echo "--format --sample --downtime --bwlimit --lanes" \
 		"--lane-port --via -F -i -J -o -p" ;;
@@ -63,7 +66,8 @@ _rehost() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--quiesce | --rollback | --activate | --deactivate)
+	--quiesce | --rollback | --activate | --deactivate | --power-off | \
+		--power-on | --target-power-off)
 		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		return
 		;;

@@ -330,6 +330,20 @@ static int add_piece(struct agent *a, const struct segment *v,
 	return 0;
 }
 
+/* Its layers are not of those that the target can put together. */
+static int cannot_open(const char *path, struct error *err)
+{
+	char why[sizeof(err->why)];
+
+	memcpy(why, err->why, sizeof(why));
+	error_set(err, -EOPNOTSUPP, "open the copy of %s on the target", path);
+	error_why(err, "%s", why);
+	return error_todo(err,
+		"a root on an encrypted, thin or other such volume cannot be "
+		"made ready for another machine; its disks can be moved as "
+		"volumes, one by one");
+}
+
 int source_lie(struct agent *a, const struct frame *f, struct error *err)
 {
 	CLEANUP_FREE struct segments *s = calloc(1, sizeof(*s));
@@ -346,6 +360,8 @@ int source_lie(struct agent *a, const struct frame *f, struct error *err)
 		return error_set(err, -ENOTBLK, "find %s", m.path);
 	memset(&answer, 0, sizeof(answer));
 	r = segments_find_arrays(major(st.st_rdev), minor(st.st_rdev), s, err);
+	if (r == -EOPNOTSUPP)
+		return cannot_open(m.path, err);
 	for (uint32_t i = 0; i < s->n && r == 0; i++)
 		r = add_piece(a, &s->v[i], &answer, err);
 	if (r == 0)

@@ -47,6 +47,10 @@ enum {
 	FLAG_BOOT,
 	FLAG_BOOT_TIMEOUT,
 	FLAG_DISCARD,
+	FLAG_POWER_OFF,
+	FLAG_POWER_ON,
+	FLAG_TARGET_POWER_OFF,
+	FLAG_NO_ROLLBACK,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -95,6 +99,12 @@ static const struct {
 		"until all probes must be answered (10m)"},
 	{"discard-target-writes", FLAG_DISCARD, NULL,
 		"the target is off, what it wrote lost"},
+	{"power-off", FLAG_POWER_OFF, "CMD", "here: switch the source off"},
+	{"power-on", FLAG_POWER_ON, "CMD", "here: switch it on again"},
+	{"target-power-off", FLAG_TARGET_POWER_OFF, "CMD",
+		"here: switch the target off, for a rollback"},
+	{"no-rollback", FLAG_NO_ROLLBACK, NULL,
+		"confirm as soon as the new machine answers"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
@@ -335,6 +345,15 @@ static int take(int flag, const char *v, struct flags *f)
 		return options_add_hook(&o->activate, v);
 	case FLAG_DEACTIVATE:
 		return options_add_hook(&o->deactivate, v);
+	case FLAG_POWER_OFF:
+		return options_add_hook(&o->power_off, v);
+	case FLAG_POWER_ON:
+		return options_add_hook(&o->power_on, v);
+	case FLAG_TARGET_POWER_OFF:
+		return options_add_hook(&o->target_power_off, v);
+	case FLAG_NO_ROLLBACK:
+		o->no_rollback = true;
+		return 0;
 	case FLAG_HOOK_TIMEOUT:
 		o->set_hook_timeout = true;
 		i = parse_duration(v, &o->hook_timeout_ms);

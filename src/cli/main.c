@@ -16,7 +16,8 @@ const struct command commands[] = {
 	{"move", cmd_run, "SOURCE TARGET",
 		"move a live volume or machine; the target lives on",
 		RUN " cutover freeze fence quiesce rollback activate "
-		"deactivate plan probe boot boot-timeout"},
+		"deactivate plan probe boot boot-timeout power-off power-on "
+		"target-power-off no-rollback"},
 	{"copy", cmd_run, "SOURCE TARGET",
 		"one proven copy of a volume or machine at one instant",
 		RUN " plan"},
@@ -38,9 +39,10 @@ const struct command commands[] = {
 		"format"},
 	{"rollback", cmd_decide, "[NAME]",
 		"after commit: stop the target, give the source back",
-		"quiet format discard-target-writes"},
+		"quiet format discard-target-writes power-on target-power-off"},
 	{"confirm", cmd_decide, "[NAME]",
-		"the target is good: clean up, end the fence", "quiet format"},
+		"the target is good: clean up, end the fence",
+		"quiet format power-off"},
 	{"inspect", cmd_inspect, "[HOST]", "what a machine is",
 		"format sample" SSH},
 	{"estimate", cmd_estimate, "SOURCE [TARGET]",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "move/power.h"
 #include "move/probe.h"
 #include "move/steps.h"
 
@@ -102,6 +103,36 @@ static void say_unstopped(struct error *err)
 			"--discard-target-writes");
 }
 
+/* By its own word, the user's, or that of the command which switches it off. */
+static int stop_target(struct move *m, struct error *err)
+{
+	bool booted = m->machine && move_get(m, "machine", "booted");
+	struct error why = {0};
+	int r;
+
+	if (m->target_is_off)
+		return check_off(m, err);
+	/* A machine that was moved is at its own address: its part knows. */
+	r = booted ? 0 : move_connect(m, TARGET, err);
+	/* What ssh advises is not enough. */
+	if (r < 0)
+		say_unstopped(err);
+	/* What never booted is wiped only when the source can live again. */
+	if (r == 0 && m->machine && !booted)
+		r = power_reach_source(m, err);
+	if (r == 0)
+		r = ALL(m, deactivate, err);
+	if (r == 0 || !m->machine || m->options.target_power_off.n == 0)
+		return r;
+	move_note(m, "target-power-off", "%s: %s; it is switched off",
+		err->what, err->why);
+	if (power_off_target(m, &why) < 0) {
+		*err = why;
+		return err->code;
+	}
+	return check_off(m, err);
+}
+
 int move_rollback(struct move *m, struct error *err)
 {
 	struct error why = {0};
@@ -121,19 +152,7 @@ int move_rollback(struct move *m, struct error *err)
 		error_why(err, "it is confirmed");
 		return EXIT_REFUSED;
 	}
-	/* A machine that was moved is at its own address: its part knows. */
-	r = m->target_is_off || (m->machine && move_get(m, "machine", "booted"))
-		    ? 0
-		    : move_connect(m, TARGET, err);
-	/* What ssh advises is not enough. */
-	if (r < 0)
-		say_unstopped(err);
-	/* What never booted is wiped only when the source can live again. */
-	if (r == 0 && m->machine && !move_get(m, "machine", "booted"))
-		r = move_connect(m, SOURCE, err);
-	if (r == 0)
-		r = m->target_is_off ? check_off(m, err)
-				     : ALL(m, deactivate, err);
+	r = stop_target(m, err);
 	if (r < 0) {
 		if (!err->todo[0])
 			say_unstopped(err);
@@ -143,7 +162,7 @@ int move_rollback(struct move *m, struct error *err)
 	}
 	(void)snprintf(m->row.live, sizeof(m->row.live), "none");
 	(void)move_save(m, true, &why);
-	r = move_connect(m, SOURCE, err);
+	r = power_reach_source(m, err);
 	if (r == 0)
 		r = ALL(m, unfence, err);
 	if (r < 0 && m->machine)
@@ -188,8 +207,16 @@ static int end_both(struct move *m, struct error *err)
 		r = move_connect_both(m, err);
 		return r < 0 ? r : ALL(m, settle, err);
 	}
+	if (power_source_is_off(m)) {
+		move_note(m, "source-off",
+			"the source is off, and its disks hold a system that "
+			"boots: wipe them before it is switched on again");
+		return 0;
+	}
 	if (connect_old(m, &why) == 0)
 		return ALL(m, settle, err);
+	if (m->options.power_off.n > 0)
+		return power_off_source(m, err);
 	move_note(m, "left-behind",
 		"the source was not switched off (%s): see that it does not "
 		"come to life",

@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "move/back.h"
 #include "move/machine.h"
+#include "move/power.h"
 #include "move/steps.h"
 
 #define COPY_FROZEN_MS 60000
@@ -193,6 +194,8 @@ int move_new(struct options *options, const struct observer *observer,
 	ret->options = *options;
 	memset(options, 0, sizeof(*options));
 	r = init(ret, observer, err);
+	if (r == 0)
+		r = power_check(&ret->options, ret->machine, err);
 	if (r < 0)
 		return r;
 	if (!ret->options.name[0])

@@ -35,6 +35,9 @@ void options_done(struct options *o)
 	list_done(&o->activate);
 	list_done(&o->deactivate);
 	list_done(&o->probes);
+	list_done(&o->power_off);
+	list_done(&o->power_on);
+	list_done(&o->target_power_off);
 	for (uint32_t i = 0; i < o->n_ssh; i++)
 		free(o->ssh[i]);
 	o->n_ssh = 0;
@@ -139,7 +142,7 @@ json_t *options_to_json(const struct options *o)
 {
 	return json_pack("{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I "
 			 "s:I s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:O? s:o "
-			 "s:b s:i s:I}",
+			 "s:b s:i s:I s:o s:o s:o s:b}",
 		"name", o->name, "source", o->source, "target", o->target,
 		"copy", o->copy, "wait", o->wait, "freeze", o->freeze,
 		"full_verify", o->full_verify, "fence", (int)o->fence, "via",
@@ -158,7 +161,11 @@ json_t *options_to_json(const struct options *o)
 		"wish", o->wish, "probes",
 		list_to_json(o->probes.v, o->probes.n), "clone", o->clone,
 		"boot", (int)o->boot, "boot_timeout_ms",
-		(json_int_t)o->boot_timeout_ms);
+		(json_int_t)o->boot_timeout_ms, "power_off",
+		list_to_json(o->power_off.v, o->power_off.n), "power_on",
+		list_to_json(o->power_on.v, o->power_on.n), "target_power_off",
+		list_to_json(o->target_power_off.v, o->target_power_off.n),
+		"no_rollback", o->no_rollback);
 }
 
 static int read_hooks(const json_t *a, struct hook_list *l)
@@ -179,7 +186,8 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	json_t *quiesce, *rollback, *activate, *deactivate, *ssh, *v;
 	json_t *disks = NULL, *wish = NULL, *probes = NULL;
 	json_int_t lanes, low, high, bw, down, linger, hook, lease, answer;
-	int copy, wait, freeze, full, fence, via, clone, boot;
+	json_t *off = NULL, *on = NULL, *target_off = NULL;
+	int copy, wait, freeze, full, fence, via, clone, boot, no_rollback;
 	struct options o;
 	size_t i;
 
@@ -187,7 +195,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	if (json_unpack((json_t *)(uintptr_t)j,
 		    "{s:s s:s s:s s:b s:b s:b s:b s:i s:i s:I s:I s:I s:I s:I "
 		    "s:I s:I s:I s:s s:o s:o s:o s:o s:o s:o s:o s:o s:b s:i "
-		    "s:I !}",
+		    "s:I s:o s:o s:o s:b !}",
 		    "name", &name, "source", &source, "target", &target, "copy",
 		    &copy, "wait", &wait, "freeze", &freeze, "full_verify",
 		    &full, "fence", &fence, "via", &via, "lanes", &lanes,
@@ -197,8 +205,9 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		    &overwrite, "quiesce", &quiesce, "rollback", &rollback,
 		    "activate", &activate, "deactivate", &deactivate, "ssh",
 		    &ssh, "disks", &disks, "wish", &wish, "probes", &probes,
-		    "clone", &clone, "boot", &boot, "boot_timeout_ms",
-		    &answer) < 0)
+		    "clone", &clone, "boot", &boot, "boot_timeout_ms", &answer,
+		    "power_off", &off, "power_on", &on, "target_power_off",
+		    &target_off, "no_rollback", &no_rollback) < 0)
 		return error_set(err, -EINVAL, "read the stored options");
 	options_init(&o);
 	(void)snprintf(o.name, sizeof(o.name), "%s", name);
@@ -210,6 +219,7 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 	o.freeze = freeze;
 	o.full_verify = full;
 	o.clone = clone;
+	o.no_rollback = no_rollback;
 	o.boot = (enum boot)(boot >= 0 && boot <= BOOT_BY_FIRMWARE ? boot : 0);
 	o.wish = json_is_object(wish) ? json_incref(wish) : NULL;
 	o.fence = (enum fence_kind)(
@@ -229,6 +239,9 @@ int options_from_json(const json_t *j, struct options *ret, struct error *err)
 		read_hooks(activate, &o.activate) < 0 ||
 		read_hooks(deactivate, &o.deactivate) < 0 ||
 		read_hooks(probes, &o.probes) < 0 ||
+		read_hooks(off, &o.power_off) < 0 ||
+		read_hooks(on, &o.power_on) < 0 ||
+		read_hooks(target_off, &o.target_power_off) < 0 ||
 		read_disks(disks, &o) < 0) {
 		options_done(&o);
 		return error_set(err, -EINVAL, "read the stored hooks");

@@ -48,6 +48,9 @@ struct options {
 	enum boot boot;		  /* how the new machine is started */
 	uint64_t boot_timeout_ms; /* until all probes must be answered */
 	bool clone;		  /* the source stays */
+	/* Commands of the controller that switch machines: move/power.h. */
+	struct hook_list power_off, power_on, target_power_off;
+	bool no_rollback; /* confirmed when the new machine answers */
 	/* Not stored: the plan's file, or ""; and what was said besides, which
 	 * counts more than what stands there. */
 	char plan[4096];

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "move/forecast.h"
 #include "move/machine.h"
+#include "move/power.h"
 #include "move/steps.h"
 
 #define CUT_TRIES 3
@@ -266,7 +267,7 @@ static int activate(struct move *m, struct error *err)
 	}
 	move_note(m, "activate-failed", "%s", err->why);
 	/* The copy is wiped only when the source can live again. */
-	r = move_connect(m, SOURCE, &why);
+	r = power_reach_source(m, &why);
 	if (r == 0)
 		r = ALL(m, deactivate, &why);
 	if (r == 0)
@@ -292,9 +293,28 @@ static int activate(struct move *m, struct error *err)
 	return EXIT_REFUSED;
 }
 
-static int settle(struct move *m, struct error *err)
+/* The user wants no way back once the new machine answers. */
+static void confirm(struct move *m)
 {
 	struct error why = {0};
+	const char *address = json_string_value(json_object_get(
+		json_object_get(m->report, "machine"), "address"));
+
+	if (!m->options.no_rollback)
+		return;
+	if (m->options.probes.n == 0 || !address || !address[0])
+		move_note(m, "not-confirmed",
+			"nothing says that the new machine lives: rehost "
+			"confirm %s when it does",
+			m->row.name);
+	else if (move_confirm(m, &why) != EXIT_DONE)
+		move_note(m, "not-confirmed",
+			"%s: %s; rehost confirm %s to try again", why.what,
+			why.why, m->row.name);
+}
+
+static int settle(struct move *m, struct error *err)
+{
 	int r;
 
 	r = move_enter(m, PHASE_SETTLE, err);
@@ -305,7 +325,7 @@ static int settle(struct move *m, struct error *err)
 		r = move_leave(m, err);
 	if (r < 0)
 		move_note(m, "settle", "%s", err->why);
-	(void)why;
+	confirm(m);
 	return EXIT_DONE;
 }
 
@@ -439,6 +459,9 @@ static int plan_machine(struct move *m, struct error *err)
 
 	if (m->machine && m->n_parts == 0)
 		r = machine_plan(m, err);
+	/* The plan may have made another thing of it. */
+	if (r == 0)
+		r = power_check(&m->options, m->machine, err);
 	if (r == 0 && m->n_parts == 0)
 		r = move_make_parts(m, err);
 	return r;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "facts/facts.h"
 #include "move/machine.h"
+#include "move/power.h"
 #include "move/probe.h"
 #include "move/steps.h"
 #include "parts/volume.h"
@@ -344,8 +345,12 @@ static int boot(struct part *p, struct error *err)
 		error_set(err, -ENOEXEC, "start the new machine by kexec");
 		return error_why(err, "%s", fitted.why);
 	}
-	hush_source(p);
-	r = await_silence(p, err);
+	if (power_fences(&m->options))
+		r = power_off_source(m, err);
+	else
+		hush_source(p);
+	if (r == 0)
+		r = await_silence(p, err);
 	if (r < 0)
 		return r;
 	move_set_text(

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "move/phase.h"
+#include "move/power.h"
 #include "parts/volume.h"
 
 static struct volume_part *volume_of(const struct part *p)
@@ -350,8 +351,10 @@ static enum fence_kind fence_of(const struct part *p)
 
 	if (p->move->options.fence != FENCE_AUTO)
 		return p->move->options.fence;
-	/* A machine that is reset must not come to life beside the new one. */
-	if (v->machine && v->signatures.n > 0)
+	/* A machine that is reset must not come to life beside the new one. One
+	 * that is switched off is not, and must come back by itself. */
+	if (v->machine && v->signatures.n > 0 &&
+		!power_fences(&p->move->options))
 		return FENCE_SIGNATURE;
 	return v->hold == HOLD_FROZEN ? FENCE_FREEZE : FENCE_UNMOUNTED;
 }

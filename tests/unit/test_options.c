@@ -24,6 +24,10 @@ static void fill(struct options *o)
 	assert_int_equal(options_add_hook(&o->quiesce, "stop"), 0);
 	assert_int_equal(options_add_hook(&o->deactivate, "end"), 0);
 	assert_int_equal(options_add_hook(&o->probes, "tcp:22"), 0);
+	assert_int_equal(options_add_hook(&o->power_off, "virsh off"), 0);
+	assert_int_equal(options_add_hook(&o->power_on, "virsh on"), 0);
+	assert_int_equal(options_add_hook(&o->target_power_off, "off"), 0);
+	o->no_rollback = true;
 	assert_int_equal(options_add_ssh(o, "-F"), 0);
 	assert_int_equal(
 		options_add_disk(o, "/dev/vda", "/dev/sda", "serial:y"), 0);
@@ -47,6 +51,10 @@ static void test_same(void **state)
 	assert_string_equal(b.disks[1].target, "/dev/sdb");
 	assert_string_equal(b.probes.v[0], "tcp:22");
 	assert_int_equal(b.boot_timeout_ms, 5678);
+	assert_string_equal(b.power_off.v[0], "virsh off");
+	assert_string_equal(b.power_on.v[0], "virsh on");
+	assert_string_equal(b.target_power_off.v[0], "off");
+	assert_true(b.no_rollback);
 	assert_true(json_equal(a.wish, b.wish));
 	json_decref(first);
 	json_decref(second);
