@@ -85,6 +85,7 @@ static int preflight_all(struct move *m, const struct plan *p,
 	struct preflight_wish wish = {.disks = disks,
 		.overwrite = overwrite,
 		.new_addresses = m->options.clone,
+		.stays = m->options.copy || m->options.clone,
 		.source_asked_ms = b->source_ms,
 		.target_asked_ms = b->target_ms};
 	json_t *findings = NULL;

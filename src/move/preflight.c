@@ -33,6 +33,8 @@ static const struct {
 	{"takeover-login", preflight_takeover_login, true, true},
 	{"clock-off", preflight_clock, false},
 	{"databases-running", preflight_databases, false},
+	{"old-kernel", preflight_old_kernel, false},
+	{"network-disk", preflight_network_disk, false},
 
 	{"boot-mode-mismatch", preflight_boot_mode, true},
 	{"no-boot-loader", preflight_boot_loader, false},

@@ -113,6 +113,9 @@ const char *preflight_size_text(uint64_t bytes, char buf[24]);
 /* Which disk goes where, as it is wished: fills p->pairs and p->disks. */
 void preflight_map(struct preflight *p);
 
+/* Whether a disk of the source is to move. */
+bool preflight_moves(const struct preflight *p, const json_t *disk);
+
 /* What drives the target: fills p->devices; needs p->pairs. */
 void preflight_drive(struct preflight *p);
 
@@ -139,7 +142,8 @@ typedef void preflight_check(struct preflight *p);
 preflight_check preflight_no_root, preflight_not_known, preflight_same_machine,
 	preflight_architecture, preflight_container, preflight_memory,
 	preflight_kexec, preflight_takeover_disk, preflight_takeover_login,
-	preflight_clock, preflight_databases;
+	preflight_clock, preflight_databases, preflight_old_kernel,
+	preflight_network_disk;
 preflight_check preflight_boot_mode, preflight_boot_loader,
 	preflight_efi_fallback, preflight_secure_boot, preflight_root_name,
 	preflight_unstable_names;

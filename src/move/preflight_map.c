@@ -149,6 +149,14 @@ static void add_pair(
 	p->n_pairs++;
 }
 
+bool preflight_moves(const struct preflight *p, const json_t *disk)
+{
+	for (unsigned i = 0; i < p->n_pairs; i++)
+		if (p->pairs[i].source == disk)
+			return true;
+	return false;
+}
+
 void preflight_map(struct preflight *p)
 {
 	const json_t *list = facts_at(p->source, "disks"), *o;

@@ -77,14 +77,6 @@ static void check_stack(struct preflight *p, const json_t *d, const char *name)
 	}
 }
 
-static bool moves(const struct preflight *p, const json_t *disk)
-{
-	for (unsigned i = 0; i < p->n_pairs; i++)
-		if (p->pairs[i].source == disk)
-			return true;
-	return false;
-}
-
 /* Disks are cut together, so an array moves when all of its disks do. */
 static void check_array(struct preflight *p, const json_t *d, const char *name)
 {
@@ -105,7 +97,7 @@ static void check_array(struct preflight *p, const json_t *d, const char *name)
 	preflight_each(list, i, o)
 	{
 		if (o == d || json_array_size(facts_at(o, "parents")) > 0 ||
-			moves(p, o) ||
+			preflight_moves(p, o) ||
 			!preflight_stands_on(
 				p, SOURCE, preflight_text(d, "name"), o))
 			continue;

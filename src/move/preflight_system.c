@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/parse.h"
+
 #define MIB (1ULL << 20)
 /* What the rescue system lives in, and what it takes to load it beside a system
  * that runs. */
@@ -169,14 +172,38 @@ void preflight_kexec(struct preflight *p)
 			    "image)");
 }
 
+/* The first two numbers of "6.1.0-28-amd64". */
+static bool read_release(
+	const char *release, unsigned *ret_major, unsigned *ret_minor)
+{
+	uint64_t v[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t n = strspn(release, "0123456789");
+		char text[8];
+
+		if (n == 0 || n >= sizeof(text))
+			return false;
+		memcpy(text, release, n);
+		text[n] = '\0';
+		if (parse_u64(text, &v[i]) < 0 || (i == 0 && release[n] != '.'))
+			return false;
+		release += n + 1;
+	}
+	*ret_major = (unsigned)v[0];
+	*ret_minor = (unsigned)v[1];
+	return true;
+}
+
 /* Where a disk is that is not in this machine, or NULL. The kernel's names say
  * it, or that a SCSI disk hangs on nothing else. */
-static const char *elsewhere(const struct preflight *p, const json_t *disk)
+static const char *elsewhere(
+	const struct preflight *p, enum preflight_host host, const json_t *disk)
 {
 	static const char *const kinds[][2] = {
 		{"nbd", "NBD"}, {"rbd", "Ceph"}, {"drbd", "DRBD"}};
 	const json_t *path = facts_at(disk, "driver_path"), *o;
-	const json_t *devices = facts_at(p->target, "devices");
+	const json_t *devices = facts_at(preflight_facts(p, host), "devices");
 	const char *name = preflight_text(disk, "name");
 	size_t i, n = 0;
 
@@ -206,7 +233,7 @@ void preflight_takeover_disk(struct preflight *p)
 		return;
 	preflight_each(list, i, d)
 	{
-		const char *where = elsewhere(p, d);
+		const char *where = elsewhere(p, TARGET, d);
 
 		if (!where)
 			continue;
@@ -217,6 +244,59 @@ void preflight_takeover_disk(struct preflight *p)
 		preflight_remedy(p, "move to another disk of it, or do without "
 				    "a takeover");
 	}
+}
+
+/* At the cut the network goes, and with it such a disk, which is then to be
+ * read. */
+void preflight_network_disk(struct preflight *p)
+{
+	const json_t *list = facts_at(p->source, "disks"), *d;
+	size_t i;
+
+	preflight_each(list, i, d)
+	{
+		const char *where = elsewhere(p, SOURCE, d);
+		const char *name = preflight_text(d, "name");
+
+		if (!where || preflight_disk_size(d) == 0)
+			continue;
+		if (preflight_moves(p, d) && !p->wish->stays) {
+			preflight_find(p, BLOCKS, SOURCE,
+				"its disk %s comes over the network (%s), "
+				"which is cut for the cutover",
+				name, where);
+			preflight_remedy(p,
+				"leave it out of the move, and attach it to "
+				"the target; or copy it as a volume");
+		} else if (!preflight_moves(p, d)) {
+			preflight_find(p, WARNS, SOURCE,
+				"its disk %s comes over the network (%s) and "
+				"stays where it is: the moved system attaches "
+				"it as the source did",
+				name, where);
+			preflight_remedy(p, "see that the target may reach it, "
+					    "with its address and its name");
+		}
+	}
+}
+
+/* What the fence of the network is held by: track/netfence.h. */
+void preflight_old_kernel(struct preflight *p)
+{
+	const char *release =
+		preflight_text(p->source, "system.kernel.release");
+	unsigned major = 0, minor = 0;
+	/* Whose vendor has brought newer parts into it. */
+	bool mended = strstr(release, ".el8") != NULL;
+
+	if (p->wish->stays || !read_release(release, &major, &minor) ||
+		major > 5 || (major == 5 && minor >= 9))
+		return;
+	preflight_find(p, mended ? WARNS : BLOCKS, SOURCE,
+		"its kernel %s is older than 5.9: its network cannot be cut%s",
+		release, mended ? ", unless its vendor has mended that" : "");
+	preflight_remedy(p, "boot a newer kernel on the source, or move its "
+			    "disks as volumes");
 }
 
 /* Who drives the takeover must come in again, and cannot be asked for anything

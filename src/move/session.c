@@ -340,6 +340,12 @@ int session_begin(struct session *s, enum side side, uint32_t type,
 				      clock_ms() + ABANDONED_MS, &f, err);
 		if (r < 0)
 			return r;
+		if (r == 0) {
+			error_set(err, -ETIMEDOUT, "go on");
+			error_host(err, h->peer.name);
+			return error_why(err, "it is still at work on what "
+					      "was given up");
+		}
 		h->abandoned = 0;
 	}
 	*ret_id = s->next_id++;

@@ -112,6 +112,8 @@
 	"{'name':'vda2','kind':'part','parents':['vda']},"                     \
 	"{'name':'vdb2','kind':'part','parents':['vdb']}"
 
+#define KERNEL(release) "{'system':{'kernel':{'release':'" release "'}}}"
+
 #define FOUR                                                                   \
 	DISK("a", "1", "")                                                     \
 	"," DISK("b", "1", "") "," DISK("c", "1", "") "," DISK("d", "1", "")
@@ -139,8 +141,9 @@ static const struct preflight_wish
 	by_other = {.takeover = true, .login = &other},
 	by_unsure = {.takeover = true, .login = &unsure},
 	by_none = {.takeover = true, .login = &none},
-	overwrite = {.overwrite = ours}, fresh = {.new_addresses = true},
-	slow = {.link_bytes_s = 1000000}, middling = {.link_bytes_s = 1900000},
+	wish_copied = {.stays = true}, overwrite = {.overwrite = ours},
+	fresh = {.new_addresses = true}, slow = {.link_bytes_s = 1000000},
+	middling = {.link_bytes_s = 1900000},
 	fast = {.link_bytes_s = 100000000},
 	clocks = {.source_asked_ms = 1700000000000,
 		.target_asked_ms = 1700000000000};
@@ -237,6 +240,35 @@ static const struct {
 		&near},
 	{"takeover-disk", NULL, NULL,
 		"{'disks':[{'name':'nbd0','kind':'disk'}]}"},
+	{"network-disk", "blocks",
+		"{'disks':[{'name':'sda','kind':'disk','size':1,"
+		"'driver_path':['2:0:0:0']}],'devices':[{'address':"
+		"'2:0:0:0','bus':'scsi'}]}",
+		"", NULL, "sda comes over the network (iSCSI"},
+	{"network-disk", NULL,
+		"{'disks':[{'name':'sda','kind':'disk','size':1,"
+		"'driver_path':['0000:00:05.0','2:0:0:0']}],'devices':["
+		"{'address':'0000:00:05.0','bus':'pci'},"
+		"{'address':'2:0:0:0','bus':'scsi'}]}",
+		""},
+	{"network-disk", NULL,
+		"{'disks':[{'name':'sda','kind':'disk','size':1,"
+		"'driver_path':['2:0:0:0']}],'devices':[{'address':"
+		"'2:0:0:0','bus':'scsi'}]}",
+		"", &wish_copied},
+	{"network-disk", "warns",
+		"{'disks':[{'name':'nbd0','kind':'other','size':1}]}", "", NULL,
+		"nbd0 comes over the network (NBD) and stays"},
+	{"network-disk", NULL,
+		"{'disks':[{'name':'nbd0','kind':'other','size':0}]}", ""},
+	{"old-kernel", NULL, KERNEL("5.9.0"), ""},
+	{"old-kernel", NULL, KERNEL("6.1.0-9-amd64"), ""},
+	{"old-kernel", NULL, KERNEL("10.0"), ""},
+	{"old-kernel", NULL, KERNEL("five"), ""},
+	{"old-kernel", "blocks", KERNEL("5.8.18"), "", NULL, "5.8.18"},
+	{"old-kernel", "blocks", KERNEL("4.19.0-27-amd64"), ""},
+	{"old-kernel", "warns", KERNEL("4.18.0-553.el8_10.x86_64"), ""},
+	{"old-kernel", NULL, KERNEL("4.19.0-27-amd64"), "", &wish_copied},
 	{"clock-off", NULL, NULL, NULL, &clocks},
 	{"clock-off", "warns", "{'system':{'clock':{'now_ms':1700000100000}}}",
 		"", &clocks, "100 s ahead"},

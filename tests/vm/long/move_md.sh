@@ -40,7 +40,7 @@ expect_exit 0 rehost_run move root@old root@new --name md -n
 expect_out 'nothing stands in its way; nothing was written'
 
 say "the move"
-expect_exit 0 rehost_run move root@old root@new --name md --downtime 120s \
+expect_exit 0 rehost_run move root@old root@new --name md --downtime 1200s \
 	--probe tcp:22 --boot firmware
 report_is md .live target
 report_is md .proof.ok true
