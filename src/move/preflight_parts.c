@@ -77,6 +77,35 @@ static void check_stack(struct preflight *p, const json_t *d, const char *name)
 	}
 }
 
+/* Metadata that lies at the end of a disk is not found on a larger one. */
+static void check_at_end(struct preflight *p, const json_t *d, const char *name)
+{
+	static const char *const kinds[] = {"0.90", "1.0", NULL};
+	const json_t *list = facts_at(d, "parents"), *o;
+	size_t i;
+
+	if (!among(preflight_text(d, "md.metadata"), kinds))
+		return;
+	preflight_each(list, i, o)
+	{
+		const json_t *disk =
+			preflight_disk_named(p, SOURCE, preflight_text(o, ""));
+
+		for (unsigned k = 0; k < p->n_pairs; k++) {
+			if (p->pairs[k].source != disk ||
+				preflight_disk_size(p->pairs[k].target) <=
+					preflight_disk_size(disk))
+				continue;
+			preflight_find(p, BLOCKS, TARGET,
+				"the disk for %s is larger, and the array %s "
+				"has its metadata (%s) at the disk's end",
+				preflight_text(disk, "name"), name,
+				preflight_text(d, "md.metadata"));
+			preflight_remedy(p, "take a disk of the same size");
+		}
+	}
+}
+
 /* Disks are cut together, so an array moves when all of its disks do. */
 static void check_array(struct preflight *p, const json_t *d, const char *name)
 {
@@ -94,6 +123,7 @@ static void check_array(struct preflight *p, const json_t *d, const char *name)
 		preflight_remedy(p, "move the array itself as a volume, to one "
 				    "disk or to an array of the target");
 	}
+	check_at_end(p, d, name);
 	preflight_each(list, i, o)
 	{
 		if (o == d || json_array_size(facts_at(o, "parents")) > 0 ||

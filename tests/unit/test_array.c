@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "volume/assemble.h"
 
 static char sys[PATH_MAX];
 
@@ -162,6 +163,49 @@ static void too_many(void **state)
 	is_refused(-E2BIG, NULL);
 }
 
+/* ---- what the target is told ---- */
+
+static struct msg_pieces on;
+static struct msg_path disks[1];
+
+static void is_nonsense(int code)
+{
+	struct error err = {0};
+	char path[64];
+
+	assert_int_equal(assemble(disks, 1, &on, 0, path, &err), code);
+}
+
+/* Nothing outside of what was sent is looked at, and nothing is made. */
+static void hostile_pieces(void **state)
+{
+	(void)snprintf(disks[0].path, sizeof(disks[0].path), "/dev/null");
+	is_nonsense(-EPROTO); /* none at all */
+	on.n = 1;
+	is_nonsense(-EPROTO); /* without stripes */
+	on.v[0].stripes = 1;
+	on.v[0].disk = 1;
+	is_nonsense(-EPROTO);
+	on.v[0].disk = VOLUMES_MAX;
+	is_nonsense(-EPROTO);
+	on.v[0].disk = UINT32_MAX;
+	is_nonsense(-EPROTO);
+	on.n_arrays = 1;
+	is_nonsense(-EPROTO);
+	on.v[0].disk = VOLUMES_MAX + 1;
+	is_nonsense(-EPROTO);
+	on.v[0].disk = VOLUMES_MAX;
+	on.arrays[0].n = 1;
+	on.arrays[0].v[0].disk = 1;
+	is_nonsense(-EPROTO);
+	on.arrays[0].v[0].disk = VOLUMES_MAX;
+	is_nonsense(-EPROTO);
+	/* No partition begins there. */
+	on.arrays[0].v[0].disk = 0;
+	on.arrays[0].v[0].at = 512;
+	is_nonsense(-ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lacking, begin, end),
 		cmocka_unit_test_setup_teardown(no_sense, begin, end),
 		cmocka_unit_test_setup_teardown(too_many, begin, end),
+		cmocka_unit_test(hostile_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

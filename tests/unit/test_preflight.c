@@ -112,6 +112,11 @@
 	"{'name':'vda2','kind':'part','parents':['vda']},"                     \
 	"{'name':'vdb2','kind':'part','parents':['vdb']}"
 
+#define WHOLE(metadata, size)                                                  \
+	"{'disks':[{'name':'md0','kind':'md','parents':['vda'],"               \
+	"'md':{'metadata':'" metadata                                          \
+	"'}},{'name':'vda','kind':'disk','size':" size "}]}"
+
 #define KERNEL(release) "{'system':{'kernel':{'release':'" release "'}}}"
 
 #define FOUR                                                                   \
@@ -510,6 +515,10 @@ static const struct {
 	{"unsupported-part", NULL,
 		"{'disks':[{'name':'md0','kind':'md',"
 		"'md':{'metadata':'1.2'}}]}"},
+	{"unsupported-part", "blocks", WHOLE("1.0", "10"), ONE_DISK(""), NULL,
+		"(1.0) at the disk's end"},
+	{"unsupported-part", NULL, WHOLE("1.2", "10"), ONE_DISK("")},
+	{"unsupported-part", NULL, WHOLE("1.0", "10737418240"), ONE_DISK("")},
 	{"unsupported-part", "warns",
 		"{'disks':[{'name':'a','lvm':{'vg':'v','lv':'p_tdata'}}]}"},
 	{"unsupported-part", "notes",
