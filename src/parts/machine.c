@@ -67,6 +67,16 @@ static int add_mount(struct part *p, const json_t *mount, struct error *err)
 	return 0;
 }
 
+static bool is_needed(const char *mount)
+{
+	static const char *const needed[] = {"/", "/boot", "/etc", "/usr"};
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		if (strcmp(mount, needed[i]) == 0)
+			return true;
+	return false;
+}
+
 static int make_fit(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -85,8 +95,8 @@ static int make_fit(struct part *p, struct error *err)
 	json_array_foreach(json_object_get(o->wish, "mounts"), i, mount)
 	{
 		r = add_mount(p, mount, err);
-		/* The others can do without. */
-		if (r < 0 && strcmp(facts_text(mount, "mount"), "/") == 0)
+		/* The others can do without: agent/fit.c. */
+		if (r < 0 && is_needed(facts_text(mount, "mount")))
 			return r;
 		if (r < 0 && p->move->session.host[SOURCE].alive)
 			move_note(p->move, "not-mounted",
