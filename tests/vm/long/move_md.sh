@@ -57,7 +57,7 @@ expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same /dev/md0 "$(on old 'findmnt -no SOURCE /')" "its root"
 expect_same '[UU]' "$(on old 'grep -o "\[U*_*U*\]" /proc/mdstat')" "/proc/mdstat"
 expect_same idle "$(on old cat /sys/block/md0/md/sync_action)" "what it does"
-expect_same 'new-0 new-1' "$(on old 'cat /sys/block/md0/slaves/*/../serial | sort | xargs')" \
+expect_same 'new-0 new-1' "$(on old 'for s in /sys/block/md0/slaves/*/../serial; do cat "$s"; echo; done | sort | xargs')" \
 	"the disks of the mirror"
 on old 'test ! -e /etc/rehost-migrating' || fail "it still says that it moves"
 
@@ -68,7 +68,7 @@ on old 'echo after >/root/after; sync'
 
 say "it boots from either disk"
 rig_off new
-mv "$dir/new.disk0" "$dir/left"
+rm "$dir/new.disk0"
 rig_on new disk
 wait_for 600 is_another_boot old "$another"
 expect_same after "$(on old cat /root/after)" "what was written"
