@@ -118,8 +118,11 @@ static int stop_target(struct move *m, struct error *err)
 	if (r < 0)
 		say_unstopped(err);
 	/* What never booted is wiped only when the source can live again. */
-	if (r == 0 && m->machine && !booted)
+	if (r == 0 && m->machine && !booted) {
 		r = power_reach_source(m, err);
+		if (r < 0)
+			return r;
+	}
 	if (r == 0)
 		r = ALL(m, deactivate, err);
 	if (r == 0 || !m->machine || m->options.target_power_off.n == 0)
