@@ -42,6 +42,45 @@ static bool is_known(const struct lies *l, uint32_t disk)
 				  : disk - VOLUMES_MAX < l->on->n_arrays;
 }
 
+/* ---- partitions ---- */
+
+/* The partition of a disk that has these bytes, and where in it they begin. */
+static int find_partition(const char *disk, uint64_t at, uint64_t bytes,
+	char ret[64], uint64_t *ret_into)
+{
+	const char *name = strrchr(disk, '/');
+	char path[512], text[64];
+	uint64_t start, sectors;
+	struct dirent *e;
+	int r = -ENOENT;
+	DIR *d;
+
+	at /= 512;
+	bytes /= 512;
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%.200s",
+		name ? name + 1 : disk);
+	d = opendir(path);
+	while (d && r < 0 && (e = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "%.200s/start", e->d_name);
+		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
+			parse_u64(text, &start) < 0 || start > at)
+			continue;
+		(void)snprintf(path, sizeof(path), "%.200s/size", e->d_name);
+		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
+			parse_u64(text, &sectors) < 0 || bytes > sectors ||
+			at - start > sectors - bytes)
+			continue;
+		if ((size_t)snprintf(ret, 64, "/dev/%.50s", e->d_name) < 64 &&
+			access(ret, F_OK) == 0) {
+			*ret_into = (at - start) * 512;
+			r = 0;
+		}
+	}
+	if (d)
+		(void)closedir(d);
+	return r;
+}
+
 /* ---- device-mapper ---- */
 
 /* The node is not there where no udev makes it; opening it loads the module. */
@@ -101,15 +140,27 @@ static int add_target(struct dm_ioctl *io, uint32_t *at, uint64_t start,
 	return 0;
 }
 
-static int disk_number(const char *path, char buf[32])
+/* "MAJOR:MINOR SECTOR" of a piece. It is taken from the partition that it lies
+ * in, as the kernel lets only one of a disk and its partitions be used, and
+ * another partition may be mounted. */
+static int place_text(
+	const struct lies *l, const struct msg_piece *p, char buf[64])
 {
+	const char *path = path_of(l, p->disk);
+	char partition[64];
 	struct stat st;
+	uint64_t into;
 
+	if (find_partition(path, p->at, p->bytes, partition, &into) == 0)
+		path = partition;
+	else
+		into = p->at;
 	if (stat(path, &st) < 0)
 		return -errno;
 	if (!S_ISBLK(st.st_mode))
 		return -ENOTBLK;
-	(void)snprintf(buf, 32, "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	(void)snprintf(buf, 64, "%u:%u %llu", major(st.st_rdev),
+		minor(st.st_rdev), (unsigned long long)into / 512);
 	return 0;
 }
 
@@ -119,7 +170,7 @@ static int add_stripes(struct dm_ioctl *io, uint32_t *at, const struct lies *l,
 {
 	const struct msg_pieces *on = l->on;
 	const struct msg_piece *p = &on->v[first];
-	char params[4096], number[32];
+	char params[4096], place[64];
 	size_t n;
 
 	n = (size_t)snprintf(params, sizeof(params), "%u %llu", p->stripes,
@@ -131,10 +182,10 @@ static int add_stripes(struct dm_ioctl *io, uint32_t *at, const struct lies *l,
 			s->stripe != i || s->bytes != p->bytes ||
 			n + 64 > sizeof(params))
 			return -EOPNOTSUPP;
-		if (disk_number(path_of(l, s->disk), number) < 0)
+		if (place_text(l, s, place) < 0)
 			return -ENODEV;
-		n += (size_t)snprintf(params + n, sizeof(params) - n,
-			" %s %llu", number, (unsigned long long)s->at / 512);
+		n += (size_t)snprintf(
+			params + n, sizeof(params) - n, " %s", place);
 	}
 	return add_target(
 		io, at, start, p->bytes / 512 * p->stripes, "striped", params);
@@ -149,7 +200,7 @@ static int fill_table(struct dm_ioctl *io, const struct lies *l)
 
 	for (uint32_t i = 0; i < on->n && r == 0;) {
 		const struct msg_piece *p = &on->v[i];
-		char params[128], number[32];
+		char params[64];
 
 		if (p->volume / 512 != start)
 			return -EOPNOTSUPP; /* a gap, or out of order */
@@ -159,9 +210,7 @@ static int fill_table(struct dm_ioctl *io, const struct lies *l)
 			i += p->stripes;
 			continue;
 		}
-		r = disk_number(path_of(l, p->disk), number);
-		(void)snprintf(params, sizeof(params), "%s %llu", number,
-			(unsigned long long)p->at / 512);
+		r = place_text(l, p, params);
 		if (r == 0)
 			r = add_target(io, &at, start, p->bytes / 512, "linear",
 				params);
@@ -228,40 +277,6 @@ static void remove_mapped(uint32_t n)
 	}
 }
 
-/* ---- partitions ---- */
-
-/* The partition of a disk that begins and ends there. */
-static int find_partition(
-	const char *disk, uint64_t at, uint64_t bytes, char ret[64])
-{
-	const char *name = strrchr(disk, '/');
-	char path[512], text[64];
-	uint64_t start, sectors;
-	struct dirent *e;
-	int r = -ENOENT;
-	DIR *d;
-
-	(void)snprintf(path, sizeof(path), "/sys/class/block/%.200s",
-		name ? name + 1 : disk);
-	d = opendir(path);
-	while (d && r < 0 && (e = readdir(d))) {
-		(void)snprintf(path, sizeof(path), "%.200s/start", e->d_name);
-		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
-			parse_u64(text, &start) < 0 || start != at / 512)
-			continue;
-		(void)snprintf(path, sizeof(path), "%.200s/size", e->d_name);
-		if (io_read_file(dirfd(d), path, text, sizeof(text)) <= 0 ||
-			parse_u64(text, &sectors) < 0 || sectors < bytes / 512)
-			continue;
-		if ((size_t)snprintf(ret, 64, "/dev/%.50s", e->d_name) < 64 &&
-			access(ret, F_OK) == 0)
-			r = 0;
-	}
-	if (d)
-		(void)closedir(d);
-	return r;
-}
-
 /* ---- arrays ---- */
 
 /* Those that are put together so far: several devices lie on one. */
@@ -274,12 +289,13 @@ static int find_member(const struct lies *l, const struct msg_member *m,
 	char ret[64], struct error *err)
 {
 	const char *disk = l->disks[m->disk].path;
+	uint64_t into;
 
 	if (m->at == 0 && strlen(disk) < 64) {
 		memcpy(ret, disk, strlen(disk) + 1);
 		return 0;
 	}
-	if (find_partition(disk, m->at, m->bytes, ret) == 0)
+	if (find_partition(disk, m->at, m->bytes, ret, &into) == 0 && into == 0)
 		return 0;
 	error_set(err, -ENOENT, "find the partition of an array on %s", disk);
 	return error_why(
@@ -325,6 +341,7 @@ int assemble(const struct msg_path *disks, uint32_t n_disks,
 {
 	struct lies l = {.disks = disks, .n_disks = n_disks, .on = on};
 	const struct msg_piece *p = &on->v[0];
+	uint64_t into;
 	int r = 0;
 
 	for (uint32_t i = 0; i < on->n; i++)
@@ -342,7 +359,9 @@ int assemble(const struct msg_path *disks, uint32_t n_disks,
 		return 0;
 	}
 	if (on->n == 1 && p->volume == 0 &&
-		find_partition(path_of(&l, p->disk), p->at, p->bytes, ret) == 0)
+		find_partition(path_of(&l, p->disk), p->at, p->bytes, ret,
+			&into) == 0 &&
+		into == 0)
 		return 0;
 	return make_mapped(&l, number, ret, err);
 }
