@@ -16,7 +16,7 @@ _rehost_flags() {
 	move) echo "$run --cutover --freeze --fence --quiesce --rollback" \
 		"--activate --deactivate --plan --probe --boot --boot-timeout" \
 		"--power-off --power-on --target-power-off --no-rollback" ;;
-	copy) echo "$run --plan" ;;
+	copy) echo "$run --plan --clone --as --probe --boot --boot-timeout" ;;
 	status) echo "--format --follow -f" ;;
 	list | report) echo "--format" ;;
 	cutover | pause) echo "--quiet --format -q" ;;
@@ -29,7 +29,7 @@ _rehost_flags() {
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
 	estimate) echo "--format --sample --downtime --bwlimit --lanes" \
 		"--lane-port --via -F -i -J -o -p" ;;
-	plan) echo "--output --clone --name --quiet --format --bwlimit" \
+	plan) echo "--output --clone --as --name --quiet --format --bwlimit" \
 		"--downtime --cutover --overwrite --quiesce --rollback" \
 		"--activate --deactivate --hook-timeout --sample --measure" \
 		"-o -q -F -i -J -p" ;;

@@ -432,6 +432,7 @@ static void tables(void)
 	static const uint32_t first[] = {0x83, 8, 8, 5, 16, 64};
 	static const uint32_t second[] = {0x82, 1, 4, 5, 16, 16};
 	static const uint32_t loop[] = {0x82, 1, 4, 5, 0, 16};
+	static const uint32_t plain[] = {0x83, 8, 8, 0x8e, 64, 64};
 	static const uint32_t protective[] = {0xee, 1, 127, 0, 0, 0};
 	uint8_t out[1024] = {0, 0}, head[92] = "EFI PART\0\0\1\0\\";
 	uint8_t entry[64] = {1};
@@ -453,6 +454,18 @@ static void tables(void)
 	entry[56] = 'a';
 	n += piece(out + n, 1024, entry, sizeof(entry));
 	seed("table", out, n);
+	/* Those that grow. */
+	out[1] = 6;
+	put_le(head + 32, 110, 8);
+	put_le(head + 40, 4, 8);
+	put_le(head + 48, 100, 8);
+	n = 2 + mbr_piece(out + 2, 0, protective);
+	n += piece(out + n, 512, head, sizeof(head));
+	n += piece(out + n, 1024, entry, sizeof(entry));
+	seed("table", out, n);
+	out[0] = 255;
+	out[1] = 4;
+	seed("table", out, 2 + mbr_piece(out + 2, 0, plain));
 }
 
 /* An archive, the same packed, and both, one behind the other. */

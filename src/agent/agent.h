@@ -130,6 +130,7 @@ agent_handler source_lie;
 
 /* fit.c */
 agent_handler fit_machine, fit_boot;
+agent_handler grow_tables;
 
 /* Calls fn for what is used of a volume that is as now says. false when nobody
  * can tell, and then all counts as used, whatever fn was told; reason says why.

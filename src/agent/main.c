@@ -179,6 +179,7 @@ static const struct {
 	[MSG_OPEN_SINK] = {measure_sink, false},
 	[MSG_FIT] = {fit_machine, true},
 	[MSG_BOOT] = {fit_boot, false},
+	[MSG_GROW] = {grow_tables, true},
 };
 
 static void run_handler(struct agent *a, const struct frame *f)

@@ -32,6 +32,7 @@ enum {
 	FLAG_VERIFY,
 	FLAG_SAMPLE,
 	FLAG_CLONE,
+	FLAG_AS,
 	FLAG_MEASURE,
 	FLAG_KERNEL,
 	FLAG_MODULES,
@@ -92,6 +93,7 @@ static const struct {
 	{"output", 'o', "PATH", "where what is made goes"},
 	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
+	{"as", FLAG_AS, "NAME", "host name of the second machine"},
 	{"plan", FLAG_PLAN, "FILE", "how a machine moves (rehost plan)"},
 	{"boot", FLAG_BOOT, "auto|kexec|firmware",
 		"how the new machine is started (auto)"},
@@ -383,6 +385,9 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_CLONE:
 		f->clone = o->clone = true;
 		return 0;
+	case FLAG_AS:
+		(void)snprintf(o->hostname, sizeof(o->hostname), "%s", v);
+		return plan_is_hostname(v) ? 0 : -EINVAL;
 	case FLAG_PLAN:
 		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
 		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;

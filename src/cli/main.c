@@ -20,7 +20,7 @@ const struct command commands[] = {
 		"target-power-off no-rollback"},
 	{"copy", cmd_run, "SOURCE TARGET",
 		"one proven copy of a volume or machine at one instant",
-		RUN " plan"},
+		RUN " plan clone as probe boot boot-timeout"},
 	{"status", cmd_status, "[NAME]", "how a move stands",
 		"format follow"},
 	{"list", cmd_list, "", "all moves", "format"},
@@ -50,7 +50,7 @@ const struct command commands[] = {
 		"format sample downtime bwlimit lanes lane-port via" SSH},
 	{"plan", cmd_plan, "SOURCE TARGET",
 		"what would block moving a machine, and a plan",
-		"output clone name quiet format bwlimit downtime cutover "
+		"output clone as name quiet format bwlimit downtime cutover "
 		"overwrite quiesce rollback activate deactivate hook-timeout "
 		"sample measure ssh"},
 	{"takeover", cmd_takeover, "HOST",

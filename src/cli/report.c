@@ -8,7 +8,8 @@
 
 static int64_t number(const json_t *r, const char *s, const char *k)
 {
-	return json_integer_value(json_object_get(json_object_get(r, s), k));
+	r = s ? json_object_get(r, s) : r;
+	return json_integer_value(json_object_get(r, k));
 }
 
 static const char *text(const json_t *r, const char *s, const char *k)
@@ -51,7 +52,8 @@ static void print_downtime(const json_t *r)
 		human_ms((uint64_t)number(r, "downtime_ms", "hooks"), b),
 		human_ms((uint64_t)number(r, "downtime_ms", "own"), c),
 		human_ms((uint64_t)number(r, "downtime_ms", "forecast"), d),
-		human_boot(json_is_object(json_object_get(r, "machine")),
+		human_boot(json_is_object(json_object_get(r, "machine")) &&
+				   strcmp(text(r, NULL, "kind"), "copy") != 0,
 			(uint64_t)number(r, "machine", "last_boot_ms"), boot),
 		human_ms((uint64_t)number(r, "downtime_ms", "budget"), e));
 	if (number(r, "downtime_ms", "clients") > 0)
@@ -61,6 +63,35 @@ static void print_downtime(const json_t *r)
 			to_boot ? "; the new machine was told to boot after "
 				: "",
 			to_boot ? human_ms(to_boot, b) : "");
+}
+
+/* A disk that is larger than its source. */
+static void print_grown(const json_t *v)
+{
+	const char *mount = text(v, NULL, "mount");
+	int64_t n = number(v, NULL, "partition");
+	char a[32], b[32];
+
+	if (text(v, NULL, "why")[0]) {
+		(void)printf("see to     %s: %s\n", text(v, NULL, "disk"),
+			text(v, NULL, "why"));
+		return;
+	}
+	(void)printf("grown      %s: ", text(v, NULL, "disk"));
+	if (n > 0)
+		(void)printf("partition %lld from %s to %s", (long long)n,
+			human_bytes((uint64_t)number(v, NULL, "from"), a),
+			human_bytes((uint64_t)number(v, NULL, "to"), b));
+	else if (json_is_true(json_object_get(v, "copy_moved")))
+		(void)printf("the copy of its partition table is at its end");
+	else
+		(void)printf("it is larger");
+	if (mount[0])
+		(void)printf("; %s follows at the first boot, and\n"
+			     "           /var/lib/rehost/grown there says how "
+			     "that went",
+			mount);
+	(void)printf("\n");
 }
 
 /* What was done to a machine so that it runs there. */
@@ -80,6 +111,12 @@ static void print_machine(const json_t *r)
 		(void)printf("see to     %s (%s)\n", text(v, NULL, "what"),
 			text(v, NULL, "fixup"));
 	}
+	json_array_foreach(json_object_get(fixups, "host_keys"), i, v)
+	{
+		(void)printf("host key   %s %s\n", text(v, NULL, "type"),
+			text(v, NULL, "fingerprint"));
+	}
+	json_array_foreach(json_object_get(r, "grown"), i, v) print_grown(v);
 	if (by[0])
 		(void)printf("started    by %s, at %s\n", by,
 			text(r, "machine", "address"));

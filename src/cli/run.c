@@ -130,6 +130,8 @@ int cmd_run(const struct command *c, struct flags *f)
 	} else if (m.machine &&
 		   (place_is_local(&m.source) || place_is_local(&m.target))) {
 		r = usage_error(c, "a machine is named by its host");
+	} else if (!m.machine && (m.options.clone || m.options.hostname[0])) {
+		r = usage_error(c, "--clone and --as are for machines");
 	} else if (store_open(&store, &err) < 0) {
 		print_error(f, &err);
 		r = EXIT_REFUSED;

@@ -100,8 +100,7 @@ static struct table_part *add_part(
 
 /* ---- GPT ---- */
 
-/* The CRC of IEEE 802.3, as zlib has it. */
-static uint32_t crc32_of(const uint8_t *p, size_t n)
+uint32_t table_crc32(const uint8_t *p, size_t n)
 {
 	uint32_t c = ~0U;
 
@@ -187,7 +186,7 @@ static int gpt_at(struct reader *r, uint64_t at)
 	crc = (uint32_t)le(head + 16, 4);
 	memset(head + 16, 0, 4);
 	if (length < GPT_HEAD || length > sizeof(head) ||
-		crc32_of(head, length) != crc || le(head + 24, 8) != at)
+		table_crc32(head, length) != crc || le(head + 24, 8) != at)
 		return 0;
 	n = (uint32_t)le(head + 80, 4);
 	size = (uint32_t)le(head + 84, 4);
@@ -201,7 +200,7 @@ static int gpt_at(struct reader *r, uint64_t at)
 		return -ENOMEM;
 	err = read_at(r, entries, (size_t)n * size, where, &inside);
 	if (err < 0 || !inside ||
-		crc32_of(entries, (size_t)n * size) != le(head + 88, 4))
+		table_crc32(entries, (size_t)n * size) != le(head + 88, 4))
 		return err;
 	r->t->kind = TABLE_GPT;
 	put_guid(r->t->id, sizeof(r->t->id), head + 56);

@@ -51,4 +51,7 @@ int table_read(table_read_fn *fn, void *arg, uint64_t size, uint32_t sector,
 /* A table_read_fn for a descriptor: arg is an int *. */
 int table_read_fd(void *arg, void *buf, size_t n, uint64_t off);
 
+/* The CRC of IEEE 802.3, as zlib has it and a GPT needs it. */
+uint32_t table_crc32(const uint8_t *p, size_t n);
+
 #endif

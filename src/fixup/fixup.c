@@ -27,6 +27,7 @@ static const struct {
 	{"ssh-keys", unit_ssh_keys},
 	{"cloud", unit_cloud},
 	{"initramfs", unit_initramfs},
+	{"grow", unit_grow, true},
 	{"marker", unit_marker, true},
 };
 
@@ -44,11 +45,11 @@ static int run_units(struct unit *u)
 
 static json_t *make_report(struct unit *u)
 {
-	/* The report takes both lists over, also when it cannot be made. */
-	json_t *report = json_pack(
-		"{s:o, s:o}", "changes", u->changes, "warnings", u->warnings);
+	/* The report takes the lists over, also when it cannot be made. */
+	json_t *report = json_pack("{s:o, s:o, s:o}", "changes", u->changes,
+		"warnings", u->warnings, "host_keys", u->host_keys);
 
-	u->changes = u->warnings = NULL;
+	u->changes = u->warnings = u->host_keys = NULL;
 	if (report && u->oom) {
 		json_decref(report);
 		return NULL;
@@ -71,8 +72,10 @@ int fixup_run(const char *root, const json_t *wish, json_t **ret_report,
 		return error_set(err, r, "open %s", root);
 	u.changes = json_array();
 	u.warnings = json_array();
-	r = u.changes && u.warnings ? run_units(&u)
-				    : error_set(err, -ENOMEM, "fix %s", root);
+	u.host_keys = json_array();
+	r = u.changes && u.warnings && u.host_keys
+		    ? run_units(&u)
+		    : error_set(err, -ENOMEM, "fix %s", root);
 	if (r == 0) {
 		report = make_report(&u);
 		if (!report)
@@ -80,6 +83,7 @@ int fixup_run(const char *root, const json_t *wish, json_t **ret_report,
 	}
 	json_decref(u.changes);
 	json_decref(u.warnings);
+	json_decref(u.host_keys);
 	if (r == 0)
 		*ret_report = report;
 	return r;

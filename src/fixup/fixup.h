@@ -54,6 +54,16 @@
  *     mode            "keep", "map" or "dhcp", as in rehost-plan(5)
  *     addresses, gateways, nameservers
  *                     lists, of "map": "192.0.2.5/24", "192.0.2.1"
+ *   grow            list of objects: filesystems whose partitions have room
+ *                   that they do not use yet
+ *     type, mount     as it is mounted
+ *     uuid            of what is in the partition itself
+ *     physical, group, logical
+ *                     or, of what lies in LVM: the UUID of the physical volume,
+ *                     the group's name, "/dev/mapper/VG-LV"
+ *     disk, partition, start
+ *                     for who grows the partition: which of the move's disks,
+ *                     its number, where it begins in bytes; 0: the whole disk
  *
  * The report is an object:
  *
@@ -61,6 +71,9 @@
  *             done
  *   warnings  list of {"fixup", "what"}: what could not be done, or should be
  *             looked at; the system boots nevertheless
+ *   host_keys list of {"type", "fingerprint"}: the SSH host keys of a new
+ *             identity, as ssh-keygen -l has them ("SHA256:…"); empty when it
+ *             is kept
  *
  * A fix-up without which the system would not boot, and a tree that cannot be
  * written, are errors; what was done before stays done.

@@ -43,6 +43,40 @@ static int drop_others(struct unit *u)
 	return r;
 }
 
+/* By what a DHCP client remembers it would ask for the address that the source
+ * has, and be known to the server as the source. */
+static int drop_leases(struct unit *u)
+{
+	static const char *const folders[] = {"/var/lib/dhcp",
+		"/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/dhcpcd5",
+		"/var/lib/NetworkManager"};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		CLEANUP(tree_names_done) struct tree_names l = {0};
+		char path[TREE_PATH_MAX];
+
+		if (tree_list(u->tree, folders[i], &l) < 0)
+			continue;
+		for (size_t k = 0; k < l.n && r == 0; k++) {
+			const char *end = strrchr(l.v[k], '.');
+
+			if (strcmp(l.v[k], "duid") != 0 &&
+				(!end || (strcmp(end, ".lease") != 0 &&
+						 strcmp(end, ".lease6") != 0 &&
+						 strcmp(end, ".leases") != 0)))
+				continue;
+			(void)snprintf(path, sizeof(path), "%s/%s", folders[i],
+				l.v[k]);
+			r = unit_remove(u, path, "it is the source's lease");
+		}
+	}
+	if (r == 0)
+		r = unit_remove(u, "/etc/dhcpcd.duid",
+			"two machines must not share it");
+	return r;
+}
+
 int unit_machine_id(struct unit *u)
 {
 	static const char path[] = "/etc/machine-id";
@@ -65,5 +99,7 @@ int unit_machine_id(struct unit *u)
 		unit_warn(u, "/etc/iscsi/initiatorname.iscsi is that of the "
 			     "source: two initiators of one name disturb each "
 			     "other");
-	return r < 0 ? r : drop_others(u);
+	if (r == 0)
+		r = drop_others(u);
+	return r < 0 ? r : drop_leases(u);
 }

@@ -29,6 +29,7 @@ static const char script[] =
 	"# " UNIT_MADE_BY "\n"
 	"# Ends the first boot after the move, and goes away.\n"
 	"{\n"
+	"[ ! -f " UNIT_GROW " ] || /bin/sh " UNIT_GROW "\n"
 	"if [ -s " RELABEL " ] && command -v restorecon >/dev/null 2>&1; then\n"
 	"\twhile IFS= read -r path; do\n"
 	"\t\trestorecon -F \"$path\" || true\n"

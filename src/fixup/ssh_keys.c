@@ -4,6 +4,7 @@
 #include "fixup/unit.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define NEW ".rehost-new"
 #define TIMEOUT_MS 120000
 #define OUTPUT_MAX 16384
+#define KEY_MAX 8192
 
 static const char *const keygen[] = {
 	"/usr/bin/ssh-keygen", "/bin/ssh-keygen", NULL};
@@ -144,14 +146,67 @@ static int write_stamp(struct unit *u)
 	return r < 0 ? unit_failed(u, r, STAMP) : 0;
 }
 
-int unit_ssh_keys(struct unit *u)
+/* What "TYPE BASE64 …" is known by, as ssh-keygen -l has it. */
+static bool fingerprint(const char *line, char ret[64])
+{
+	uint8_t digest[EVP_MAX_MD_SIZE], blob[KEY_MAX];
+	const char *key = strchr(line, ' ');
+	char text[KEY_MAX];
+	size_t n;
+	int bytes;
+
+	if (!key)
+		return false;
+	key++;
+	n = strcspn(key, " \r\n");
+	if (n == 0 || n % 4 != 0 || n >= sizeof(text))
+		return false;
+	(void)snprintf(text, sizeof(text), "%.*s", (int)n, key);
+	bytes = EVP_DecodeBlock(blob, (const uint8_t *)text, (int)n);
+	if (bytes < 3)
+		return false;
+	for (size_t i = n; i > n - 2 && text[i - 1] == '='; i--)
+		bytes--;
+	if (EVP_Digest(blob, (size_t)bytes, digest, NULL, EVP_sha256(), NULL) !=
+		1)
+		return false;
+	n = (size_t)snprintf(ret, 64, "SHA256:");
+	(void)EVP_EncodeBlock((uint8_t *)ret + n, digest, 32);
+	ret[strcspn(ret, "=")] = '\0';
+	return true;
+}
+
+/* By these the user can check who answers there. */
+static void tell_keys(struct unit *u)
+{
+	CLEANUP(tree_names_done) struct tree_names l = {0};
+	char path[TREE_PATH_MAX], type[32], print[64];
+
+	if (tree_list(u->tree, FOLDER, &l) < 0)
+		return;
+	for (size_t i = 0; i < l.n; i++) {
+		CLEANUP_FREE char *text = NULL;
+
+		(void)snprintf(path, sizeof(path), FOLDER "/%s.pub", l.v[i]);
+		if (!key_type(l.v[i], type) ||
+			tree_read(u->tree, path, KEY_MAX, &text, NULL) < 0 ||
+			!fingerprint(text, print))
+			continue;
+		if (json_array_append_new(
+			    u->host_keys, json_pack("{s:s, s:s}", "type", type,
+						  "fingerprint", print)) < 0)
+			u->oom = true;
+	}
+}
+
+static int make_keys(struct unit *u)
 {
 	CLEANUP(tree_names_done) struct tree_names l = {0};
 	char path[TREE_PATH_MAX], type[32];
 	bool any = false, kept = false;
 	int r = 0;
 
-	if (!unit_is_new(u) || is_done(u) || tree_list(u->tree, FOLDER, &l) < 0)
+	if (is_done(u) || tree_list(u->tree, FOLDER, &l) < 0)
 		return 0;
 	for (size_t i = 0; i < l.n && r == 0; i++) {
 		if (!key_type(l.v[i], type))
@@ -161,4 +216,13 @@ int unit_ssh_keys(struct unit *u)
 		r = replace_key(u, type, path, &kept);
 	}
 	return r == 0 && any && !kept ? write_stamp(u) : r;
+}
+
+int unit_ssh_keys(struct unit *u)
+{
+	int r = unit_is_new(u) ? make_keys(u) : 0;
+
+	if (r == 0 && unit_is_new(u))
+		tell_keys(u);
+	return r;
 }

@@ -30,7 +30,7 @@ struct unit {
 	const struct tree *tree;
 	const json_t *wish; /* checked: see wish.h */
 	const char *name;   /* of the fix-up, for the report */
-	json_t *changes, *warnings;
+	json_t *changes, *warnings, *host_keys;
 	bool oom;
 	struct error *err;
 };
@@ -103,6 +103,9 @@ const char *unit_program(const struct unit *u, const char *const *paths);
 #define UNIT_STALE "/var/lib/rehost/initramfs-stale"
 int unit_make_stale(struct unit *u) MUST_CHECK;
 
+/* The script that the end of the first boot runs. */
+#define UNIT_GROW "/etc/rehost-grow"
+
 /* One file each; "console" does nothing unless it is wished for. */
 int unit_fstab(struct unit *u) MUST_CHECK;
 int unit_lvm(struct unit *u) MUST_CHECK;
@@ -116,6 +119,7 @@ int unit_hostname(struct unit *u) MUST_CHECK;
 int unit_machine_id(struct unit *u) MUST_CHECK;
 int unit_ssh_keys(struct unit *u) MUST_CHECK;
 int unit_cloud(struct unit *u) MUST_CHECK;
+int unit_grow(struct unit *u) MUST_CHECK;
 int unit_marker(struct unit *u) MUST_CHECK;
 
 /* Rewriters of the above, for fuzzers; the last is a kernelargs_fn. */

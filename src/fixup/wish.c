@@ -224,6 +224,9 @@ int wish_check(const json_t *wish, struct error *err)
 		{"target_mac", is_mac}, {"mode", is_mode},
 		{"addresses", is_network, true}, {"gateways", is_address, true},
 		{"nameservers", is_address, true}};
+	static const struct rule grow[] = {{"type", is_word},
+		{"mount", is_path}, {"uuid", is_word}, {"physical", is_word},
+		{"group", is_word}, {"logical", is_path}};
 	const char *identity;
 	int r;
 
@@ -243,6 +246,9 @@ int wish_check(const json_t *wish, struct error *err)
 	if (r == 0)
 		r = check_objects(json_object_get(wish, "nics"), "nics", nic,
 			ARRAY_LEN(nic), err);
+	if (r == 0)
+		r = check_objects(json_object_get(wish, "grow"), "grow", grow,
+			ARRAY_LEN(grow), err);
 	if (r == 0 && !json_is_string(json_object_get(wish, "name")))
 		r = refuse(err, "name", "it is not there");
 	if (r == 0 && identity && strcmp(identity, "new") == 0 &&

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "facts/facts.h"
 #include "move/back.h"
+#include "move/clone.h"
 #include "move/inspect.h"
 #include "move/plan_disk.h"
 #include "move/preflight.h"
@@ -166,7 +168,6 @@ static int take_rest(struct move *m, const struct plan *p, struct error *err)
 		o->wait = p->wait;
 	if (!o->set_hook_timeout)
 		o->hook_timeout_ms = p->hook_timeout_ms;
-	o->clone = p->new_identity;
 	r = take_hooks(&o->quiesce, &p->quiesce);
 	if (r == 0)
 		r = take_hooks(&o->rollback, &p->rollback);
@@ -175,6 +176,35 @@ static int take_rest(struct move *m, const struct plan *p, struct error *err)
 	if (r == 0)
 		r = take_hooks(&o->deactivate, &p->deactivate);
 	return r < 0 ? error_set(err, r, "use the plan") : 0;
+}
+
+/* A machine with an identity of its own is a copy, and the user says so. */
+static int take_identity(struct move *m, struct plan *p, struct error *err)
+{
+	struct options *o = &m->options;
+
+	if (o->hostname[0]) {
+		free(p->hostname);
+		p->hostname = strdup(o->hostname);
+		if (!p->hostname)
+			return error_set(err, -ENOMEM, "use the plan");
+	}
+	if (p->new_identity != o->clone) {
+		error_set(err, -EINVAL, "use the plan");
+		error_why(err, "it says identity: %s",
+			plan_identity_names[p->new_identity]);
+		return error_todo(err, "%s",
+			p->new_identity ? "make a clone of it: rehost copy "
+					  "--clone --plan"
+					: "write identity: new into it, or "
+					  "leave --clone away");
+	}
+	if (o->copy && !o->clone && p->hostname) {
+		error_set(err, -EINVAL, "change the host name");
+		return error_why(err, "a copy is not changed, but with "
+				      "--clone");
+	}
+	return 0;
 }
 
 static int get_plan(struct move *m, const struct both *b, struct plan *ret,
@@ -187,6 +217,8 @@ static int get_plan(struct move *m, const struct both *b, struct plan *ret,
 		r = plan_read(o->plan, ret, err);
 	else
 		r = plan_make(o, o->clone, b->source, b->target, ret, err);
+	if (r == 0)
+		r = take_identity(m, ret, err);
 	if (r < 0)
 		return r;
 	r = plan_check(ret, b->source, b->target, err);
@@ -205,7 +237,7 @@ static int take_probes(struct move *m, const struct plan *p, struct error *err)
 	const char *address = m->session.host[SOURCE].hello.ssh_address;
 	struct hook_list *probes = &m->options.probes;
 
-	if (m->options.copy || probes->n > 0)
+	if ((m->options.copy && !m->options.clone) || probes->n > 0)
 		return 0;
 	for (uint32_t i = 0; i < p->probes.n; i++) {
 		const char *probe = p->probes.v[i];
@@ -259,6 +291,10 @@ static void choose_address(
 	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
 		if (!p->nics[i].exclude)
 			nic = &p->nics[i];
+	/* Of a clone, what is not given is not known: surely not the source's.
+	 */
+	if (m->options.clone)
+		at = "";
 	if (nic && nic->mode == PLAN_DHCP)
 		at = m->session.host[TARGET].hello.ssh_address;
 	if (nic && nic->mode == PLAN_MAP && nic->addresses.n > 0)
@@ -362,11 +398,8 @@ int machine_plan(struct move *m, struct error *err)
 			       "its own: the services that it starts");
 		error_todo(err, "leave them away");
 	}
-	if (r == 0 && o->clone) {
-		r = error_set(err, -EOPNOTSUPP, "make a clone");
-		error_why(err, "machines with an identity of their own cannot "
-			       "be made yet");
-	}
+	if (r == 0 && o->clone)
+		r = clone_check(m, &p, b.source, err);
 	if (r == 0)
 		r = preflight_all(m, &p, &b, err);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "facts/facts.h"
 #include "move/machine.h"
+#include "move/plan_grow.h"
 
 static const json_t *disk_named(const json_t *facts, const char *name)
 {
@@ -253,6 +254,33 @@ static json_t *mounts(const json_t *facts)
 	return list;
 }
 
+/* What has the room of a disk that is larger. plan_check found it all. */
+static void set_grow(json_t *wish, const struct plan *p, const json_t *source)
+{
+	json_t *list = json_array();
+	uint32_t index = 0;
+
+	for (uint32_t i = 0; i < p->n_disks; i++) {
+		const struct plan_disk *d = &p->disks[i];
+		const json_t *disk = plan_find_disk(source, d->id, d->name);
+		CLEANUP_FREE char *why = NULL;
+		struct plan_grow g;
+		size_t n;
+		FILE *f;
+
+		if (d->exclude)
+			continue;
+		f = d->grow ? open_memstream(&why, &n) : NULL;
+		if (f && plan_grow_find(source, disk, d->grow, &g, f) == 0)
+			(void)json_array_append_new(
+				list, plan_grow_wish(&g, index));
+		if (f)
+			(void)fclose(f);
+		index++;
+	}
+	(void)json_object_set_new(wish, "grow", list);
+}
+
 json_t *machine_wish(const struct plan *p, const json_t *source,
 	const json_t *target, const char *name)
 {
@@ -270,6 +298,7 @@ json_t *machine_wish(const struct plan *p, const json_t *source,
 	set_text(wish, "name", name);
 	set_text(wish, "id", hex);
 	set_text(wish, "identity", p->new_identity ? "new" : "keep");
+	set_text(wish, "hostname", p->hostname ? p->hostname : "");
 	set_text(wish, "old_hostname", facts_text(source, "system.hostname"));
 	set_text(wish, "firmware", facts_text(target, "system.firmware.mode"));
 	set_text(wish, "root", root);
@@ -285,6 +314,7 @@ json_t *machine_wish(const struct plan *p, const json_t *source,
 	(void)json_object_set_new(wish, "nics", nics(p));
 	(void)json_object_set_new(wish, "mounts", mounts(source));
 	set_boot(wish, source, root);
+	set_grow(wish, p, source);
 	return wish;
 failed:
 	json_decref(wish);

@@ -157,7 +157,7 @@ static int init(
 	if (r < 0)
 		return r;
 	m->machine = m->source.path[0] == '\0';
-	m->progress.boots = m->machine;
+	m->progress.boots = m->machine && !m->options.copy;
 	return m->machine && m->options.n_disks == 0 ? 0
 						     : move_make_parts(m, err);
 }

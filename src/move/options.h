@@ -52,8 +52,9 @@ struct options {
 	struct hook_list power_off, power_on, target_power_off;
 	bool no_rollback; /* confirmed when the new machine answers */
 	/* Not stored: the plan's file, or ""; and what was said besides, which
-	 * counts more than what stands there. */
+	 * counts more than what stands there. The wish has the rest of it. */
 	char plan[4096];
+	char hostname[65]; /* --as: of the new machine, or "" */
 	bool set_downtime, set_cutover, set_bwlimit, set_hook_timeout;
 	uint32_t n_ssh;
 	char *ssh[SSH_ARGS_MAX + 1]; /* NULL-terminated */

@@ -92,6 +92,7 @@ static void hooks_done(struct hook_list *l)
 void plan_done(struct plan *p)
 {
 	free(p->name);
+	free(p->hostname);
 	side_done(&p->source);
 	side_done(&p->target);
 	for (uint32_t i = 0; i < p->n_disks; i++) {
@@ -100,6 +101,7 @@ void plan_done(struct plan *p)
 		free(p->disks[i].target_name);
 		free(p->disks[i].target_id);
 		free(p->disks[i].overwrite);
+		free(p->disks[i].grow);
 		free(p->disks[i].comment);
 	}
 	for (uint32_t i = 0; i < p->n_nics; i++) {
@@ -172,6 +174,15 @@ static bool is_port(const char *text, size_t n)
 	memcpy(digits, text, n);
 	digits[n] = '\0';
 	return parse_u64(digits, &port) == 0 && port > 0 && port <= 65535;
+}
+
+bool plan_is_hostname(const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+
+	return text[0] && strlen(text) <= 64 && text[0] != '-' &&
+	       text[0] != '.' && text[strspn(text, allowed)] == '\0';
 }
 
 bool plan_is_probe(const char *text)

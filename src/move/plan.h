@@ -65,6 +65,7 @@ struct plan_disk {
 	char *target_name, *target_id; /* NULL: the user has yet to choose */
 	uint64_t target_size;
 	char *overwrite; /* the target's id: what is on it is destroyed */
+	char *grow; /* mount point of what gets the room of a larger target */
 	char *comment;
 };
 
@@ -90,6 +91,7 @@ struct plan {
 	struct plan_disk *disks;
 	struct plan_nic *nics;
 	bool new_identity;
+	char *hostname; /* from now on; NULL: as it was */
 	bool fixups[PLAN_FIXUPS];
 	uint64_t downtime_ms, bwlimit; /* bwlimit 0: none */
 	bool wait;		       /* cutover: wait */
@@ -122,6 +124,8 @@ bool plan_is_mac(char *text);
 bool plan_is_network(const char *text);
 /* "192.0.2.1", "2001:db8::1". */
 bool plan_is_address(const char *text);
+/* "web2", "web2.example.org" */
+bool plan_is_hostname(const char *text);
 /* "tcp:22", "http://:80/path", "http://name:80/path". */
 bool plan_is_probe(const char *text);
 
@@ -145,15 +149,16 @@ const json_t *plan_find_disk(
 /* Refuses a plan that the facts no longer fit (-ESTALE; up to three changes are
  * named), in which something is left to choose or whose target disk is too
  * small
- * (-EINVAL, -ENOSPC), in use (-EBUSY), or not empty without having been named
- * for overwriting (-EEXIST). */
+ * (-EINVAL, -ENOSPC), in use (-EBUSY), not empty without having been named for
+ * overwriting (-EEXIST), or on which nothing can grow as wished (-EINVAL). */
 int plan_check(const struct plan *p, const json_t *source_facts,
 	const json_t *target_facts, struct error *err) MUST_CHECK;
 
 /* ---- making: plan_make.c ---- */
 
 /* A plan with sensible defaults and comments that explain them. Of o it takes
- * the places, name, budget, cutover, hooks and the ID to overwrite. clone: the
+ * the places, name, budget, cutover, hooks, host name and the ID to overwrite.
+ * clone: the
  * source stays, so the copy needs its own identity and addresses. What cannot
  * be told is left for the user to choose. The caller ends *ret with plan_done.
  */

@@ -5,6 +5,7 @@
 
 #include "move/plan.h"
 #include "move/plan_disk.h"
+#include "move/plan_grow.h"
 #include "move/plan_text.h"
 
 #define SHOWN 3 /* changes in one error */
@@ -282,6 +283,31 @@ static int check_use(const struct plan *p, const struct plan_disk *d,
 	return error_host(err, p->target.place);
 }
 
+/* Can what is to have the room of a larger disk grow into it? */
+static int check_grow(const struct plan *p, const struct plan_disk *d,
+	const json_t *facts, const json_t *disk, struct error *err)
+{
+	CLEANUP_FREE char *why = NULL;
+	struct plan_grow g;
+	size_t n;
+	FILE *f;
+	int r;
+
+	if (!d->grow)
+		return 0;
+	f = open_memstream(&why, &n);
+	r = f ? plan_grow_find(facts, disk, d->grow, &g, f) : 0;
+	if (!f || fclose(f) != 0)
+		return error_set(err, -ENOMEM, "use the plan");
+	if (r == 0)
+		return 0;
+	(void)error_set(err, -EINVAL, "use the plan");
+	(void)error_why(
+		err, "disk %s cannot grow for %s: %s", d->name, d->grow, why);
+	(void)error_todo(err, "take grow away, or name another filesystem");
+	return error_host(err, p->source.place);
+}
+
 static int check_disk(const struct plan *p, const struct plan_disk *d,
 	const json_t *source, const json_t *target, struct error *err)
 {
@@ -325,6 +351,8 @@ static int check_disk(const struct plan *p, const struct plan_disk *d,
 		return error_todo(err, "choose a target that is as large");
 	}
 	r = check_use(p, d, target, to, err);
+	if (r == 0)
+		r = check_grow(p, d, source, from, err);
 	return r < 0 ? r : check_content(p, d, target, to, err);
 }
 

@@ -150,6 +150,8 @@ int plan_make(const struct options *o, bool clone, const json_t *source_facts,
 	p.hook_timeout_ms = o->hook_timeout_ms;
 	if (o->name[0])
 		r = copy(&p.name, o->name);
+	if (r == 0 && o->hostname[0])
+		r = copy(&p.hostname, o->hostname);
 	if (r == 0)
 		r = plan_make_disks(
 			&p, source_facts, target_facts, o->overwrite);

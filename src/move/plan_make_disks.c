@@ -11,10 +11,12 @@
 
 #include "base/cleanup.h"
 #include "move/plan_disk.h"
+#include "move/plan_grow.h"
 #include "move/plan_make.h"
 #include "move/plan_text.h"
 
-#define ALTERNATIVES 6 /* in one comment */
+#define ALTERNATIVES 6	       /* in one comment */
+#define LEFT_MIN (64ULL << 20) /* less is not worth a word */
 
 struct candidate {
 	const json_t *disk;
@@ -158,8 +160,40 @@ static void put_others(
 		(void)fprintf(f, "\n     and %u more", shown - ALTERNATIVES);
 }
 
-static int take(
-	struct disks *k, struct plan_disk *d, struct candidate *c, FILE *f)
+/* What could have the room that is left. */
+static void put_grow(FILE *f, const struct disks *k, size_t index)
+{
+	const json_t *disk = k->from[index], *fs;
+	CLEANUP_FREE char *why = NULL;
+	struct plan_grow g;
+	size_t i, n;
+
+	json_array_foreach(json_object_get(k->source, "filesystems"), i, fs)
+	{
+		const char *mount = facts_text(fs, "mount");
+		CLEANUP_FREE char *text = NULL;
+		FILE *m = open_memstream(&text, &n);
+		int r = m ? plan_grow_find(k->source, disk, mount, &g, m)
+			  : -ENOMEM;
+
+		if (!m || fclose(m) != 0)
+			return;
+		if (r == 0 && plan_grow_is_mount(mount)) {
+			(void)fprintf(f,
+				"\nIt is larger: grow: %.200s gives that to "
+				"the filesystem there.",
+				mount);
+			return;
+		}
+		if (r < 0 && !why && text[0] == 'p')
+			why = STEAL_PTR(text);
+	}
+	(void)fprintf(f, "\nIt is larger, but nothing on it can grow%s%s.",
+		why ? ": " : "", why ? why : "");
+}
+
+static int take(struct disks *k, size_t index, struct plan_disk *d,
+	struct candidate *c, FILE *f)
 {
 	CLEANUP_FREE char *key = plan_disk_overwrite(k->target, c->disk);
 
@@ -178,6 +212,8 @@ static int take(
 		(void)fputs("\n   The others:", f);
 		put_others(f, k, d->size, c->disk);
 	}
+	if (c->size >= d->size + LEFT_MIN)
+		put_grow(f, k, index);
 	if (c->empty)
 		return 0;
 	if (strcmp(k->overwrite, key) == 0) {
@@ -221,7 +257,7 @@ static int choose(struct disks *k, size_t index, struct plan_disk *d, FILE *f)
 		put_others(f, k, d->size, NULL);
 		return 0;
 	}
-	return take(k, d, c, f);
+	return take(k, index, d, c, f);
 }
 
 static int add(

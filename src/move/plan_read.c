@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "base/parse.h"
+#include "move/plan_grow.h"
 #include "move/plan_rules.h"
 #include "move/plan_yaml.h"
 
@@ -68,6 +69,16 @@ static bool ok_address(char *t)
 	return plan_is_address(t);
 }
 
+static bool ok_hostname(char *t)
+{
+	return plan_is_hostname(t);
+}
+
+static bool ok_mount(char *t)
+{
+	return plan_grow_is_mount(t);
+}
+
 static bool ok_probe(char *t)
 {
 	return plan_is_probe(t);
@@ -106,6 +117,7 @@ static const struct key disk_keys[] = {
 	{"exclude", BOOL, D(exclude)},
 	{"target", MAP, 0, EMPTY, .map = &disk_target_map},
 	{"overwrite", TEXT, D(overwrite), EMPTY},
+	{"grow", TEXT, D(grow), EMPTY, ok_mount, "a mount point like /srv"},
 };
 static const struct map disk_map = {
 	"a disk", disk_keys, ARRAY_LEN(disk_keys), plan_rules_disk};
@@ -175,6 +187,8 @@ static const struct key plan_keys[] = {
 	{"disks", DISKS, 0, MUST, .map = &disk_map},
 	{"network", NICS, 0, MUST, .map = &nic_map},
 	{"identity", CHOICE, P(new_identity), .names = plan_identity_names},
+	{"hostname", TEXT, P(hostname), EMPTY, ok_hostname,
+		"a host name of letters, digits, '.' and '-'"},
 	{"fixups", MAP, 0, .map = &fixup_map},
 	{"budget", MAP, 0, .map = &budget_map},
 	{"cutover", CHOICE, P(wait), .names = plan_cutover_names},

@@ -27,6 +27,10 @@ int plan_rules_disk(
 	int got = check_target(r, y, d->exclude, d->target_id != NULL);
 	size_t n;
 
+	if (got == 0 && d->grow && !d->target_id)
+		return plan_yaml_refuse(r->err, r->file,
+			plan_yaml_get(y, "grow"),
+			"grow, but there is no target; take it away");
 	if (got < 0 || !d->overwrite)
 		return got;
 	if (!d->target_id)

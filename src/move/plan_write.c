@@ -123,6 +123,7 @@ static void disk(struct writer *w, const struct plan_disk *d)
 	pair(w, 6, "id", d->target_id);
 	(void)fprintf(w->f, "      size: %" PRIu64 "\n", d->target_size);
 	pair(w, 4, "overwrite", d->overwrite);
+	pair(w, 4, "grow", d->grow);
 }
 
 static void disks(struct writer *w, const struct plan *p)
@@ -134,7 +135,8 @@ static void disks(struct writer *w, const struct plan *p)
 		"  target: {name: vdb, id: \"serial:X\", size: 10737418240}\n"
 		"overwrite is the id of the target once more, and allows "
 		"rehost "
-		"to\ndestroy what is on it.");
+		"to\ndestroy what is on it. grow is where the filesystem is "
+		"mounted that gets\nthe room when the target is larger.");
 	(void)fprintf(w->f, "disks:%s\n", p->n_disks ? "" : " []");
 	for (uint32_t i = 0; i < p->n_disks; i++)
 		disk(w, &p->disks[i]);
@@ -185,6 +187,10 @@ static void fixups(struct writer *w, const struct plan *p)
 		"its "
 		"own.");
 	pair(w, 0, "identity", plan_identity_names[p->new_identity]);
+	(void)fputc('\n', w->f);
+	comment(w, 0,
+		"What it is called from now on; ~: what it is called now.");
+	user_pair(w, 0, "hostname", p->hostname);
 	(void)fputc('\n', w->f);
 	comment(w, 0,
 		"What is put right on the target before it boots; the source "

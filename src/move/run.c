@@ -366,6 +366,44 @@ static bool resumable(int r)
 	       r == -ECHILD || r == -EAGAIN || r == -EPIPE;
 }
 
+/* The source has all back; what is left is the clone's first boot, which may be
+ * tried again. */
+static int start_clone(struct move *m, struct error *err)
+{
+	int r;
+
+	m->interruptible = true;
+	r = RUN(m, PHASE_ACTIVATE, activate, err);
+	m->interruptible = false;
+	if (r < 0) {
+		move_note(m, "clone-not-started",
+			"the source runs, and nothing of rehost is left there; "
+			"the target's disks hold a proved copy of it: resume "
+			"tries to start that again, abort gives it up");
+		return stop(m, err);
+	}
+	move_set_state(m, "done", "source");
+	move_set_error(m, NULL);
+	return settle(m, err);
+}
+
+/* The source first: its keeper may be there still. */
+static int resume_clone(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	int r = 0;
+
+	move_set_state(m, "running", "source");
+	if (move_connect(m, SOURCE, &why) < 0)
+		move_note(m, "left-behind",
+			"the source cannot be reached (%s); if its keeper is "
+			"there still, it ends by itself",
+			why.why);
+	if (!move_get(m, "machine", "booted"))
+		r = move_connect(m, TARGET, err);
+	return r < 0 ? stop(m, err) : start_clone(m, err);
+}
+
 static int end_copy(struct move *m, struct error *err)
 {
 	int r = ALL(m, rollback, err);
@@ -373,8 +411,10 @@ static int end_copy(struct move *m, struct error *err)
 	m->quiesced = false;
 	m->session.lease_ms = 0;
 	note_downtime(m);
+	if (r == 0 && m->options.clone)
+		return start_clone(m, err);
 	if (r == 0)
-		r = ALL(m, activate, err);
+		r = RUN(m, PHASE_ACTIVATE, activate, err);
 	if (r < 0)
 		return resumable(r) ? stop(m, err) : fail_after_prepare(m, err);
 	move_set_state(m, "done", "source");
@@ -565,6 +605,8 @@ int move_run(struct move *m, struct error *err)
 		}
 		if (move_committed(m))
 			return resume_committed(m, err);
+		if (m->options.clone && m->phase == PHASE_ACTIVATE)
+			return resume_clone(m, err);
 		move_set_state(m, "running", "source");
 	}
 	r = begin(m, err);

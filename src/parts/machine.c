@@ -12,6 +12,7 @@
 #include "move/power.h"
 #include "move/probe.h"
 #include "move/steps.h"
+#include "parts/grow.h"
 #include "parts/volume.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
@@ -310,8 +311,10 @@ static int fit(struct part *p, struct msg_fitted *ret, struct error *err)
 	int r;
 
 	for (;;) {
-		r = session_call(
-			&m->session, TARGET, MSG_FIT, v->fit, ret, FIT_MS, err);
+		r = grow_target(p, err);
+		if (r == 0)
+			r = session_call(&m->session, TARGET, MSG_FIT, v->fit,
+				ret, FIT_MS, err);
 		if (r != -EBUSY || !m->resumed || clock_ms() > until)
 			return r;
 		r = session_idle(&m->session, 1000, err);
@@ -367,7 +370,7 @@ static int boot(struct part *p, struct error *err)
 		m, "machine", "boots_by", fitted.loaded ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
 	move_set(m, "machine", "rescue_there", 1);
-	if (m->cut_at)
+	if (m->cut_at && !m->options.clone)
 		move_set(m, "downtime_ms", "to_boot",
 			(int64_t)(clock_ms() - m->cut_at - m->hooks_ms));
 	r = move_save(m, true, err);
@@ -389,8 +392,10 @@ static int no_answer(struct part *p, struct error *err)
 		(unsigned long long)p->move->options.boot_timeout_ms / 1000);
 	return error_todo(err,
 		"look at its console; mend it and rehost resume %s, or stop "
-		"it and rehost rollback %s",
-		p->move->row.name, p->move->row.name);
+		"it and rehost %s %s",
+		p->move->row.name,
+		p->move->options.clone ? "abort" : "rollback",
+		p->move->row.name);
 }
 
 static int await_answer(struct part *p, struct error *err)
@@ -423,7 +428,7 @@ static int await_answer(struct part *p, struct error *err)
 	}
 	/* The controller is let through the source's fence, clients not. */
 	last = MIN(prober_last(v->prober), m->held_at);
-	if (r == 0 && last > 0)
+	if (r == 0 && last > 0 && !m->options.clone)
 		move_set(m, "downtime_ms", "clients",
 			(int64_t)(prober_first(v->prober) - last));
 	return r;
@@ -447,10 +452,11 @@ static int machine_activate(struct part *p, struct error *err)
 	int r;
 
 	if (p->move->options.copy && !p->move->options.clone) {
+		r = grow_target(p, err);
 		move_note(p->move, "target-boots",
 			"the target's disks hold a copy that boots, with the "
 			"source's addresses and keys");
-		return 0;
+		return r;
 	}
 	move_set(p->move, "machine", "stopped", 0);
 	r = machine_get(p, "booted") && !is_rescue(p) ? 0 : boot(p, err);

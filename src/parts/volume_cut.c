@@ -511,6 +511,30 @@ static void say_written(struct part *p, uint64_t written)
 		(unsigned long long)written);
 }
 
+/* Another process opened them; paths may have changed hands since. */
+static int check_disks(struct part *p, struct error *err)
+{
+	static struct volume_facts now;
+	int r = 0;
+
+	for (uint32_t i = 0; i < volume_of(p)->n && r == 0; i++)
+		r = probe_target(p, i, &now, err);
+	return r;
+}
+
+/* Nothing of ours stays there. */
+static void leave_source(struct part *p)
+{
+	struct move *m = p->move;
+	struct error why = {0};
+
+	if (volume_settle(p, &why) < 0)
+		move_note(m, "left-behind",
+			"%s: %s; the keeper on the source ends by itself",
+			why.what, why.why);
+	session_close(&m->session, SOURCE);
+}
+
 int volume_activate(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -521,7 +545,12 @@ int volume_activate(struct part *p, struct error *err)
 		v->target_agent) {
 		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
 		v->target_agent = 0;
-	}
+	} else if (v->machine && m->resumed && m->session.host[TARGET].alive)
+		r = check_disks(p, err);
+	/* What is to come does not need the source: a clone's boot may take
+	 * long, and may be tried again. */
+	if (r == 0 && m->options.clone)
+		leave_source(p);
 	/* A machine boots from its disks: parts/machine.c. */
 	if (r == 0 && !m->options.copy && !v->machine) {
 		static struct volume_facts now;

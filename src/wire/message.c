@@ -216,6 +216,13 @@ DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),
 DEF(fitted, msg_fitted, F_U8(msg_fitted, loaded), F_STR(msg_fitted, why),
 	F_STR(msg_fitted, skipped),
 	F_U64(msg_fitted, ms), F_BLOB(msg_fitted, n_report, report));
+DEF(grow_disk, msg_grow_disk, F_STR(msg_grow_disk, path),
+	F_U64(msg_grow_disk, start));
+DEF(grow, msg_grow, F_LIST(msg_grow, n, v, &grow_disk));
+DEF(grown_disk, msg_grown_disk, F_U8(msg_grown_disk, moved),
+	F_U32(msg_grown_disk, number), F_U64(msg_grown_disk, from),
+	F_U64(msg_grown_disk, now), F_STR(msg_grown_disk, why));
+DEF(grown, msg_grown, F_LIST(msg_grown, n, v, &grown_disk));
 DEF(boot, msg_boot, F_U8(msg_boot, how));
 DEF(crash, msg_crash, F_U8(msg_crash, who));
 
@@ -252,6 +259,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_LOADED, &loaded, FROM_AGENT),
 	ANS(MSG_PIECES, &pieces, FROM_SOURCE),
 	ANS(MSG_FITTED, &fitted, FROM_TARGET),
+	ANS(MSG_GROWN, &grown, FROM_TARGET),
 
 	REQ(MSG_PROBE, &path, IN_QUIET, MSG_VOLUME),
 	REQ(MSG_PLACE_OF, &path, IN_QUIET, MSG_VOLUME),
@@ -299,6 +307,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_OPEN_SINK, &open_sink, IN_NEW, MSG_TARGET_STATE),
 	REQ(MSG_FIT, &fit, IN_NEW, MSG_FITTED),
 	REQ(MSG_BOOT, &boot, IN_NEW, MSG_OK),
+	REQ(MSG_GROW, &grow, IN_NEW, MSG_GROWN),
 
 	RAW(MSG_RELAY_DATA, RELAY_PIECE + 4),
 	RAW(MSG_RELAY_CREDIT, 8),

@@ -41,6 +41,7 @@ enum message_type {
 	MSG_LOADED,
 	MSG_PIECES,
 	MSG_FITTED,
+	MSG_GROWN,
 	/* requests to any agent */
 	MSG_PROBE = 32,
 	MSG_LISTEN,
@@ -88,6 +89,7 @@ enum message_type {
 	MSG_OPEN_SINK,
 	MSG_FIT,
 	MSG_BOOT,
+	MSG_GROW,
 	/* lanes relayed through the controller, raw payload: u32 lane, bytes */
 	MSG_RELAY_DATA = 112,
 	MSG_RELAY_CREDIT,
@@ -640,6 +642,29 @@ struct msg_fitted {
 	uint64_t ms;
 	uint32_t n_report; /* JSON: what was changed */
 	uint8_t report[FIT_REPORT_MAX];
+};
+
+/* Disks that hold the copy; start: of the partition that is to have the room
+ * behind it, 0 for none. */
+struct msg_grow_disk {
+	char path[4096];
+	uint64_t start;
+};
+struct msg_grow {
+	uint32_t n;
+	struct msg_grow_disk v[VOLUMES_MAX];
+};
+
+/* As asked for, in that order: see layout/grow.h. */
+struct msg_grown_disk {
+	uint8_t moved;
+	uint32_t number;
+	uint64_t from, now;
+	char why[768]; /* what could not be done, or "" */
+};
+struct msg_grown {
+	uint32_t n;
+	struct msg_grown_disk v[VOLUMES_MAX];
 };
 
 enum boot_how { BOOT_KEXEC = 1, BOOT_FIRMWARE, BOOT_POWEROFF };

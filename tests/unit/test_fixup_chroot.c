@@ -346,6 +346,25 @@ static void put_keys(void)
 	image_put_bytes("/etc/ssh/ssh_host_dsa_key", "old", 3, 0600);
 }
 
+/* What the report says of the keys is what ssh-keygen says of them. */
+static void expect_fingerprints(void)
+{
+	const json_t *list = json_object_get(image_report, "host_keys"), *k;
+	char command[1024];
+	size_t i;
+
+	assert_true(json_array_size(list) > 0);
+	json_array_foreach(list, i, k)
+	{
+		(void)snprintf(command, sizeof(command),
+			"ssh-keygen -lf '%s/etc/ssh/ssh_host_%s_key.pub' | "
+			"grep -qF ' %s '",
+			image, json_string_value(json_object_get(k, "type")),
+			json_string_value(json_object_get(k, "fingerprint")));
+		assert_int_equal(system(command), 0);
+	}
+}
+
 static void keys_are_new_for_a_copy(void **state)
 {
 	char key[8192];
@@ -355,8 +374,16 @@ static void keys_are_new_for_a_copy(void **state)
 	if (!add_program("/usr/bin/ssh-keygen"))
 		skip();
 	image_run_idle("ssh-keys", "'identity': 'keep', 'id': 'a'");
+	assert_int_equal(
+		json_array_size(json_object_get(image_report, "host_keys")), 0);
 	image_run("ssh-keys", "'identity': 'new', 'id': 'a'");
 	assert_int_equal(image_count("warnings", "ssh-keys"), 1);
+	expect_fingerprints();
+	/* Also when there is nothing left to do. */
+	assert_int_equal(
+		image_try("ssh-keys", "'identity': 'new', 'id': 'a'"), 0);
+	assert_int_equal(image_count("changes", "ssh-keys"), 0);
+	expect_fingerprints();
 	assert_false(image_has("/etc/ssh/ssh_host_dsa_key"));
 	assert_non_null(strstr(image_read("/etc/ssh/ssh_host_ed25519_key.pub"),
 		"ssh-ed25519 "));

@@ -220,6 +220,10 @@ static void machine_id_is_new_only_for_a_copy(void **state)
 	image_put("/var/lib/dbus/machine-id",
 		"0123456789abcdef0123456789abcdef\n");
 	image_put("/var/lib/systemd/random-seed", "x");
+	image_put("/var/lib/dhcp/dhclient.ens3.leases", "lease {}\n");
+	image_put("/var/lib/dhcp/README", "x");
+	image_put("/var/lib/NetworkManager/internal-a-eth0.lease", "x");
+	image_put("/var/lib/dhcpcd/duid", "x");
 	image_run_idle("machine-id", "'identity': 'keep', 'id': 'abc'");
 	image_run("machine-id", "'identity': 'new', 'id': 'abc'");
 	(void)snprintf(
@@ -229,6 +233,11 @@ static void machine_id_is_new_only_for_a_copy(void **state)
 	assert_string_not_equal(first, "0123456789abcdef0123456789abcdef\n");
 	image_is("/var/lib/dbus/machine-id", first);
 	assert_false(image_has("/var/lib/systemd/random-seed"));
+	assert_false(image_has("/var/lib/dhcp/dhclient.ens3.leases"));
+	assert_true(image_has("/var/lib/dhcp/README"));
+	assert_false(
+		image_has("/var/lib/NetworkManager/internal-a-eth0.lease"));
+	assert_false(image_has("/var/lib/dhcpcd/duid"));
 	image_run("machine-id", "'identity': 'new', 'id': 'def'");
 	assert_string_not_equal(image_read("/etc/machine-id"), first);
 }
@@ -356,6 +365,100 @@ static void marker_goes_at_the_end_of_the_first_boot(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+#define GROW                                                                   \
+	"'id': 'a', 'grow': [{'disk': 0, 'partition': 2, 'start': 1048576, "   \
+	"'type': 'ext4', 'mount': '/', 'uuid': 'u-1'}, {'disk': 1, "           \
+	"'partition': 1, 'start': 1048576, 'type': 'xfs', 'mount': '/srv', "   \
+	"'physical': 'p-1', 'group': 'vg', 'logical': "                        \
+	"'/dev/mapper/vg-srv'}]"
+
+/* Programs of the moved system, which write down how they were called. */
+static void put_growers(void)
+{
+	static const char *const programs[] = {
+		"resize2fs", "xfs_growfs", "lvextend"};
+	char path[64], text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		(void)snprintf(path, sizeof(path), "/b/%s", programs[i]);
+		(void)snprintf(text, sizeof(text),
+			"#!/bin/sh\necho %s \"$@\" >>'%s/called'\n",
+			programs[i], image);
+		image_script(path, text);
+	}
+	image_script("/b/blkid", "#!/bin/sh\necho /dev/$2\n");
+	(void)snprintf(text, sizeof(text), "#!/bin/sh\ncat '%s/free'\n", image);
+	image_script("/b/vgs", text);
+	(void)snprintf(text, sizeof(text),
+		"#!/bin/sh\necho pvresize \"$@\" >>'%s/called'\n"
+		"echo '  107' >'%s/free'\n",
+		image, image);
+	image_script("/b/pvresize", text);
+	image_put("/free", "  7\n");
+}
+
+/* The end of the first boot, seen from outside. */
+static int first_boot(void)
+{
+	char command[1024];
+
+	(void)snprintf(command, sizeof(command),
+		"cd '%s' && sed -i 's| /etc/| etc/|g; s|/var/lib/rehost|state|;"
+		"s|^PATH=.*|PATH=%s/b:/usr/bin:/bin|' etc/rehost-first-boot "
+		"etc/rehost-grow && sh etc/rehost-first-boot >out 2>&1",
+		image, image);
+	return system(command);
+}
+
+static void what_lies_on_a_larger_disk_grows(void **state)
+{
+	image_put("/usr/lib/systemd/system/x.service", "");
+	put_growers();
+	image_run("", GROW);
+	assert_int_equal(image_count("changes", "grow"), 1);
+	assert_int_equal(first_boot(), 0);
+	/* What the group had free before stays free. */
+	image_is("/called", "resize2fs /dev/u-1\n"
+			    "pvresize /dev/p-1\n"
+			    "lvextend -l +100 /dev/mapper/vg-srv\n"
+			    "xfs_growfs /srv\n");
+	assert_non_null(
+		strstr(image_read("/state/grown"), "rehost: / has grown\n"));
+	assert_non_null(strstr(image_read("/out"), "rehost: /srv has grown\n"));
+	assert_false(image_has("/etc/rehost-grow"));
+	assert_false(image_has("/state/free-vg"));
+}
+
+static void growing_goes_on_after_a_crash(void **state)
+{
+	image_put("/usr/lib/systemd/system/x.service", "");
+	put_growers();
+	image_run("", GROW);
+	/* It had got as far as the physical volume. */
+	image_folder("/state");
+	image_put("/state/free-vg", "7\n");
+	image_put("/free", "  107\n");
+	assert_int_equal(first_boot(), 0);
+	assert_non_null(
+		strstr(image_read("/called"), "lvextend -l +100 /dev/"));
+}
+
+static void what_cannot_grow_is_told(void **state)
+{
+	image_put("/usr/lib/systemd/system/x.service", "");
+	put_growers();
+	image_script("/b/resize2fs", "#!/bin/sh\necho no room; exit 3\n");
+	image_script("/b/vgs", "#!/bin/sh\nexit 5\n");
+	image_run("", GROW);
+	assert_int_equal(first_boot(), 0);
+	assert_non_null(strstr(image_read("/state/grown"),
+		"no room\nrehost: / could not grow (3)\n"));
+	assert_non_null(strstr(
+		image_read("/state/grown"), "rehost: /srv could not grow (1)"));
+	assert_false(image_has("/called"));
+	assert_false(image_has("/etc/rehost-migrating"));
+}
+
 static void marker_labels_what_was_changed(void **state)
 {
 	image_put("/usr/lib/systemd/system/x.service", "");
@@ -437,6 +540,9 @@ int main(void)
 		TEST(cloud_agents_before_systemd),
 		TEST(cloud_folders_that_lead_away),
 		TEST(marker_goes_at_the_end_of_the_first_boot),
+		TEST(what_lies_on_a_larger_disk_grows),
+		TEST(growing_goes_on_after_a_crash),
+		TEST(what_cannot_grow_is_told),
 		TEST(marker_labels_what_was_changed),
 		TEST(labels_are_kept_and_inherited),
 		TEST(marker_before_systemd),

@@ -234,8 +234,10 @@ static void refuses_wishes(void **state)
 		"'nics': [{'name': 'eth0', 'gateways': ['x']}]",
 		"'kernel': {'release': '../x'}", "'identity': 'new'",
 		"'identity': 'other'", "'filesystems': {}",
-		"'filesystems': [{'mount': 'a\\u001bb'}]",
-		"'boot_disk': 'vda'"};
+		"'filesystems': [{'mount': 'a\\u001bb'}]", "'boot_disk': 'vda'",
+		"'grow': {}", "'grow': [{'mount': '/a b'}]",
+		"'grow': [{'uuid': 'a;b'}]",
+		"'grow': [{'logical': '/dev/$(x)'}]"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		if (image_try("fstab", bad[i]) != -EINVAL)

@@ -915,6 +915,15 @@ static const struct {
 	{"    id: serial:A\n", "", "f:12:5: a disk needs id"},
 	{"plan: 1", "[1]: 1\nplan: 1", "f:1:1: a key must be a word"},
 	/* types */
+	{"    grow: ~", "    grow: srv",
+		"f:20:11: 'srv' is no good value of grow; write a mount point "
+		"like /srv"},
+	{"    grow: ~", "    grow: /a b",
+		"f:20:11: '/a b' is no good value of grow; write a mount "
+		"point like /srv"},
+	{"\nhostname: ~", "\nhostname: a_b",
+		"f:40:11: 'a_b' is no good value of hostname; write a host "
+		"name of letters, digits, '.' and '-'"},
 	{"plan: 1", "plan: 2", "f:1:7: '2' is no good value of plan; write 1"},
 	{"name: ~", "name: Web",
 		"f:2:7: 'Web' is no good value of name; write "
@@ -939,41 +948,41 @@ static const struct {
 	{"  - name: vda\n", "  - 5\n  - name: vda\n",
 		"f:12:5: a disk is written as keys with values, like name: …"},
 	{"fstab: true", "fstab: yes",
-		"f:39:10: 'yes' is no good value of fstab; write true or "
+		"f:42:10: 'yes' is no good value of fstab; write true or "
 		"false"},
 	{"fstab: true", "fstab: \"true\"",
-		"f:39:10: 'true' is no good value of fstab; write true or "
+		"f:42:10: 'true' is no good value of fstab; write true or "
 		"false"},
 	{"identity: keep", "identity: clone",
-		"f:37:11: 'clone' is no good value of identity; write keep or "
+		"f:39:11: 'clone' is no good value of identity; write keep or "
 		"new"},
 	{"cutover: auto", "cutover: {a: b}",
-		"f:53:10: cutover is a map; write auto or wait"},
+		"f:56:10: cutover is a map; write auto or wait"},
 	{"downtime: 2s", "downtime: 2 s",
-		"f:51:13: '2 s' is no good value of downtime; write a time "
+		"f:54:13: '2 s' is no good value of downtime; write a time "
 		"like 500ms, 2s or 5m"},
 	{"timeout: 60s", "timeout: 25h",
-		"f:57:12: '25h' is no good value of timeout; write a time from "
+		"f:60:12: '25h' is no good value of timeout; write a time from "
 		"1ms to 24h"},
 	{"mode: map", "mode: static",
-		"f:32:11: 'static' is no good value of mode; write keep or map "
+		"f:34:11: 'static' is no good value of mode; write keep or map "
 		"or dhcp"},
 	{"mac: \"52:54:00:00:00:0a\"", "mac: \"52:54:00\"",
-		"f:30:10: '52:54:00' is no good value of mac; write a MAC "
+		"f:32:10: '52:54:00' is no good value of mac; write a MAC "
 		"address like \"52:54:00:12:34:56\""},
 	{"198.51.100.7/24", "198.51.100.7/33",
-		"f:34:9: '198.51.100.7/33' is no good value of addresses; "
+		"f:36:9: '198.51.100.7/33' is no good value of addresses; "
 		"write an address like 192.0.2.5/24"},
 	{"tcp:22", "tcp:0",
-		"f:55:5: 'tcp:0' is no good value of probes; write a probe "
+		"f:58:5: 'tcp:0' is no good value of probes; write a probe "
 		"like tcp:22 or http://:80/"},
 	{"tcp:22", "\"http://a\\nb/\"",
-		"f:55:5: 'http://a\nb/' is no good value of probes; write a "
+		"f:58:5: 'http://a\nb/' is no good value of probes; write a "
 		"probe like tcp:22 or http://:80/"},
 	{"- sync", "- ~",
-		"f:59:7: '~' is no good value of quiesce; write a text"},
+		"f:62:7: '~' is no good value of quiesce; write a text"},
 	{"- sync", "[1,2,3,4,5,6,7,8,9]",
-		"f:59:22: quiesce has more than 8 commands; let one call a "
+		"f:62:22: quiesce has more than 8 commands; let one call a "
 		"script"},
 	/* between keys */
 	{"    target:\n", "    exclude: true\n    target:\n",
@@ -981,13 +990,13 @@ static const struct {
 	{"    overwrite: ~", "    overwrite: \"serial:Y\"",
 		"f:19:16: overwrite names serial:Y, but the target is "
 		"serial:X"},
-	{"mode: map", "mode: keep", "f:34:7: addresses are only for mode: map"},
+	{"mode: map", "mode: keep", "f:36:7: addresses are only for mode: map"},
 	{"  - name: vdb\n", "  - name: vda\n",
-		"f:20:11: this disk is here twice, first in line 12"},
+		"f:21:11: this disk is here twice, first in line 12"},
 	{"      name: vdb\n", "      name: vda\n",
-		"f:24:7: this target disk is here twice, first in line 16"},
+		"f:25:7: this target disk is here twice, first in line 16"},
 	{"name=vda size=1", "name=vda size=2",
-		"f:65:5: these facts or their fingerprint were changed; make "
+		"f:68:5: these facts or their fingerprint were changed; make "
 		"a new plan instead"},
 	/* what YAML can do, and plans do not need */
 	{"hostname: old", "hostname: &a old",
@@ -1006,6 +1015,29 @@ static const struct {
 	{"hostname: old", "hostname: \"old", "f:"},
 	{"hostname: old", "hostname: \xc3\xa4\xff", "f:5:"},
 };
+
+static void what_it_becomes(void **state)
+{
+	CLEANUP_FREE char *base = bare();
+	CLEANUP_FREE char *grown = replaced(base, "grow: ~", "grow: /srv");
+	CLEANUP_FREE char *named =
+		replaced(grown, "\nhostname: ~", "\nhostname: web2.example");
+	CLEANUP_FREE char *again = NULL;
+	struct plan p = parsed(base), q = parsed(named), r;
+
+	assert_null(p.hostname);
+	assert_null(p.disks[0].grow);
+	assert_string_equal(q.hostname, "web2.example");
+	assert_string_equal(q.disks[0].grow, "/srv");
+	again = written(&q);
+	r = parsed(again);
+	assert_string_equal(r.hostname, q.hostname);
+	assert_string_equal(r.disks[0].grow, "/srv");
+	assert_null(r.disks[1].grow);
+	plan_done(&p);
+	plan_done(&q);
+	plan_done(&r);
+}
 
 static void refusals(void **state)
 {
@@ -1215,6 +1247,7 @@ int main(void)
 		cmocka_unit_test(endless_facts),
 		cmocka_unit_test(hostile_strings),
 		cmocka_unit_test(not_utf8),
+		cmocka_unit_test(what_it_becomes),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(bounds),

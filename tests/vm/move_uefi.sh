@@ -4,8 +4,9 @@
 #
 # A machine with UEFI moves and gets another address there, from a server: an EFI
 # system partition, which cannot freeze; GPT with both of its tables; a swap file;
-# systemd-networkd. It is started by kexec, and later by its firmware. Then the
-# source is switched off by confirm.
+# systemd-networkd. The target's disk is larger, and the root gets the room. It is
+# started by kexec, and later by its firmware. Then the source is switched off by
+# confirm.
 MACHINES=uefi
 . "$(dirname "$0")/move_lib.sh"
 
@@ -22,7 +23,7 @@ moved_answers() {
 rig_addresses=dhcp
 rig_up uefi
 boot=$(boot_of old)
-rig_target new uefi 2G
+rig_target new uefi 3G
 up new
 traces on old >"$dir/before"
 
@@ -40,8 +41,14 @@ done
 END
 on old 'chmod +x /root/writer; setsid /root/writer >/dev/null 2>&1 </dev/null &'
 
+say "the plan, by which the root grows"
+expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
+expect_exit 0 grep -F 'It is larger: grow: / gives that to the filesystem there.' \
+	"$dir/plan"
+sed -i 's|grow: ~|grow: /|' "$dir/plan"
+
 say "the move"
-rehost_start move root@old root@new --name boot --downtime 60s --probe tcp:22 \
+rehost_start move --plan "$dir/plan" --name boot --downtime 60s --probe tcp:22 \
 	--boot kexec
 until not_running "$rehost_pid"; do
 	told=$(timeout 10 ssh -F "$dir/ssh_config" -o ConnectTimeout=5 old \
@@ -69,6 +76,24 @@ on_moved 'ls /sys/firmware/efi >/dev/null' || fail "no UEFI"
 expect_same /swapfile "$(on_moved 'tail -n 1 /proc/swaps | cut -d" " -f1')" swap
 # Both tables, the second one at the end of the disk.
 on_moved 'sfdisk --verify /dev/vda' >"$dir/verify" 2>&1 || fail "$(<"$dir/verify")"
+if grep -i 'corrupt\|mismatch\|end of the' "$dir/verify"; then
+	fail "the partition table is not right"
+fi
+report_is boot '[.grown[] | "\(.disk) \(.partition) \(.copy_moved) \(.mount)"]' \
+	'["/dev/vda 2 true /"]'
+
+say "its root has grown"
+end_of_first_boot() {
+	timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 \
+		-o HostName=192.0.2.16 old test ! -e /etc/rehost-migrating </dev/null
+}
+wait_for 300 end_of_first_boot
+expect_same "rehost: / has grown" "$(on_moved tail -n 1 /var/lib/rehost/grown)" "it says"
+size=$(on_moved blockdev --getsize64 /dev/vda2)
+((size > 3000 << 20)) || fail "its partition has $size bytes"
+expect_same $((size / 4096)) "$(on_moved dumpe2fs -h /dev/vda2 2>/dev/null |
+	awk '/^Block count:/ { print $3 }')" "blocks of its filesystem"
+on_moved 'test ! -e /etc/rehost-grow' || fail "the script is there still"
 
 say "nothing of the move is left in it"
 # The writer is of the source, and the loader's place is another firmware's.

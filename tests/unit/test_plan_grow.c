@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can grow on a larger disk, and what a clone must not have. */
+#include "unit.h"
+
+#include <errno.h>
+
+#include "facts/facts.h"
+#include "move/clone.h"
+#include "move/plan_grow.h"
+
+static json_t *read_json(const char *text)
+{
+	json_error_t why;
+	json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+
+	if (!j)
+		fail_msg("%s in %s", why.text, text);
+	return j;
+}
+
+#define PART(number, start)                                                    \
+	"{\"number\":" number ",\"start\":" start ",\"size\":1048576}"
+#define NODE(name, parent, number, start, type)                                \
+	"{\"name\":\"" name "\",\"kind\":\"part\",\"parents\":[\"" parent      \
+	"\"],\"part\":{\"number\":" number ",\"start\":" start                 \
+	"},\"content\":{\"type\":\"" type "\",\"uuid\":\"u-" name "\"}}"
+#define WHOLE(name, table, parts)                                              \
+	"{\"name\":\"" name                                                    \
+	"\",\"kind\":\"disk\",\"table\":{\"kind\":\"" table                    \
+	"\",\"partitions\":[" parts "]}}"
+#define MOUNT(point, disk, type, more)                                         \
+	"{\"mount\":\"" point "\",\"disk\":\"" disk "\",\"type\":\"" type      \
+	"\"" more "}"
+#define FACTS(disks, mounts)                                                   \
+	"{\"disks\":[" disks "],\"filesystems\":[" mounts "]}"
+
+/* "" when it can, else why not. */
+static const char *why(const char *text, const char *disk, const char *mount,
+	struct plan_grow *ret)
+{
+	static char says[256];
+	static json_t *facts;
+	const json_t *d, *found = NULL;
+	char *buf = NULL;
+	size_t i, n;
+	FILE *f = open_memstream(&buf, &n);
+	int r;
+
+	json_decref(facts);
+	facts = read_json(text);
+	json_array_foreach(json_object_get(facts, "disks"), i, d)
+	{
+		if (strcmp(facts_text(d, "name"), disk) == 0)
+			found = d;
+	}
+	assert_non_null(found);
+	assert_non_null(f);
+	r = plan_grow_find(facts, found, mount, ret, f);
+	assert_int_equal(fclose(f), 0);
+	(void)snprintf(says, sizeof(says), "%s", buf);
+	free(buf);
+	assert_int_equal(r, says[0] ? -EOPNOTSUPP : 0);
+	return says;
+}
+
+#define UEFI                                                                   \
+	WHOLE("vda", "gpt", PART("1", "1048576") "," PART("2", "68157440"))    \
+	"," NODE("vda1", "vda", "1", "1048576", "vfat") "," NODE(              \
+		"vda2", "vda", "2", "68157440", "ext4")
+
+static void last_partition(void **state)
+{
+	struct plan_grow g;
+	json_t *wish;
+
+	(void)state;
+	assert_string_equal(
+		why(FACTS(UEFI, MOUNT("/boot/efi", "vda1", "vfat",
+					"") "," MOUNT("/", "vda2", "ext4", "")),
+			"vda", "/", &g),
+		"");
+	assert_int_equal(g.partition, 2);
+	assert_int_equal(g.start, 68157440);
+	wish = plan_grow_wish(&g, 3);
+	assert_string_equal(facts_text(wish, "uuid"), "u-vda2");
+	assert_string_equal(facts_text(wish, "type"), "ext4");
+	assert_string_equal(facts_text(wish, "mount"), "/");
+	assert_string_equal(facts_text(wish, "physical"), "");
+	assert_int_equal(json_integer_value(json_object_get(wish, "disk")), 3);
+	assert_int_equal(
+		json_integer_value(json_object_get(wish, "start")), 68157440);
+	json_decref(wish);
+}
+
+static void what_stands_in_the_way(void **state)
+{
+	struct plan_grow g;
+
+	(void)state;
+	assert_string_equal(why(FACTS(UEFI, MOUNT("/", "vda2", "ext4", "")),
+				    "vda", "/srv", &g),
+		"no filesystem of a disk is mounted there");
+	assert_string_equal(
+		why(FACTS(UEFI, MOUNT("/boot/efi", "vda1", "vfat", "")), "vda",
+			"/boot/efi", &g),
+		"vfat does not grow while it is mounted");
+	assert_string_equal(why(FACTS(UEFI "," WHOLE("vdb", "gpt", ""),
+					MOUNT("/", "vda2", "ext4", "")),
+				    "vdb", "/", &g),
+		"it lies on another disk");
+	assert_string_equal(
+		why(FACTS(WHOLE("vda", "dos",
+				  PART("1", "1048576") "," PART(
+					  "2", "9999999")) "," NODE("vda1",
+				  "vda", "1", "1048576", "xfs") "," NODE("vda2",
+				  "vda", "2", "9999999", "swap"),
+			    MOUNT("/", "vda1", "xfs", "")),
+			"vda", "/", &g),
+		"partition 2 (swap) lies behind partition 1");
+	assert_string_equal(
+		why(FACTS(WHOLE("vda", "dos",
+				  PART("2", "1048576") "," PART(
+					  "5", "2097152")) "," NODE("vda5",
+				  "vda", "5", "2097152", "ext4"),
+			    MOUNT("/", "vda5", "ext4", "")),
+			"vda", "/", &g),
+		"partition 5 is a logical one");
+	assert_string_equal(
+		why(FACTS(UEFI, MOUNT("/", "vda2", "btrfs",
+					",\"devices\":[\"vda2\",\"vdb\"]")),
+			"vda", "/", &g),
+		"it lies on several devices");
+	assert_string_equal(
+		why(FACTS(UEFI ",{\"name\":\"dm-0\",\"kind\":\"crypt\","
+			       "\"parents\":[\"vda2\"]}",
+			    MOUNT("/", "dm-0", "ext4", "")),
+			"vda", "/", &g),
+		"it lies on a device (crypt) that rehost does not grow");
+	assert_string_equal(
+		why(FACTS("{\"name\":\"vda\",\"kind\":\"disk\",\"table\":{"
+			  "\"kind\":\"gpt\",\"error\":\"it is odd\"}}," NODE(
+				  "vda1", "vda", "1", "1048576", "ext4"),
+			    MOUNT("/", "vda1", "ext4", "")),
+			"vda", "/", &g),
+		"of its partition table, it is odd");
+	/* Facts of a machine that nobody vouches for. */
+	assert_string_equal(
+		why("{\"disks\":[{\"name\":\"vda\",\"kind\":\"disk\"},"
+		    "{\"name\":\"vda1\",\"kind\":\"part\",\"parents\":"
+		    "[\"vda\"]}],\"filesystems\":[{\"mount\":\"/\",\"disk\":"
+		    "\"vda1\",\"type\":\"ext4\"}]}",
+			"vda", "/", &g),
+		"where its partition begins is not known");
+}
+
+#define LVM(on)                                                                \
+	UEFI "," NODE("vda3", "vda", "3", "99999999",                          \
+		"LVM2_member") ",{\"name\":\"dm-0\",\"kind\":\"lvm\","         \
+			       "\"path\":"                                     \
+			       "\"/dev/mapper/vg-root\",\"parents\":[" on      \
+			       "],\"lvm\":{\"vg\":\"vg\",\"lv\":\"root\"}}"
+
+static void logical_volumes(void **state)
+{
+	struct plan_grow g;
+	json_t *wish;
+
+	(void)state;
+	assert_string_equal(why(FACTS(LVM("\"vdb1\",\"vda3\""),
+					MOUNT("/", "dm-0", "xfs", "")),
+				    "vda", "/", &g),
+		"");
+	assert_int_equal(g.partition, 3);
+	wish = plan_grow_wish(&g, 0);
+	assert_string_equal(facts_text(wish, "physical"), "u-vda3");
+	assert_string_equal(facts_text(wish, "group"), "vg");
+	assert_string_equal(facts_text(wish, "logical"), "/dev/mapper/vg-root");
+	assert_string_equal(facts_text(wish, "uuid"), "");
+	json_decref(wish);
+	/* A mirror, a thin one: on other volumes of LVM. */
+	assert_string_equal(
+		why(FACTS(LVM("\"dm-7\""), MOUNT("/", "dm-0", "xfs", "")),
+			"vda", "/", &g),
+		"its logical volume does not lie on that disk straight away");
+}
+
+static void whole_disks(void **state)
+{
+	struct plan_grow g;
+
+	(void)state;
+	assert_string_equal(why(FACTS("{\"name\":\"vdb\",\"kind\":\"disk\","
+				      "\"content\":{\"type\":\"xfs\",\"uuid\":"
+				      "\"u\"}}",
+					MOUNT("/srv", "vdb", "xfs", "")),
+				    "vdb", "/srv", &g),
+		"");
+	assert_int_equal(g.partition, 0);
+	assert_int_equal(g.start, 0);
+}
+
+static void mounts_that_a_script_can_have(void **state)
+{
+	(void)state;
+	assert_true(plan_grow_is_mount("/"));
+	assert_true(plan_grow_is_mount("/srv/data-1"));
+	assert_false(plan_grow_is_mount(""));
+	assert_false(plan_grow_is_mount("srv"));
+	assert_false(plan_grow_is_mount("/a b"));
+	assert_false(plan_grow_is_mount("/$(reboot)"));
+	assert_false(plan_grow_is_mount("/a;b"));
+}
+
+/* ---- clones ---- */
+
+#define MAC_A "52:54:00:00:00:0a"
+#define MAC_B "52:54:00:00:00:0b"
+#define NIC(name, mac, kind, more)                                             \
+	"{\"name\":\"" name "\",\"mac\":\"" mac "\",\"kind\":\"" kind          \
+	"\",\"addresses\":[" more "]}"
+
+struct clone {
+	enum plan_mode mode;
+	const char *address;
+	bool exclude, no_fixup;
+};
+
+static size_t noted;
+
+static void on_note(void *arg, const char *event, const char *text)
+{
+	(void)arg;
+	assert_string_equal(event, "same-address");
+	assert_non_null(strstr(text, "the clone has "));
+	noted++;
+}
+
+/* "" when it may be made, else why not; *ret_notes how many were noted. */
+static const char *refusal(
+	const char *nics, const struct clone *c, size_t *ret_notes)
+{
+	static struct error err;
+	static struct move m;
+	json_t *facts;
+	char *text = NULL;
+	struct plan p;
+	struct plan_nic *n;
+	int r;
+
+	assert_true(asprintf(&text, "{\"network\":{\"interfaces\":[%s]}}",
+			    nics) > 0);
+	facts = read_json(text);
+	free(text);
+	memset(&err, 0, sizeof(err));
+	memset(&m, 0, sizeof(m));
+	m.observer.note = on_note;
+	noted = 0;
+	plan_init(&p);
+	n = plan_add_nic(&p);
+	assert_non_null(n);
+	n->mac = strdup(MAC_A);
+	n->exclude = c->exclude;
+	n->target = c->exclude ? NULL : strdup(MAC_B);
+	n->mode = c->mode;
+	p.fixups[PLAN_NETWORK] = !c->no_fixup;
+	if (c->address)
+		assert_int_equal(
+			plan_list_add(&n->addresses, c->address, 4), 0);
+	r = clone_check(&m, &p, facts, &err);
+	assert_int_equal(r, err.why[0] ? -EADDRINUSE : 0);
+	*ret_notes = noted;
+	plan_done(&p);
+	json_decref(facts);
+	return err.why;
+}
+
+static void addresses_of_the_source(void **state)
+{
+	static const char one[] = NIC("eth0", MAC_A, "ethernet",
+		"\"192.0.2.15/24\",\"fe80::1/64\"") "," NIC("lo", "",
+		"loopback", "\"127.0.0.1/8\",\"::1/128\"");
+	static const char keeps[] =
+		"it would have 192.0.2.15/24 (eth0) as well, which the source "
+		"keeps";
+	size_t notes;
+
+	(void)state;
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_KEEP}, &notes), keeps);
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_DHCP}, &notes), "");
+	assert_int_equal(notes, 0);
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_DHCP, .no_fixup = true},
+			&notes),
+		keeps);
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_MAP, "192.0.2.16/24"},
+			&notes),
+		"");
+	/* With another prefix it is the same address. */
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_MAP, "192.0.2.15/16"},
+			&notes),
+		keeps);
+	assert_string_equal(
+		refusal(one, &(struct clone){PLAN_KEEP, .exclude = true},
+			&notes),
+		"");
+	/* What it has of itself only. */
+	assert_string_equal(
+		refusal(NIC("eth0", MAC_A, "ethernet", "\"fe80::1/64\""),
+			&(struct clone){PLAN_KEEP}, &notes),
+		"");
+}
+
+static void addresses_that_software_has(void **state)
+{
+	static const char bridge[] =
+		"{\"name\":\"eth0\",\"mac\":\"" MAC_A "\",\"kind\":"
+		"\"ethernet\",\"master\":\"br0\"}," NIC(
+			"br0", MAC_A, "bridge", "\"2001:db8::5/64\"");
+	static const char vlan[] = NIC("eth0", MAC_A, "ethernet", "") "," NIC(
+		"eth0.7", MAC_A, "vlan", "\"10.0.7.1/24\"");
+	static const char inner[] =
+		NIC("eth0", MAC_A, "ethernet", "\"192.0.2.15/24\"") "," NIC(
+			"docker0", MAC_B, "bridge", "\"172.17.0.1/16\"");
+	size_t notes;
+
+	(void)state;
+	assert_string_equal(refusal(bridge, &(struct clone){PLAN_KEEP}, &notes),
+		"it would have 2001:db8::5/64 (br0) as well, which the source "
+		"keeps");
+	assert_string_equal(
+		refusal(bridge, &(struct clone){PLAN_DHCP}, &notes), "");
+	assert_string_equal(
+		refusal(bridge, &(struct clone){PLAN_MAP, "2001:db8:0:0::5/64"},
+			&notes),
+		"it would have 2001:db8::5/64 (br0) as well, which the source "
+		"keeps");
+	assert_string_equal(refusal(vlan, &(struct clone){PLAN_DHCP}, &notes),
+		"it would have 10.0.7.1/24 (eth0.7) as well, which the source "
+		"keeps");
+	assert_string_equal(
+		refusal(vlan, &(struct clone){PLAN_DHCP, .exclude = true},
+			&notes),
+		"");
+	assert_string_equal(
+		refusal(inner, &(struct clone){PLAN_DHCP}, &notes), "");
+	assert_int_equal(notes, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(last_partition),
+		cmocka_unit_test(what_stands_in_the_way),
+		cmocka_unit_test(logical_volumes),
+		cmocka_unit_test(whole_disks),
+		cmocka_unit_test(mounts_that_a_script_can_have),
+		cmocka_unit_test(addresses_of_the_source),
+		cmocka_unit_test(addresses_that_software_has),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
