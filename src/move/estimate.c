@@ -21,6 +21,10 @@
 #define PIECES 64 /* of a sample, if they are not too small */
 #define PIECE_MIN (256ULL << 10)
 #define PIECE_MAX (4ULL << 20)
+/* All that take long, together: what was read once comes out of caches, so each
+ * sends other blocks, if that leaves enough to measure. */
+#define SAMPLES (2 * TURNS + 2)
+#define SAMPLE_MIN (16ULL << 20)
 
 struct run {
 	const struct estimate_wish *wish;
@@ -86,8 +90,26 @@ static void add_sample(
 static uint64_t next_size(const struct run *r, const struct msg_pass_done *d)
 {
 	uint64_t n = forecast_rate(d->bytes, d->ms) * TURN_MS / 1000;
+	uint64_t most = MAX(r->e->used / SAMPLES, SAMPLE_MIN);
 
-	return MIN(MAX(n, PIECE_MIN), MAX(r->e->used, (uint64_t)1));
+	return MIN(MAX(MIN(n, most), PIECE_MIN), MAX(r->e->used, (uint64_t)1));
+}
+
+/* What a pass takes that sends next to nothing; the least of some, as each may
+ * be held up. */
+static int measure_overhead(struct run *r, struct error *err)
+{
+	struct msg_pass_done d;
+	int e = 0;
+
+	for (unsigned i = 0; i < TURNS && e == 0; i++) {
+		uint64_t *to = &r->e->forecast.overhead_ms;
+
+		e = send_sample(r, 1, COMPRESS_NEVER, &d, err);
+		if (e == 0)
+			*to = i ? MIN(*to, d.ms) : d.ms;
+	}
+	return e;
 }
 
 /* Both ways in turn, so that both meet the same weather. */
@@ -102,8 +124,7 @@ static int measure_lanes(struct run *r, struct error *err)
 	/* Lanes begin slowly. */
 	e = send_sample(r, FIRST_BYTES, COMPRESS_NEVER, &d, err);
 	if (e == 0)
-		e = send_sample(r, 1, COMPRESS_NEVER, &d, err);
-	r->e->forecast.overhead_ms = d.ms;
+		e = measure_overhead(r, err);
 	for (unsigned i = 0; i < 2 && e == 0; i++) {
 		/* Twice, as the first one is too small to tell. */
 		for (unsigned k = 0; k < 2 && e == 0; k++) {
@@ -114,8 +135,10 @@ static int measure_lanes(struct run *r, struct error *err)
 	}
 	for (unsigned i = 0; i < 2 * TURNS && e == 0; i++) {
 		e = send_sample(r, size[i % 2], ways[i % 2], &d, err);
-		if (e == 0)
-			add_sample(to[i % 2], &d, r->e->forecast.overhead_ms);
+		if (e < 0)
+			break;
+		add_sample(to[i % 2], &d, r->e->forecast.overhead_ms);
+		size[i % 2] = next_size(r, &d);
 	}
 	/* What was sent last is what can be compared. */
 	if (e == 0)
