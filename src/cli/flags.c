@@ -47,6 +47,7 @@ enum {
 	FLAG_BOOT,
 	FLAG_BOOT_TIMEOUT,
 	FLAG_DISCARD,
+	FLAG_WRITE,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -85,6 +86,8 @@ static const struct {
 		"at the cut prove the rest, or everything (quick)"},
 	{"sample", FLAG_SAMPLE, "TIME",
 		"how long rates are measured (1s; estimate 10s)"},
+	{"write", FLAG_WRITE, NULL,
+		"write the samples to the target's disk, spoiling it"},
 	{"output", 'o', "PATH", "where what is made goes"},
 	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
@@ -367,6 +370,9 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_PLAN:
 		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
 		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;
+	case FLAG_WRITE:
+		f->write = true;
+		return 0;
 	case FLAG_DISCARD:
 		f->discard = true;
 		return 0;

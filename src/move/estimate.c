@@ -30,6 +30,7 @@ struct run {
 	const struct estimate_wish *wish;
 	struct session session;
 	struct estimate *e;
+	struct msg_open_target *disk; /* to be written to, or NULL */
 	uint32_t pass;
 	unsigned samples;
 };
@@ -205,7 +206,7 @@ static int look_at_source(
 	return e;
 }
 
-static int open_sink(
+static int open_target(
 	struct run *r, const struct msg_measure *q, struct error *err)
 {
 	struct msg_open_sink m = {.size = r->e->source->size};
@@ -213,8 +214,11 @@ static int open_sink(
 	int e;
 
 	memcpy(m.secret, q->secret, sizeof(m.secret));
-	e = session_call(
-		&r->session, TARGET, MSG_OPEN_SINK, &m, &state, CALL_MS, err);
+	if (r->disk)
+		e = estimate_hold(&r->session, r->disk, m.size, m.secret, err);
+	else
+		e = session_call(&r->session, TARGET, MSG_OPEN_SINK, &m, &state,
+			CALL_MS, err);
 	if (e == 0)
 		e = lanes_make(
 			&r->session, r->wish->options, 1, &r->e->lanes, err);
@@ -260,17 +264,24 @@ int estimate(
 	if (e == 0)
 		e = session_connect(&r.session, SOURCE, &w->source, &ssh, err);
 	/* Whoever may log in can take what is thrown away. */
-	ssh.any_user = true;
+	ssh.any_user = !w->write;
 	if (e == 0)
 		e = session_connect(&r.session, TARGET,
 			w->has_target ? &w->target : &w->source, &ssh, err);
+	if (e == 0 && w->write)
+		e = estimate_may_write(&r.session, w, &r.disk, err);
 	if (e == 0)
 		e = look_at_source(&r, q, err);
 	if (e == 0)
-		e = open_sink(&r, q, err);
+		e = open_target(&r, q, err);
 	if (e == 0 && ret->used > 0)
 		e = measure_lanes(&r, err);
+	if (e == 0 && r.disk) {
+		ret->on_disk = true;
+		e = estimate_let_go(&r.session, err);
+	}
 	session_done(&r.session);
+	free(r.disk);
 	if (e == 0)
 		estimate_work_out(ret, w->options->downtime_ms);
 	return e;
