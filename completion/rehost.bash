@@ -28,7 +28,7 @@ _rehost_flags() {
 	abort | verify) echo "--quiet --format -q" ;;
 	inspect) echo "--format --sample -F -i -J -o -p" ;;
 	estimate) echo "--format --sample --downtime --bwlimit --lanes" \
-		"--lane-port --via -F -i -J -o -p" ;;
+		"--lane-port --via --write --overwrite -F -i -J -o -p" ;;
 	plan) echo "--output --clone --as --name --quiet --format --bwlimit" \
 		"--downtime --cutover --overwrite --quiesce --rollback" \
 		"--activate --deactivate --hook-timeout --sample --measure" \

@@ -20,6 +20,7 @@
 #include "link/lane.h"
 #include "track/keeper.h"
 #include "volume/joined.h"
+#include "volume/spared.h"
 #include "volume/usedmap.h"
 #include "wire/channel.h"
 
@@ -49,9 +50,11 @@ struct agent {
 	unsigned n_relays;
 	struct relay relays[LANES_MAX];
 
-	/* What moves, all volumes behind one another; or what keeps nothing. */
+	/* What moves, all volumes behind one another; or what keeps nothing, or
+	 * only what may be spoilt. */
 	struct joined joined;
 	struct volume sink;
+	struct spared spared;
 	struct volume *volume;
 	uint8_t secret[SECRET_SIZE];
 
@@ -138,7 +141,8 @@ agent_handler grow_tables;
 bool source_used(const struct volume_facts *now, bool filesystem,
 	usedmap_fn *fn, void *arg, char *reason, size_t size);
 
-/* target.c */
+/* target.c. To open a target for a trial is to check and hold it as for a move,
+ * but to wipe nothing, and to write nothing that tells what it is. */
 agent_handler target_open, target_publish, target_wipe, target_close,
 	target_keep_file, target_drop_file;
 

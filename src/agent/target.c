@@ -142,6 +142,31 @@ static int wipe_old(
 	return r;
 }
 
+/* Only a disk keeps its size, and can be left as it was. */
+static int check_trial(const struct volume_facts *f, struct error *err)
+{
+	if (f->kind == VOLUME_BLOCK)
+		return 0;
+	error_set(err, -EOPNOTSUPP, "write samples to %s", f->path);
+	error_why(err, "it is a file, which would be changed by that");
+	return error_todo(err, "name a disk, or estimate without --write");
+}
+
+/* What must be as it was when the trial is over: whatever tells what the disk
+ * is; and whatever would make it look like the source. */
+static int spare(struct agent *a, const struct msg_open_target *m,
+	const struct volume_facts *f, struct error *err)
+{
+	int r;
+
+	spared_init(&a->spared, &a->joined.volume);
+	r = spared_add_disk(&a->spared, f);
+	for (uint32_t i = 0; i < m->n_withhold && r == 0; i++)
+		r = spared_add(&a->spared, m->withhold[i].offset,
+			m->withhold[i].bytes);
+	return r < 0 ? error_set(err, r, "write samples to %s", f->path) : 0;
+}
+
 /* Looks at one disk, or makes its file; opens it unless it is only a check. */
 static int open_disk(struct agent *a, const struct msg_open_target *m,
 	const struct msg_target_disk *d, bool *ret_made, struct error *err)
@@ -166,6 +191,8 @@ static int open_disk(struct agent *a, const struct msg_open_target *m,
 		f->size = d->size;
 	if (r == 0)
 		r = check_writable(f, d, m->resume, err);
+	if (r == 0 && m->trial)
+		r = check_trial(f, err);
 	if (r < 0 || m->check)
 		return r;
 	r = leave_old_system(f, err);
@@ -173,8 +200,11 @@ static int open_disk(struct agent *a, const struct msg_open_target *m,
 		r = joined_add_target(&a->joined, f, d->size, err);
 	if (r < 0 && *ret_made)
 		(void)unlink(d->path);
-	return r < 0 ? r
-		     : wipe_old(&a->joined.v[a->joined.n - 1].volume, f, err);
+	if (r < 0)
+		return r;
+	return m->trial
+		       ? spare(a, m, f, err)
+		       : wipe_old(&a->joined.v[a->joined.n - 1].volume, f, err);
 }
 
 /* None is written before all were looked at. */
@@ -201,7 +231,7 @@ static int open_all(
 	joined_init(&a->joined);
 	for (uint32_t i = 0; i < m->n && r == 0; i++)
 		r = open_disk(a, m, &m->v[i], &made, err);
-	if (r < 0)
+	if (r < 0 || m->trial)
 		return r;
 	r = withheld_init(&a->withheld, m->withhold, m->n_withhold,
 		a->joined.volume.size);
@@ -216,7 +246,8 @@ int target_open(struct agent *a, const struct frame *f, struct error *err)
 	struct msg_target_state state = {0};
 	int r;
 
-	if (frame_decode(f, &m) < 0 || m.n == 0)
+	if (frame_decode(f, &m) < 0 || m.n == 0 ||
+		(m.trial && (m.n > 1 || m.create || m.resume)))
 		return error_set(err, -EPROTO, "understand a request");
 	r = check_all(a, &m, err);
 	if (r == 0 && !m.check)
@@ -228,7 +259,7 @@ int target_open(struct agent *a, const struct frame *f, struct error *err)
 	if (!m.check) {
 		memcpy(a->secret, m.secret, sizeof(a->secret));
 		memcpy(a->name, m.name, sizeof(a->name));
-		a->volume = &a->joined.volume;
+		a->volume = m.trial ? &a->spared.volume : &a->joined.volume;
 		a->state = IN_TARGET;
 		state.size = a->volume->size;
 		state.hwm_kb = agent_hwm(getpid());

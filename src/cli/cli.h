@@ -31,7 +31,7 @@ struct flags {
 	bool dry_run, quiet, verbose, json, follow;
 	unsigned sample_ms; /* of rates */
 	const char *output; /* file or folder for what is made */
-	bool clone, measure, discard;
+	bool clone, measure, discard, write;
 	uint64_t watchdog_ms;
 	bool set_downtime, set_cutover; /* said, and no default */
 	char **arguments;

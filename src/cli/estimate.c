@@ -118,7 +118,7 @@ static void print_as_json(const struct flags *f, const struct estimate *e)
 {
 	const struct forecast_course *c = &e->course;
 	json_t *j = json_pack("{s:s s:i s:s s:s? s:I s:I s:o s:s s:{s:I s:I "
-			      "s:I} s:{s:s s:b s:b s:o s:o s:I}}",
+			      "s:I} s:{s:s s:b s:b s:b s:o s:o s:I}}",
 		"event", "estimate", "schema", 1, "source", f->arguments[0],
 		"target", f->n_arguments > 1 ? f->arguments[1] : NULL, "size",
 		(json_int_t)e->size, "used", (json_int_t)e->used, "volumes",
@@ -129,21 +129,23 @@ static void print_as_json(const struct flags *f, const struct estimate *e)
 		"distinct_s",
 		(json_int_t)a_second(e->writes.distinct, e->writes.sample_ms),
 		"link", "path", e->lanes, "measured", f->n_arguments > 1,
-		"compress", e->packs, "plain", way_json(&e->plain),
-		"compressed", way_json(&e->packed), "bytes_s",
-		(json_int_t)e->rate);
+		"written", e->on_disk, "compress", e->packs, "plain",
+		way_json(&e->plain), "compressed", way_json(&e->packed),
+		"bytes_s", (json_int_t)e->rate);
 
-	if (j && json_object_update_new(j,
-			 json_pack("{s:{s:I s:I s:I s:I} s:{s:b s:i s:I s:I "
-				   "s:I} s:o}",
-				 "seed", "ms", (json_int_t)e->seed_ms, "low_ms",
-				 (json_int_t)e->seed_low_ms, "high_ms",
-				 (json_int_t)e->seed_high_ms, "sent",
-				 (json_int_t)e->seed_sent, "follow", "fits",
-				 c->fits, "rounds", (int)c->rounds, "ms",
-				 (json_int_t)c->ms, "sent", (json_int_t)c->sent,
-				 "downtime_ms", (json_int_t)c->outage_ms,
-				 "table", table_json(e))) < 0) {
+	if (j &&
+		json_object_update_new(j,
+			json_pack("{s:{s:I s:I s:I s:I s:I} s:{s:b s:i s:I s:I "
+				  "s:I} s:o}",
+				"seed", "ms", (json_int_t)e->seed_ms, "low_ms",
+				(json_int_t)e->seed_low_ms, "high_ms",
+				(json_int_t)e->seed_high_ms, "fixed_ms",
+				(json_int_t)e->fixed_ms, "sent",
+				(json_int_t)e->seed_sent, "follow", "fits",
+				c->fits, "rounds", (int)c->rounds, "ms",
+				(json_int_t)c->ms, "sent", (json_int_t)c->sent,
+				"downtime_ms", (json_int_t)c->outage_ms,
+				"table", table_json(e))) < 0) {
 		json_decref(j);
 		j = NULL;
 	}
@@ -292,6 +294,26 @@ static void print_table(const struct estimate *e)
 			human_ms(estimate_seed_at(e, link_bytes(i)), a));
 }
 
+static void print_target(const struct flags *f, const struct estimate *e)
+{
+	char a[32];
+
+	if (e->on_disk) {
+		heading = "target";
+		line("the samples were written to %s, and flushed: its pace is "
+		     "in all of this",
+			f->arguments[1]);
+		line("  (but for its beginning, its end and all signatures: "
+		     "what else was on it is spoilt)");
+		return;
+	}
+	heading = "unmeasured";
+	line("how fast the target writes: nothing was written there. Below "
+	     "%s/s it",
+		human_bytes(e->rate, a));
+	line("  sets the pace, and all of this takes longer in proportion");
+}
+
 static void print_for_people(const struct flags *f, struct estimate *e)
 {
 	char a[32], b[32], c[32], d[32];
@@ -316,11 +338,7 @@ static void print_for_people(const struct flags *f, struct estimate *e)
 			human_ms(e->seed_ms, a));
 	print_course(f, e);
 	print_table(e);
-	heading = "unmeasured";
-	line("how fast the target writes: nothing was written there. Below "
-	     "%s/s it",
-		human_bytes(e->rate, a));
-	line("  sets the pace, and all of this takes longer in proportion");
+	print_target(f, e);
 }
 
 int cmd_estimate(const struct command *c, struct flags *f)
@@ -329,13 +347,21 @@ int cmd_estimate(const struct command *c, struct flags *f)
 		.sample_ms = f->sample_ms,
 		.options = &f->options,
 		.has_target = f->n_arguments > 1,
+		.write = f->write,
 	};
 	struct error err = {0};
 	struct estimate e = {0};
-	int r = place_parse(f->arguments[0], &w.source, &err);
+	int r;
 
+	if (f->options.overwrite[0] && !f->write)
+		return usage_error(c, "--overwrite goes with --write: without "
+				      "it nothing is written");
+	r = place_parse(f->arguments[0], &w.source, &err);
 	if (r == 0 && w.has_target)
 		r = place_parse(f->arguments[1], &w.target, &err);
+	if (r == 0 && w.write && !(w.source.path[0] && w.target.path[0]))
+		return usage_error(c, "--write wants two volumes, like "
+				      "root@old:/dev/vdb root@new:/dev/vdb");
 	if (r == 0)
 		r = estimate(&w, &e, &err);
 	if (r == 0)

@@ -52,6 +52,7 @@ enum {
 	FLAG_POWER_ON,
 	FLAG_TARGET_POWER_OFF,
 	FLAG_NO_ROLLBACK,
+	FLAG_WRITE,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -90,6 +91,8 @@ static const struct {
 		"at the cut prove the rest, or everything (quick)"},
 	{"sample", FLAG_SAMPLE, "TIME",
 		"how long rates are measured (1s; estimate 10s)"},
+	{"write", FLAG_WRITE, NULL,
+		"write the samples to the target's disk, spoiling it"},
 	{"output", 'o', "PATH", "where what is made goes"},
 	{"measure", FLAG_MEASURE, NULL, "measure the link between both"},
 	{"clone", FLAG_CLONE, NULL, "a second machine; the source stays"},
@@ -391,6 +394,9 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_PLAN:
 		i = snprintf(o->plan, sizeof(o->plan), "%s", v);
 		return i < 0 || (size_t)i >= sizeof(o->plan) ? -EINVAL : 0;
+	case FLAG_WRITE:
+		f->write = true;
+		return 0;
 	case FLAG_DISCARD:
 		f->discard = true;
 		return 0;

@@ -47,7 +47,8 @@ const struct command commands[] = {
 		"format sample" SSH},
 	{"estimate", cmd_estimate, "SOURCE [TARGET]",
 		"how long a move would take, measured",
-		"format sample downtime bwlimit lanes lane-port via" SSH},
+		"format sample downtime bwlimit lanes lane-port via write "
+		"overwrite" SSH},
 	{"plan", cmd_plan, "SOURCE TARGET",
 		"what would block moving a machine, and a plan",
 		"output clone as name quiet format bwlimit downtime cutover "

@@ -21,11 +21,16 @@
 #define PIECES 64 /* of a sample, if they are not too small */
 #define PIECE_MIN (256ULL << 10)
 #define PIECE_MAX (4ULL << 20)
+/* All that take long, together: what was read once comes out of caches, so each
+ * sends other blocks, if that leaves enough to measure. */
+#define SAMPLES (2 * TURNS + 2)
+#define SAMPLE_MIN (16ULL << 20)
 
 struct run {
 	const struct estimate_wish *wish;
 	struct session session;
 	struct estimate *e;
+	struct msg_open_target *disk; /* to be written to, or NULL */
 	uint32_t pass;
 	unsigned samples;
 };
@@ -86,8 +91,26 @@ static void add_sample(
 static uint64_t next_size(const struct run *r, const struct msg_pass_done *d)
 {
 	uint64_t n = forecast_rate(d->bytes, d->ms) * TURN_MS / 1000;
+	uint64_t most = MAX(r->e->used / SAMPLES, SAMPLE_MIN);
 
-	return MIN(MAX(n, PIECE_MIN), MAX(r->e->used, (uint64_t)1));
+	return MIN(MAX(MIN(n, most), PIECE_MIN), MAX(r->e->used, (uint64_t)1));
+}
+
+/* What a pass takes that sends next to nothing; the least of some, as each may
+ * be held up. */
+static int measure_overhead(struct run *r, struct error *err)
+{
+	struct msg_pass_done d;
+	int e = 0;
+
+	for (unsigned i = 0; i < TURNS && e == 0; i++) {
+		uint64_t *to = &r->e->forecast.overhead_ms;
+
+		e = send_sample(r, 1, COMPRESS_NEVER, &d, err);
+		if (e == 0)
+			*to = i ? MIN(*to, d.ms) : d.ms;
+	}
+	return e;
 }
 
 /* Both ways in turn, so that both meet the same weather. */
@@ -102,8 +125,7 @@ static int measure_lanes(struct run *r, struct error *err)
 	/* Lanes begin slowly. */
 	e = send_sample(r, FIRST_BYTES, COMPRESS_NEVER, &d, err);
 	if (e == 0)
-		e = send_sample(r, 1, COMPRESS_NEVER, &d, err);
-	r->e->forecast.overhead_ms = d.ms;
+		e = measure_overhead(r, err);
 	for (unsigned i = 0; i < 2 && e == 0; i++) {
 		/* Twice, as the first one is too small to tell. */
 		for (unsigned k = 0; k < 2 && e == 0; k++) {
@@ -114,8 +136,10 @@ static int measure_lanes(struct run *r, struct error *err)
 	}
 	for (unsigned i = 0; i < 2 * TURNS && e == 0; i++) {
 		e = send_sample(r, size[i % 2], ways[i % 2], &d, err);
-		if (e == 0)
-			add_sample(to[i % 2], &d, r->e->forecast.overhead_ms);
+		if (e < 0)
+			break;
+		add_sample(to[i % 2], &d, r->e->forecast.overhead_ms);
+		size[i % 2] = next_size(r, &d);
 	}
 	/* What was sent last is what can be compared. */
 	if (e == 0)
@@ -182,7 +206,7 @@ static int look_at_source(
 	return e;
 }
 
-static int open_sink(
+static int open_target(
 	struct run *r, const struct msg_measure *q, struct error *err)
 {
 	struct msg_open_sink m = {.size = r->e->source->size};
@@ -190,8 +214,11 @@ static int open_sink(
 	int e;
 
 	memcpy(m.secret, q->secret, sizeof(m.secret));
-	e = session_call(
-		&r->session, TARGET, MSG_OPEN_SINK, &m, &state, CALL_MS, err);
+	if (r->disk)
+		e = estimate_hold(&r->session, r->disk, m.size, m.secret, err);
+	else
+		e = session_call(&r->session, TARGET, MSG_OPEN_SINK, &m, &state,
+			CALL_MS, err);
 	if (e == 0)
 		e = lanes_make(
 			&r->session, r->wish->options, 1, &r->e->lanes, err);
@@ -237,17 +264,24 @@ int estimate(
 	if (e == 0)
 		e = session_connect(&r.session, SOURCE, &w->source, &ssh, err);
 	/* Whoever may log in can take what is thrown away. */
-	ssh.any_user = true;
+	ssh.any_user = !w->write;
 	if (e == 0)
 		e = session_connect(&r.session, TARGET,
 			w->has_target ? &w->target : &w->source, &ssh, err);
+	if (e == 0 && w->write)
+		e = estimate_may_write(&r.session, w, &r.disk, err);
 	if (e == 0)
 		e = look_at_source(&r, q, err);
 	if (e == 0)
-		e = open_sink(&r, q, err);
+		e = open_target(&r, q, err);
 	if (e == 0 && ret->used > 0)
 		e = measure_lanes(&r, err);
+	if (e == 0 && r.disk) {
+		ret->on_disk = true;
+		e = estimate_let_go(&r.session, err);
+	}
 	session_done(&r.session);
+	free(r.disk);
 	if (e == 0)
 		estimate_work_out(ret, w->options->downtime_ms);
 	return e;

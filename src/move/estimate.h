@@ -3,7 +3,8 @@
  * How long a move would take, measured on the machines themselves: what is
  * used, what is written meanwhile, how well it packs, and how fast samples of
  * it travel over the lanes that a move would use. What arrives is thrown away:
- * nothing is written on either machine, and nothing of ours stays there.
+ * nothing is written on either machine, and nothing of ours stays there. Only
+ * when that is wished are the samples written to the target's disk.
  */
 #ifndef REHOST_MOVE_ESTIMATE_H
 #define REHOST_MOVE_ESTIMATE_H
@@ -19,9 +20,12 @@
 #include "wire/message.h"
 
 struct estimate_wish {
-	struct place source;	       /* a volume, or a machine */
-	struct place target;	       /* its path is not looked at */
-	bool has_target;	       /* else the source sends to itself */
+	struct place source; /* a volume, or a machine */
+	struct place target; /* its path only with write */
+	bool has_target;     /* else the source sends to itself */
+	/* Both are volumes, and samples are written to the target, which must
+	 * be empty or the one of --overwrite. */
+	bool write;
 	unsigned sample_ms;	       /* how long to watch what is written */
 	const struct options *options; /* lanes, via, ports, bwlimit, budget */
 };
@@ -42,10 +46,12 @@ struct estimate {
 
 	const char *lanes; /* "direct", "reverse", "relay" */
 	struct estimate_way plain, packed;
-	bool packs; /* a move would compress */
+	bool packs;   /* a move would compress */
+	bool on_disk; /* the samples went to the target's disk */
 
 	uint64_t rate, low, high; /* of the volumes' bytes, a second */
 	uint64_t seed_ms, seed_low_ms, seed_high_ms, seed_sent;
+	uint64_t fixed_ms; /* of a seed, whatever its size */
 	struct forecast forecast;
 	struct forecast_course course;
 };
@@ -62,6 +68,18 @@ void estimate_work_out(struct estimate *e, uint64_t budget_ms);
 /* How long the seed takes on a link of so many bytes a second; the source's
  * own rate bounds it. */
 uint64_t estimate_seed_at(const struct estimate *e, uint64_t link);
+
+/* estimate_target.c: A target that samples may be written to.
+ * estimate_may_write asks both machines whether that may be done, before
+ * anything takes time, with the checks of a move; changes nothing.
+ * estimate_hold then takes the disk, which must have the room for size bytes;
+ * estimate_let_go gives it back. */
+struct session;
+int estimate_may_write(struct session *s, const struct estimate_wish *w,
+	struct msg_open_target **ret, struct error *err);
+int estimate_hold(struct session *s, struct msg_open_target *m, uint64_t size,
+	const uint8_t secret[SECRET_SIZE], struct error *err);
+int estimate_let_go(struct session *s, struct error *err);
 
 /* estimate_machine.c: The volumes of a machine that hold something which would
  * have to be carried: filesystems and other contents, each once, without swap

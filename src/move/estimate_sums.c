@@ -19,12 +19,17 @@ static uint64_t way_on(const struct estimate_way *w, uint64_t link)
 	return most < (double)own ? (uint64_t)most : own;
 }
 
-/* What a seed loses to trying compression where it does not pay. */
+/* What a seed loses to trying what does not pay in the end. It begins without
+ * compression, and compares in pairs: one is enough where one way moves twice
+ * as much as the other. */
 static uint64_t trial_ms(uint64_t plain, uint64_t packed)
 {
-	if (plain == 0 || adapt_pays(plain, packed))
-		return 0;
-	return ADAPT_TRIAL_MS - ADAPT_TRIAL_MS * MIN(packed, plain) / plain;
+	uint64_t more = MAX(plain, packed), less = MIN(plain, packed);
+	unsigned n = more / 2 > less ? 1 : 2;
+
+	if (adapt_pays(plain, packed))
+		n++;
+	return more ? n * (ADAPT_TRIAL_MS - ADAPT_TRIAL_MS * less / more) : 0;
 }
 
 uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
@@ -38,18 +43,20 @@ uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
 void estimate_work_out(struct estimate *e, uint64_t budget_ms)
 {
 	const struct estimate_way *w;
-	uint64_t trial;
 
 	e->packs = adapt_pays(way_rate(&e->plain), way_rate(&e->packed));
 	w = e->packs ? &e->packed : &e->plain;
 	e->rate = way_rate(w);
 	e->low = MIN(w->low, e->rate);
 	e->high = MAX(w->high, e->rate);
-	trial = e->used ? trial_ms(way_rate(&e->plain), way_rate(&e->packed))
-			: 0;
-	e->seed_ms = forecast_ms(e->used, e->rate) + trial;
-	e->seed_low_ms = forecast_ms(e->used, e->high) + trial;
-	e->seed_high_ms = forecast_ms(e->used, e->low) + trial;
+	/* Trials, the last flush, and what else a pass takes. */
+	e->fixed_ms = e->used ? e->forecast.overhead_ms +
+					trial_ms(way_rate(&e->plain),
+						way_rate(&e->packed))
+			      : 0;
+	e->seed_ms = forecast_ms(e->used, e->rate) + e->fixed_ms;
+	e->seed_low_ms = forecast_ms(e->used, e->high) + e->fixed_ms;
+	e->seed_high_ms = forecast_ms(e->used, e->low) + e->fixed_ms;
 	e->seed_sent = (uint64_t)((double)e->used *
 				  MIN((double)w->sent / (double)MAX(w->bytes,
 								(uint64_t)1),

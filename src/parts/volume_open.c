@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "parts/volume.h"
 #include "volume/joined.h"
+#include "volume/pair.h"
 #include "volume/probe.h"
 
 static int at(struct part *p, enum side side, struct error *err)
@@ -212,49 +213,6 @@ static int check_source(struct part *p, struct error *err)
 	return r;
 }
 
-/* ---- one device under two names ---- */
-
-static bool same_text(const char *a, const char *b)
-{
-	return a[0] && strcmp(a, b) == 0;
-}
-
-static bool overlap(const struct volume_facts *a, const struct volume_facts *b)
-{
-	return a->disk_start < b->disk_start + b->size &&
-	       b->disk_start < a->disk_start + a->size;
-}
-
-static bool same_device(
-	const struct volume_facts *a, const struct volume_facts *b, bool host)
-{
-	if (a->kind == VOLUME_BLOCK && b->kind == VOLUME_BLOCK) {
-		bool disk = host && a->disk_major == b->disk_major &&
-			    a->disk_minor == b->disk_minor;
-
-		if (host && a->major == b->major && a->minor == b->minor)
-			return true;
-		if (host && a->backing_inode &&
-			a->backing_inode == b->backing_inode &&
-			a->backing_major == b->backing_major &&
-			a->backing_minor == b->backing_minor)
-			return true;
-		/* Shared storage seen from two hosts. */
-		disk = disk || same_text(a->wwn, b->wwn) ||
-		       (same_text(a->serial, b->serial) && a->size == b->size);
-		return disk && overlap(a, b);
-	}
-	if (!host)
-		return false;
-	if (a->kind == VOLUME_FILE && b->kind == VOLUME_FILE)
-		return a->inode == b->inode && a->major == b->major &&
-		       a->minor == b->minor;
-	if (a->kind == VOLUME_FILE)
-		return same_device(b, a, host);
-	return a->backing_inode && a->backing_inode == b->inode &&
-	       a->backing_major == b->major && a->backing_minor == b->minor;
-}
-
 /* ---- nothing of ours on what will be frozen ---- */
 
 static bool on_source(
@@ -388,44 +346,6 @@ static void fill_open(struct part *p, struct msg_open_target *m)
 	memcpy(m->withhold, v->signatures.v, sizeof(m->withhold));
 }
 
-static bool has_block(const struct msg_commit *s, uint64_t offset)
-{
-	for (uint32_t k = 0; k < s->n; k++)
-		if (s->v[k].offset == offset)
-			return true;
-	return false;
-}
-
-/* The blocks of a disk that carry signatures; false when there are more than
- * can be kept. */
-static bool add_signatures(const struct volume_disk *d, struct msg_commit *s)
-{
-	const struct volume_facts *f = &d->source;
-
-	for (uint32_t i = 0; i < f->n_signatures; i++) {
-		const struct signature *g = &f->signatures[i];
-		uint64_t from = g->offset / SIGNATURE_BLOCK, to;
-
-		/* The source says so: it may be anything. */
-		if (g->offset >= f->size || g->bytes == 0)
-			continue;
-		to = (g->offset + MIN(g->bytes, f->size - g->offset) - 1) /
-			     SIGNATURE_BLOCK +
-		     1;
-		for (uint64_t b = from; b < to; b++) {
-			uint64_t off = b * SIGNATURE_BLOCK;
-
-			if (has_block(s, d->start + off))
-				continue;
-			if (s->n == ARRAY_LEN(s->v))
-				return false;
-			s->v[s->n++] = (struct msg_extent){d->start + off,
-				MIN((uint64_t)SIGNATURE_BLOCK, f->size - off)};
-		}
-	}
-	return true;
-}
-
 /* Where each volume begins, as both agents will have it, and what of them is
  * withheld. */
 static int lay_out(struct part *p, struct error *err)
@@ -439,7 +359,7 @@ static int lay_out(struct part *p, struct error *err)
 
 		d->start = joined_next(at);
 		at = d->start + d->source.size;
-		if (!add_signatures(d, &v->signatures))
+		if (!pair_withhold(&d->source, d->start, &v->signatures))
 			return unsupported(p, &d->source,
 				"there are more signatures of filesystems and "
 				"tables than can be withheld",
@@ -534,7 +454,7 @@ static int know_target(struct part *p, uint32_t i, struct error *err)
 	for (uint32_t k = 0; k < v->n && r == 0; k++) {
 		const struct volume_facts *s = &v->disks[k].source;
 
-		if (!same_device(s, &d->target,
+		if (!pair_is_same(s, &d->target,
 			    strcmp(host[SOURCE].hello.boot_id,
 				    host[TARGET].hello.boot_id) == 0))
 			continue;

@@ -228,23 +228,39 @@ uint64_t maps_dirty(const struct maps *m)
 	return bytes;
 }
 
+/* Granules that are used and not known. */
+static uint64_t fresh(const struct maps *m)
+{
+	uint64_t at = 0, first, n, sum = 0;
+
+	for (; bitmap_next_and(
+		     &m->used, &m->known, true, at, UINT64_MAX, &first, &n);
+		at = first + n)
+		sum += n;
+	return sum;
+}
+
 void maps_sample(struct maps *m, uint64_t bytes, uint64_t piece, unsigned shift)
 {
-	uint64_t g = m->shared->granule, used = bitmap_count(&m->used);
+	uint64_t g = m->shared->granule, left = fresh(m);
 	uint64_t each = MAX(piece / g, (uint64_t)1);
 	uint64_t want = bytes / g + (bytes % g != 0);
-	uint64_t pieces = want / each + (want % each != 0);
-	uint64_t step =
-		pieces > 0 && used / pieces > each ? used / pieces : each;
-	/* Counted in used granules: where the next piece begins, and how many
-	 * lie before the present run. */
-	uint64_t next = (step - each) * MIN(shift, 99U) / 100, before = 0;
-	uint64_t at = 0, first, n;
+	uint64_t pieces = want / each + (want % each != 0), step;
+	/* Counted in granules that are left: where the next piece begins, and
+	 * how many lie before the present run. */
+	uint64_t next, before = 0, at = 0, first, n;
 
 	bitmap_clear(&m->dirty, 0, m->granules);
 	if (pieces == 0)
 		return;
-	for (; bitmap_next(&m->used, at, UINT64_MAX, &first, &n);
+	if (left < want) {
+		bitmap_clear(&m->known, 0, m->granules);
+		left = fresh(m);
+	}
+	step = left / pieces > each ? left / pieces : each;
+	next = (step - each) * MIN(shift, 99U) / 100;
+	for (; bitmap_next_and(
+		     &m->used, &m->known, true, at, UINT64_MAX, &first, &n);
 		at = first + n, before += n)
 		while (next < before + n) {
 			uint64_t from = MAX(next, before);

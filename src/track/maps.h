@@ -110,7 +110,9 @@ uint64_t maps_dirty(const struct maps *m);
 /* A sample of what is used, spread over all of it, becomes dirty, and nothing
  * else is: pieces of piece bytes, about bytes together. shift, 0 to 99, moves
  * them on by so many hundredths of the way to the next one, so that several
- * samples need not be the same blocks. */
+ * samples need not be the same blocks. What is known was sent by an earlier
+ * one: it is left out, as caches would give it sooner, until too little else is
+ * left; then nothing is known any more. */
 void maps_sample(
 	struct maps *m, uint64_t bytes, uint64_t piece, unsigned shift);
 

@@ -17,10 +17,6 @@
 #define GRAIN 4096ULL /* of the copy */
 #define STEP MIB
 
-/* libblkid looks no further from either end, but for what is copied apart. */
-#define HEAD (8 * MIB)
-#define TAIL (4 * MIB)
-
 struct image {
 	int fd; /* the volume */
 	int copy;
@@ -177,10 +173,12 @@ static int copy_areas(struct image *im, const struct volume_facts *f)
 		return -ENOMEM;
 	if (ftruncate(im->copy, (off_t)im->size) < 0)
 		return -errno;
-	r = copy_range(im, 0, HEAD);
-	if (r == 0 && im->size > HEAD)
-		r = copy_range(
-			im, MAX(HEAD, im->size - MIN(TAIL, im->size)), TAIL);
+	r = copy_range(im, 0, SIGNATURES_HEAD);
+	if (r == 0 && im->size > SIGNATURES_HEAD)
+		r = copy_range(im,
+			MAX(SIGNATURES_HEAD,
+				im->size - MIN(SIGNATURES_TAIL, im->size)),
+			SIGNATURES_TAIL);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(btrfs); i++)
 		r = copy_range(im, btrfs[i], GRAIN);
 	return r < 0 ? r : copy_far(im);

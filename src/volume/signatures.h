@@ -21,6 +21,10 @@
 #include "base/cleanup.h"
 #include "wire/facts.h"
 
+/* libblkid looks no further from either end, but for what is read apart. */
+#define SIGNATURES_HEAD (8ULL << 20)
+#define SIGNATURES_TAIL (4ULL << 20)
+
 /* Fills uuid, fstype, multi_device, external_journal, clean, empty and the
  * signatures of f. fd is the volume, opened with O_DIRECT if it is a device;
  * size and logical of f are set. Nothing is written. 0, -EOVERFLOW when there

@@ -157,7 +157,8 @@ DEF(target_disk, msg_target_disk, F_STR(msg_target_disk, path),
 DEF(open_target, msg_open_target, F_STR(msg_open_target, name),
 	F_LIST(msg_open_target, n, v, &target_disk),
 	F_U8(msg_open_target, create), F_U8(msg_open_target, resume),
-	F_U8(msg_open_target, check), F_BYTES(msg_open_target, secret),
+	F_U8(msg_open_target, check), F_U8(msg_open_target, trial),
+	F_BYTES(msg_open_target, secret),
 	F_LIST(msg_open_target, n_withhold, withhold, &extent));
 DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
 	F_U64(msg_target_state, hwm_kb));

@@ -502,6 +502,7 @@ struct msg_open_target {
 	uint8_t create; /* a file may be made */
 	uint8_t resume; /* it is ours already */
 	uint8_t check;	/* only say whether it may be used */
+	uint8_t trial;	/* one disk, for an estimate: see target_open */
 	uint8_t secret[SECRET_SIZE];
 	uint32_t n_withhold;
 	struct msg_extent withhold[PROBE_SIGNATURES_MAX];

@@ -155,11 +155,19 @@ static void test_seed(void **state)
 	estimate_work_out(&e, 2000);
 	assert_false(e.packs);
 	assert_int_equal(e.rate, 200 * MIB);
-	/* Half as fast when compressed: a trial of 200 ms loses half of it. */
-	assert_int_equal(e.seed_ms, 5100);
-	assert_int_equal(e.seed_low_ms, 4100);
-	assert_in_range(e.seed_high_ms, 6760, 6770);
+	/* Half as fast when compressed: two trials of 200 ms lose half of it.
+	 */
+	assert_int_equal(e.seed_ms, 5200);
+	assert_int_equal(e.seed_low_ms, 4200);
+	assert_in_range(e.seed_high_ms, 6860, 6870);
 	assert_int_equal(e.seed_sent, 1000 * MIB);
+	/* One tells enough when it is slower than that; and a pass has a fixed
+	 * part. */
+	e.packed.ms = 2000;
+	e.forecast.overhead_ms = 30;
+	estimate_work_out(&e, 2000);
+	assert_int_equal(e.seed_ms, 5000 + 150 + 30);
+	e.forecast.overhead_ms = 0;
 	/* What is packed arrives sooner, but not by enough. */
 	e.packed.ms = 480;
 	estimate_work_out(&e, 2000);
@@ -167,7 +175,8 @@ static void test_seed(void **state)
 	e.packed.ms = 400;
 	estimate_work_out(&e, 2000);
 	assert_true(e.packs);
-	assert_int_equal(e.seed_ms, 4000);
+	/* It begins without, and goes back to it twice. */
+	assert_int_equal(e.seed_ms, 4000 + 3 * 40);
 	assert_int_equal(e.seed_sent, 500 * MIB);
 }
 

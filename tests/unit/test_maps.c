@@ -126,6 +126,18 @@ static void test_sample(void **state)
 	assert_false(bitmap_next(&maps.dirty, 0, 1000, &first, &n));
 	maps_sample(&maps, 1, 1, 0);
 	assert_int_equal(sampled(), 1);
+	/* What was sent is left out, while there is enough else. */
+	bitmap_set(&maps.known, 0, 10);
+	bitmap_set(&maps.known, 700, 170);
+	maps_sample(&maps, 220 * GRANULE, 10 * GRANULE, 0);
+	assert_int_equal(sampled(), 220);
+	assert_next(0, 100, 190);
+	assert_next(290, 870, 30);
+	assert_true(bitmap_get(&maps.known, 0));
+	maps_sample(&maps, 221 * GRANULE, 221 * GRANULE, 0);
+	assert_int_equal(sampled(), 221);
+	assert_next(0, 0, 10);
+	assert_false(bitmap_get(&maps.known, 700));
 	bitmap_clear(&maps.used, 0, 1000);
 	maps_sample(&maps, 40 * GRANULE, 10 * GRANULE, 0);
 	assert_int_equal(sampled(), 0);
