@@ -42,7 +42,7 @@ end_of_first_boot() {
 	timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 old \
 		test ! -e /etc/rehost-migrating </dev/null
 }
-report_is ey '[.grown[] | "\(.disk) \(.partition) \(.mount)"]' '["/dev/vda 2 /"]'
+report_is ey '.grown[] | "\(.disk) \(.partition) \(.mount)"' '/dev/vda 2 /'
 wait_for 300 end_of_first_boot
 expect_same "rehost: / has grown" "$(on old tail -n 1 /var/lib/rehost/grown)" "it says"
 size=$(on old blockdev --getsize64 /dev/mapper/sysvg-root)
