@@ -4,7 +4,7 @@
 #
 # A machine whose root lies on a mirror of its two disks moves, keeps its address,
 # and goes on with both of them: the mirror is put together on the target before
-# it boots, and what is changed there is on both. The target boots from either.
+# it boots, and what is changed there is on both. It boots from the second alone.
 MACHINES=md
 . "$(dirname "$0")/../move_lib.sh"
 
@@ -66,7 +66,7 @@ on old 'n=0; while read -r l; do n=$((n + 1)); [ "$l" = $n ] || exit 1; done </r
 	fail "lines are missing"
 on old 'echo after >/root/after; sync'
 
-say "it boots from either disk"
+say "it boots from its second disk alone"
 rig_off new
 rm "$dir/new.disk0"
 rig_on new disk
