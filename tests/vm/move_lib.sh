@@ -89,7 +89,7 @@ mac_of() {
 traces() {
 	"$@" 'export LC_ALL=C
 		echo "= processes"; ps -eo ppid=,comm= | awk "\$1 != 2 { print \$2 }" |
-			grep -v "^(.*)\$" | sort -u
+			grep -v -e "^(.*)\$" -e "^systemd-fsckd\$" | sort -u
 		echo "= mounts"; findmnt -rno TARGET,FSTYPE,FS-OPTIONS | sort
 		echo "= swap"; cut -d" " -f1 /proc/swaps
 		echo "= files"; find /run /tmp /var/tmp /dev/shm -xdev \
