@@ -4,7 +4,7 @@
 # Completion of rehost(1) for bash.
 
 _rehost_commands="move copy status list cutover pause resume abort verify report
-rollback confirm inspect estimate plan takeover rescue"
+rehearse rollback confirm inspect estimate plan takeover rescue"
 
 # The flags that each command takes.
 _rehost_flags() {
@@ -22,6 +22,8 @@ _rehost_flags() {
 	cutover | pause) echo "--quiet --format -q" ;;
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
 		"--cutover --freeze -q -v" ;;
+	rehearse) echo "--probe --on --boot-timeout --kernel --modules" \
+		"--quiet --format -q" ;;
 	rollback) echo "--quiet --format --discard-target-writes --power-on" \
 		"--target-power-off -q" ;;
 	confirm) echo "--quiet --format --power-off -q" ;;
@@ -71,7 +73,7 @@ _rehost() {
 		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		return
 		;;
-	-J)
+	-J | --on)
 		mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur")
 		return
 		;;

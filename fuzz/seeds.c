@@ -639,6 +639,30 @@ static void plans(void)
 	seed_texts("plan", texts);
 }
 
+/* ---- clients of the export ---- */
+
+static void nbd(void)
+{
+	/* Flags, GO to the disk "0", a read, a write, the end. */
+	static const uint8_t client[] = "\0\0\0\3"
+					"IHAVEOPT\0\0\0\7\0\0\0\7"
+					"\0\0\0\1"
+					"0\0\0"
+					"\x25\x60\x95\x13\0\0\0\0cookie00"
+					"\0\0\0\0\0\0\x10\0\0\0\x20\0"
+					"\x25\x60\x95\x13\0\0\0\1cookie01"
+					"\0\0\0\0\0\0\x10\0\0\0\0\4data"
+					"\x25\x60\x95\x13\0\0\0\2cookie02"
+					"\0\0\0\0\0\0\0\0\0\0\0\0";
+	static const uint8_t list[] = "\0\0\0\1"
+				      "IHAVEOPT\0\0\0\3\0\0\0\0"
+				      "IHAVEOPT\0\0\0\1\0\0\0\1"
+				      "1";
+
+	seed("nbd", client, sizeof(client) - 1);
+	seed("nbd", list, sizeof(list) - 1);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -660,5 +684,6 @@ int main(int argc, char **argv)
 	machines();
 	rescue();
 	plans();
+	nbd();
 	return 0;
 }

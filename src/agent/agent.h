@@ -97,6 +97,7 @@ struct agent {
 	struct withheld withheld;
 	struct receiver *receiver;
 	char name[64];
+	struct export *export; /* NULL: none */
 };
 
 /* Answers a request; usable from any thread. */
@@ -145,6 +146,13 @@ bool source_used(const struct volume_facts *now, bool filesystem,
  * but to wipe nothing, and to write nothing that tells what it is. */
 agent_handler target_open, target_publish, target_wipe, target_close,
 	target_keep_file, target_drop_file;
+
+/* export.c: the replica as NBD exports, for reading; see MSG_EXPORT. */
+agent_handler export_begin, export_end;
+/* A frame of a connection, from the controller. */
+int export_frame(struct agent *a, const struct frame *f);
+/* Answers a piece of what was asked; true when there is more to do at once. */
+int export_serve(struct agent *a, bool *ret_more);
 
 /* measure.c */
 agent_handler measure_open, measure_sample, measure_sink;

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/kexec.h>
 #include <linux/openat2.h>
 #include <linux/reboot.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -106,6 +108,19 @@ static bool is_needed(const char *point)
 		if (strcmp(point, needed[i]) == 0)
 			return true;
 	return false;
+}
+
+/* What was read of the disks before they had their contents is not what is
+ * there now, and their partitions want to be seen. Files have neither. */
+static void see_disks(const struct msg_fit *m)
+{
+	for (uint32_t i = 0; i < m->n_disks; i++) {
+		CLEANUP_CLOSE int fd =
+			open(m->disks[i].path, O_RDONLY | O_CLOEXEC);
+
+		(void)ioctl(fd, BLKFLSBUF, 0);
+		(void)ioctl(fd, BLKRRPART, 0);
+	}
 }
 
 static int mount_all(
@@ -225,7 +240,10 @@ static int fit(
 	const struct msg_fit *m, struct msg_fitted *ret, struct error *err)
 {
 	struct error ignored;
-	int r = mount_all(m, ret, err);
+	int r;
+
+	see_disks(m);
+	r = mount_all(m, ret, err);
 
 	if (r == 0)
 		r = fix_up(m, ret, err);

@@ -180,6 +180,8 @@ static const struct {
 	[MSG_FIT] = {fit_machine, true},
 	[MSG_BOOT] = {fit_boot, false},
 	[MSG_GROW] = {grow_tables, true},
+	[MSG_EXPORT] = {export_begin, false},
+	[MSG_UNEXPORT] = {export_end, false},
 };
 
 static void run_handler(struct agent *a, const struct frame *f)
@@ -242,6 +244,8 @@ static int serve_frame(struct agent *a, const struct frame *f)
 		return 0;
 	if (f->type == MSG_DURABLE || f->type == MSG_MISMATCH)
 		return agent_sends(a) ? source_event(a, f) : -EPROTO;
+	if (f->type >= MSG_STREAM_OPEN)
+		return export_frame(a, f);
 	if (f->type >= MSG_RELAY_DATA)
 		return relay_frame(a, f);
 	if (!handlers[f->type].handler || f->id == 0)
@@ -389,6 +393,7 @@ static void unlink_self(void)
 static void serve(struct agent *a)
 {
 	uint64_t heard = clock_ms();
+	bool more = false;
 
 	for (;;) {
 		struct pollfd p[3 + LANES_MAX] = {
@@ -415,7 +420,7 @@ static void serve(struct agent *a)
 					.events = POLLOUT};
 		}
 		p[2 + n_relays] = out;
-		(void)poll(p, 3 + n_relays, 100);
+		(void)poll(p, 3 + n_relays, more ? 0 : 100);
 		if (p[0].revents & ~POLLOUT)
 			r = channel_read(a->channel);
 		while ((n = channel_next(a->channel, &f)) > 0) {
@@ -432,6 +437,8 @@ static void serve(struct agent *a)
 		if (p[1].fd >= 0 && p[1].revents)
 			source_keeper_input(a);
 		if (n_relays == a->n_relays && relay_serve(a, p + 2) < 0)
+			return;
+		if (export_serve(a, &more) < 0)
 			return;
 		source_progress(a);
 		if (channel_flush(a->channel, false) < 0)

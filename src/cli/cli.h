@@ -31,9 +31,11 @@ struct flags {
 	bool dry_run, quiet, verbose, json, follow;
 	unsigned sample_ms; /* of rates */
 	const char *output; /* file or folder for what is made */
+	const char *on;	    /* a host, or NULL */
 	bool clone, measure, discard, write;
 	uint64_t watchdog_ms;
-	bool set_downtime, set_cutover; /* said, and no default */
+	/* Said, and no default. */
+	bool set_downtime, set_cutover, set_boot_timeout;
 	char **arguments;
 	int n_arguments;
 };
@@ -79,6 +81,12 @@ void report_print(const json_t *report);
 /* What --dry-run found, from the same. */
 void plan_print(const json_t *report);
 
+/* One rehearsal of it, behind what is on the line already. */
+void report_rehearsal(const json_t *rehearsal);
+
+/* From now on ^C and SIGTERM ask the move to pause. */
+void catch_signals(void);
+
 /* Replaces control characters in all texts of j but newlines and tabs. */
 void report_clean(json_t *j);
 
@@ -100,6 +108,7 @@ int cmd_plan(const struct command *c, struct flags *f);
 int cmd_inspect(const struct command *c, struct flags *f);
 int cmd_estimate(const struct command *c, struct flags *f);
 int cmd_report(const struct command *c, struct flags *f);
+int cmd_rehearse(const struct command *c, struct flags *f);
 int cmd_takeover(const struct command *c, struct flags *f);
 int cmd_rescue(const struct command *c, struct flags *f);
 

@@ -53,6 +53,7 @@ enum {
 	FLAG_TARGET_POWER_OFF,
 	FLAG_NO_ROLLBACK,
 	FLAG_WRITE,
+	FLAG_ON,
 };
 
 /* One row a flag: for getopt, for --help, and for who may use it. */
@@ -112,6 +113,7 @@ static const struct {
 		"confirm as soon as the new machine answers"},
 	{"probe", FLAG_PROBE, "PROBE",
 		"must answer on the new machine: tcp:22, http://:80/"},
+	{"on", FLAG_ON, "HOST", "where QEMU runs (this machine)"},
 	{"kernel", FLAG_KERNEL, "FILE", "kernel (the newest in /boot)"},
 	{"modules", FLAG_MODULES, "DIR", "its modules (/lib/modules/VERSION)"},
 	{"authorized-keys", FLAG_AUTHORIZED_KEYS, "FILE",
@@ -276,6 +278,14 @@ static int take_rescue(int flag, const char *v, struct rescue_options *o)
 	}
 }
 
+static bool is_host(const char *text)
+{
+	struct place p;
+
+	return place_parse(text, &p, NULL) == 0 && !place_is_local(&p) &&
+	       !p.path[0];
+}
+
 /* Takes one flag's value. 0 or negative: it is no good. */
 static int take(int flag, const char *v, struct flags *f)
 {
@@ -397,6 +407,9 @@ static int take(int flag, const char *v, struct flags *f)
 	case FLAG_WRITE:
 		f->write = true;
 		return 0;
+	case FLAG_ON:
+		f->on = v;
+		return is_host(v) ? 0 : -EINVAL;
 	case FLAG_DISCARD:
 		f->discard = true;
 		return 0;
@@ -405,6 +418,7 @@ static int take(int flag, const char *v, struct flags *f)
 		o->boot = (enum boot)MAX(i, 0);
 		return i;
 	case FLAG_BOOT_TIMEOUT:
+		f->set_boot_timeout = true;
 		i = parse_duration(v, &o->boot_timeout_ms);
 		return i < 0 || o->boot_timeout_ms == 0 ||
 				       o->boot_timeout_ms > 86400000

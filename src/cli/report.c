@@ -170,6 +170,55 @@ static void print_hooks(const json_t *r)
 	}
 }
 
+void report_rehearsal(const json_t *x)
+{
+	const json_t *v;
+	char a[32];
+	size_t i;
+
+	(void)printf("rehearsal %s, %s; rounds held for %s\n",
+		json_is_true(json_object_get(x, "passed")) ? "passed"
+							   : "failed",
+		text(x, NULL, "when"),
+		human_ms((uint64_t)json_integer_value(
+				 json_object_get(x, "held_ms")),
+			a));
+	json_array_foreach(json_object_get(x, "reasons"), i, v)(void)
+		printf("           %s\n", json_string_value(v));
+	json_array_foreach(json_object_get(x, "probes"), i, v)
+	{
+		if (json_is_integer(json_object_get(v, "ms")))
+			(void)printf("           %s answered after %s\n",
+				text(v, NULL, "probe"),
+				human_ms((uint64_t)json_integer_value(
+						 json_object_get(v, "ms")),
+					a));
+	}
+	json_array_foreach(json_object_get(x, "not_rehearsed"), i, v)(void)
+		printf("           not rehearsed: %s\n", json_string_value(v));
+	json_array_foreach(
+		json_object_get(json_object_get(x, "fixups"), "warnings"), i,
+		v)(void) printf("           %s: %s\n", text(v, NULL, "fixup"),
+		text(v, NULL, "what"));
+	json_array_foreach(json_object_get(x, "console_tail"), i, v)(void)
+		printf("           | %s\n", json_string_value(v));
+	if (text(x, NULL, "console")[0])
+		(void)printf(
+			"           console: %s\n", text(x, NULL, "console"));
+	if (text(x, NULL, "screenshot")[0])
+		(void)printf(
+			"           screen: %s\n", text(x, NULL, "screenshot"));
+}
+
+static void print_rehearsals(const json_t *r)
+{
+	const json_t *x;
+	size_t i;
+
+	json_array_foreach(json_object_get(r, "rehearsals"), i, x)
+		report_rehearsal(x);
+}
+
 static void print_all(const json_t *r)
 {
 	const json_t *e = json_object_get(r, "error");
@@ -202,6 +251,7 @@ static void print_all(const json_t *r)
 		human_bytes((uint64_t)number(r, "proof", "proved"), a));
 	print_downtime(r);
 	print_machine(r);
+	print_rehearsals(r);
 	/* One that was taken back withstands nothing any more. */
 	if (strcmp(text(r, NULL, "live"), "source") != 0)
 		print_fence(r, text(r, "fence", "kind"));

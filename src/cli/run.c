@@ -15,7 +15,7 @@ static void on_signal(int number)
 	move_signal = number;
 }
 
-static void catch_signals(void)
+void catch_signals(void)
 {
 	struct sigaction a = {.sa_handler = on_signal};
 

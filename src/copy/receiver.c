@@ -198,6 +198,26 @@ int receiver_publish(
 	return r;
 }
 
+int receiver_read(struct volume *volume, const struct withheld *w, void *buf,
+	uint64_t n, uint64_t off)
+{
+	uint8_t *to = buf;
+	int r = volume->ops->read(volume, buf, n, off);
+
+	for (uint32_t i = 0; i < w->n && r == 0; i++) {
+		uint64_t begin = MAX(off, w->v[i].offset);
+		uint64_t end = MIN(off + n, w->v[i].offset + w->v[i].n);
+
+		if (begin >= end)
+			continue;
+		if (!w->v[i].filled)
+			return -ENODATA;
+		memcpy(to + (begin - off),
+			w->v[i].data + (begin - w->v[i].offset), end - begin);
+	}
+	return r;
+}
+
 int receiver_wipe(
 	struct volume *volume, const struct withheld *w, struct error *err)
 {

@@ -60,6 +60,11 @@ void receiver_stop(struct receiver *r);
 int receiver_publish(
 	struct volume *volume, const struct withheld *w, struct error *err);
 
+/* Reads what the volume will be once it is published; offset and length as for
+ * the volume. No receiver may be writing. */
+int receiver_read(struct volume *volume, const struct withheld *w, void *buf,
+	uint64_t n, uint64_t off) MUST_CHECK;
+
 /* Makes the withheld blocks of the volume zero and flushes. */
 int receiver_wipe(
 	struct volume *volume, const struct withheld *w, struct error *err);

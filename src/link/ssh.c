@@ -39,6 +39,8 @@ struct start {
 	struct peer *peer;
 	const struct place *place;
 	const volatile sig_atomic_t *cancel;
+	void (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 	char marker[BOOTSTRAP_MARKER_SIZE];
 	uint64_t deadline;
 	size_t noise;
@@ -243,7 +245,12 @@ static enum outcome converse(struct start *s)
 			return CANCELED;
 		if (now >= s->deadline)
 			return TIMED_OUT;
-		r = poll(p, 2, (int)MIN(s->deadline - now, (uint64_t)200));
+		if (s->meanwhile)
+			s->meanwhile(s->meanwhile_arg);
+		r = poll(p, 2,
+			s->meanwhile
+				? 0
+				: (int)MIN(s->deadline - now, (uint64_t)200));
 		if (r < 0 && errno != EINTR) {
 			s->code = -errno;
 			return BROKEN;
@@ -579,6 +586,10 @@ int peer_start(const struct place *place, const struct ssh_options *options,
 		.cancel = options ? options->cancel : NULL};
 	int r;
 
+	if (options) {
+		s.meanwhile = options->meanwhile;
+		s.meanwhile_arg = options->meanwhile_arg;
+	}
 	s.deadline = clock_ms() + timeout_ms;
 	io_random(random, sizeof(random));
 	parse_hex(random, sizeof(random), s.marker);

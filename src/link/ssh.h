@@ -37,6 +37,10 @@ struct ssh_options {
 				    terminated; may be NULL */
 	const volatile sig_atomic_t *cancel; /* peer_start gives up once this
 						is not 0; may be NULL */
+	/* Called again and again while peer_start waits, and may wait a little
+	 * itself; may be NULL. */
+	void (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 	bool any_user; /* neither root nor sudo -n is fine as well */
 };
 

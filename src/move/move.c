@@ -76,6 +76,11 @@ static uint64_t cut_limit(const struct move *m)
 			 : UINT64_MAX / 2;
 }
 
+bool move_keeps_source(const struct move *m)
+{
+	return m->options.copy || m->rehearsing;
+}
+
 int move_budget_missed(struct move *m, struct error *err)
 {
 	error_set(err, -EAGAIN, "cut over");
@@ -102,6 +107,7 @@ static int tick(void *arg, struct error *err)
 			m->want_cutover |= strcmp(what, "cutover") == 0;
 			m->want_pause |= strcmp(what, "pause") == 0;
 			m->want_abort |= strcmp(what, "abort") == 0;
+			m->want_rehearsal |= strcmp(what, "rehearse") == 0;
 		}
 	}
 	if (move_signal)
@@ -250,6 +256,7 @@ int move_load(struct store *store, const char *name,
 	if (r < 0)
 		return r;
 	p = phase_find(ret->row.phase);
+	(void)json_object_del(ret->report, "rehearsing");
 	ret->phase = p < 0 ? PHASE_INSPECT : (enum phase)p;
 	ret->stored = ret->resumed = true;
 	/* What an earlier process was asked, or was about, is over. */

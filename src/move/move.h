@@ -49,6 +49,8 @@ struct observer {
 	void *arg;
 };
 
+struct rehearsal;
+
 struct move {
 	struct store *store;
 	struct store_row row;
@@ -67,10 +69,14 @@ struct move {
 	bool resumed;	    /* an earlier process began it */
 	bool interruptible; /* a wish to stop may end a wait */
 	bool want_pause, want_abort, want_cutover;
-	bool target_is_off; /* the user says so, for a rollback */
-	bool hurry;	    /* the cutover is near: the source waits for us */
-	bool quiesced;	    /* rollback has something to undo */
-	bool frozen;	    /* the hold is a freeze: writers hang meanwhile */
+	bool target_is_off;  /* the user says so, for a rollback */
+	bool hurry;	     /* the cutover is near: the source waits for us */
+	bool quiesced;	     /* rollback has something to undo */
+	bool want_rehearsal; /* somebody asked for one */
+	bool rehearsing;     /* the source goes on after the present cut */
+	struct rehearsal *rehearsal; /* that is on its way, or NULL */
+	bool rehearse_only;	     /* afterwards it pauses again */
+	bool frozen; /* the hold is a freeze: writers hang meanwhile */
 
 	struct progress progress;
 	uint64_t done_base; /* bytes of passes that are over */
@@ -128,6 +134,9 @@ void move_add_round(struct move *m, uint64_t bytes, uint64_t ms);
 /* Keeps what hooks printed. */
 void move_add_hooks(struct move *m, const char *phase, uint32_t failed,
 	const char *why, const char *output);
+
+/* Is it certain that the present cut is taken back? */
+bool move_keeps_source(const struct move *m);
 
 /* Stores the move as it is. */
 int move_save(struct move *m, bool durable, struct error *err);

@@ -84,6 +84,20 @@ uint16_t probe_port(const char *probe)
 		       : 0;
 }
 
+int probe_at_port(const char *probe, unsigned port, char *buf, size_t size)
+{
+	struct question q;
+	int n = parse(probe, &q);
+
+	if (n < 0)
+		return n;
+	if (q.http)
+		n = snprintf(buf, size, "http://%s:%u%s", q.name, port, q.path);
+	else
+		n = snprintf(buf, size, "tcp:%u", port);
+	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
+}
+
 static int wait_for(int fd, short events, uint64_t until)
 {
 	struct pollfd p = {.fd = fd, .events = events};

@@ -24,6 +24,10 @@ int probe_once(const char *probe, const char *host, unsigned timeout_ms);
 /* The port that a probe asks; 0 when it is not written as a number. */
 uint16_t probe_port(const char *probe);
 
+/* The same probe of another port. -E2BIG when buf is too small. */
+int probe_at_port(
+	const char *probe, unsigned port, char *buf, size_t size) MUST_CHECK;
+
 /* Begins to ask the first of the probes of the source, several times a second.
  * 0 or negative errno. */
 int prober_start(const struct hook_list *probes, const char *source,

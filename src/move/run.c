@@ -8,6 +8,7 @@
 #include "move/forecast.h"
 #include "move/machine.h"
 #include "move/power.h"
+#include "move/rehearse.h"
 #include "move/steps.h"
 
 #define CUT_TRIES 3
@@ -29,13 +30,18 @@ static void add_backlog(struct backlog *sum, const struct backlog *b)
 #define REST_MAX_MS 3000ULL
 #define FAR_MS 60000ULL /* a cut that long is not worth waiting for */
 
+static bool is_asked(const struct move *m)
+{
+	return m->want_cutover || m->want_rehearsal || m->rehearsal;
+}
+
 /* The pause between two rounds. With little to do there is no hurry; and while
  * little but the user's word is awaited, the source gets as much time for
  * itself as the last round took from it. */
 static int rest(struct move *m, const struct backlog *now, bool better,
 	bool ready, uint64_t took, struct error *err)
 {
-	bool waits = m->options.wait && !m->want_cutover && !better &&
+	bool waits = m->options.wait && !is_asked(m) && !better &&
 		     now->forecast_ms <= FAR_MS;
 	uint64_t ms = !better && (ready || now->bytes == 0) ? REST_MS : 1;
 	uint64_t end;
@@ -49,9 +55,11 @@ static int rest(struct move *m, const struct backlog *now, bool better,
 
 		r = session_idle(
 			&m->session, (unsigned)MIN(left, REST_MS) + 1, err);
-	} while (r == 0 && clock_ms() < end && !(waits && m->want_cutover));
+	} while (r == 0 && clock_ms() < end && !(waits && is_asked(m)));
 	return r;
 }
+
+static int rehearse(struct move *m, bool ready, struct error *err);
 
 /* Rounds until it is time to cut. */
 static int follow(struct move *m, struct error *err)
@@ -69,7 +77,7 @@ static int follow(struct move *m, struct error *err)
 
 		/* The last rounds at full speed are what a forecast of the
 		 * cut can be made from. */
-		m->hurry = m->want_cutover ||
+		m->hurry = m->want_cutover || m->want_rehearsal ||
 			   (!o->wait && last.known &&
 				   last.forecast_ms / 4 <= o->downtime_ms);
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
@@ -90,6 +98,17 @@ static int follow(struct move *m, struct error *err)
 			return r;
 		better = forecast_improving(&last, &sum);
 		ready = sum.known && sum.forecast_ms <= o->downtime_ms;
+		if (m->want_rehearsal || m->rehearsal) {
+			r = rehearse(m, ready, err);
+			if (r < 0)
+				return r;
+			/* No cutover until it is over. */
+			last = sum;
+			r = rest(m, &sum, better, false, 0, err);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		urged += ready && m->want_cutover;
 		if (ready && (!better ? !o->wait || m->want_cutover
 				      : urged > URGED_ROUNDS))
@@ -110,15 +129,16 @@ static int follow(struct move *m, struct error *err)
 				(unsigned long long)sum.rate,
 				(unsigned long long)sum.forecast_ms,
 				(unsigned long long)o->downtime_ms);
-		if (m->want_cutover && !ready && !better && !told) {
+		if (is_asked(m) && !ready && !better && !told) {
 			told = true;
 			move_note(m, "cutover-waits",
 				"the outage would be %llu ms, more than the "
-				"budget of %llu ms: the cutover waits until it "
+				"budget of %llu ms: the %s waits until it "
 				"fits; or pause, and resume with a larger "
 				"--downtime",
 				(unsigned long long)sum.forecast_ms,
-				(unsigned long long)o->downtime_ms);
+				(unsigned long long)o->downtime_ms,
+				m->want_cutover ? "cutover" : "rehearsal");
 		}
 		r = rest(m, &sum, better, ready, clock_ms() - began, err);
 		if (r < 0)
@@ -197,14 +217,83 @@ static int cut(struct move *m, struct error *err)
 		r = RUN(m, PHASE_FINISH, finish, err);
 	if (r == 0)
 		r = RUN(m, PHASE_VERIFY, verify, err);
-	if (r == 0 && !m->options.copy)
+	if (r == 0 && !move_keeps_source(m))
 		r = ALL(m, fence, err);
 	own = clock_ms() - m->cut_at;
 	own -= MIN(own, m->hooks_ms);
 	/* A copy has no cutover, and so no budget to keep to. */
-	if (r == 0 && !m->options.copy && own > m->options.downtime_ms)
+	if (r == 0 && !move_keeps_source(m) && own > m->options.downtime_ms)
 		r = move_budget_missed(m, err);
 	return r;
+}
+
+/* Makes the replica what the source is at one instant, and gives the source
+ * back; what is withheld stays so. */
+static int checkpoint(struct move *m, struct error *err)
+{
+	struct error why = {0};
+	unsigned tries = 0;
+	int r, e;
+
+	m->rehearsing = true;
+	for (;;) {
+		r = cut(m, err);
+		e = undo_cut(m, &why);
+		if (r == 0 && e < 0) {
+			*err = why;
+			r = e;
+		}
+		if ((r != -EAGAIN && r != -EBADMSG) || ++tries == CUT_TRIES)
+			break;
+		move_note(m, "cut-again", "%s; the source runs on", err->why);
+		r = session_idle(&m->session, 1000U << tries, err);
+		if (r < 0)
+			break;
+	}
+	m->rehearsing = false;
+	return r;
+}
+
+/* Its machine is up. held: how long no round could begin. */
+static int try_rehearsal(struct move *m, uint64_t *ret_held, struct error *err)
+{
+	uint64_t begun = clock_ms();
+	struct error ignored;
+	int r = checkpoint(m, err);
+	int e = move_enter(m, PHASE_FOLLOW, r < 0 ? &ignored : err);
+
+	if (r == 0 && e == 0)
+		r = rehearsal_run(m->rehearsal, err);
+	*ret_held = clock_ms() - begun;
+	return r < 0 ? r : e;
+}
+
+/* A step of it, between two rounds; ready: the source could be held now. That
+ * it fails is a result, and no error of the move. */
+static int rehearse(struct move *m, bool ready, struct error *err)
+{
+	uint64_t held = 0;
+	int r;
+
+	if (!m->rehearsal) {
+		m->want_rehearsal = false;
+		r = rehearsal_begin(m, &m->rehearsal, err);
+	} else {
+		r = rehearsal_is_up(m->rehearsal, err);
+	}
+	if (r == 0 || (r > 0 && !ready))
+		return 0;
+	if (r > 0)
+		r = try_rehearsal(m, &held, err);
+	rehearsal_end(m->rehearsal, r < 0 ? err : NULL, held);
+	m->rehearsal = NULL;
+	if (r == -EINTR || !m->session.host[SOURCE].alive ||
+		!m->session.host[TARGET].alive)
+		return r;
+	if (!m->rehearse_only)
+		return 0;
+	error_set(err, -EINTR, "go on");
+	return error_why(err, "it was resumed for a rehearsal alone");
 }
 
 /* Asks the keepers for the commit until somebody knows. 0: committed; -ENOLINK:
@@ -472,6 +561,8 @@ static int carry(struct move *m, struct error *err)
 	r = RUN(m, PHASE_SEED, seed, err);
 	while (r == 0) {
 		r = follow(m, err);
+		rehearsal_end(m->rehearsal, err, 0);
+		m->rehearsal = NULL;
 		if (r < 0)
 			break;
 		r = cut(m, err);

@@ -17,11 +17,12 @@
 #define PING_MS 5000
 #define ABANDONED_MS 60000
 #define START_MS 60000
+#define OTHERS_MS 10
 
 void session_init(struct session *s)
 {
 	memset(s, 0, sizeof(*s));
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < SIDES; i++)
 		s->host[i].peer.in = s->host[i].peer.out =
 			s->host[i].peer.errors = -1;
 	s->next_id = 1;
@@ -91,8 +92,13 @@ static int event(struct session *s, enum side side, const struct frame *f)
 		struct msg_mismatch mismatch;
 		struct msg_log log;
 	} m;
-	struct channel *other = s->host[!side].channel;
+	struct channel *other;
 	int r;
+
+	/* A guest has nothing to do with the move: it answers, or logs. */
+	if (side == GUEST && f->type != MSG_LOG)
+		return f->id ? 0 : -EPROTO;
+	other = side == GUEST ? NULL : s->host[!side].channel;
 
 	switch (f->type) {
 	case MSG_DURABLE:
@@ -109,6 +115,15 @@ static int event(struct session *s, enum side side, const struct frame *f)
 		if (r != 0)
 			return r;
 		break;
+	case MSG_STREAM_DATA:
+	case MSG_STREAM_CREDIT:
+	case MSG_STREAM_END:
+		if (side != TARGET)
+			return -EPROTO;
+		/* Of an export that is over. */
+		return !s->streams || streams_frame(s->streams, f) == 0
+			       ? 1
+			       : -EPROTO;
 	case MSG_PROGRESS:
 		return side == SOURCE && frame_decode(f, &s->progress) == 0
 			       ? 1
@@ -174,7 +189,7 @@ static void ping(struct session *s)
 	if (clock_ms() < s->ping_at)
 		return;
 	s->ping_at = clock_ms() + PING_MS;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < SIDES; i++)
 		if (s->host[i].alive)
 			(void)channel_send(
 				s->host[i].channel, MSG_PING, 0, NULL);
@@ -209,18 +224,19 @@ static int read_side(struct session *s, enum side side, uint32_t id,
 static int pump(struct session *s, int side, uint32_t id, uint64_t deadline,
 	struct frame *ret, struct error *err)
 {
-	uint64_t tick_at = clock_ms() + TICK_MS;
 	/* What was read behind the answer of the call before is not polled. */
 	bool rest = true;
 
 	for (;;) {
-		struct pollfd p[6];
+		struct pollfd p[3 * SIDES + STREAMS_POLL];
 		uint64_t now = clock_ms(), until;
+		bool stream = s->streams && s->host[TARGET].alive;
+		unsigned n = 3 * SIDES;
 		int r = 0;
 
 		(void)renew(s);
 		ping(s);
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < SIDES; i++) {
 			struct host *h = &s->host[i];
 			bool on = h->alive;
 
@@ -237,11 +253,17 @@ static int pump(struct session *s, int side, uint32_t id, uint64_t deadline,
 				(struct pollfd){.fd = on ? h->peer.errors : -1,
 					.events = POLLIN};
 		}
-		until = tick_at;
+		until = s->tick_at;
 		if (deadline && deadline < until)
 			until = deadline;
-		(void)poll(p, 6, until > now && !rest ? (int)(until - now) : 0);
-		for (int i = 0; i < 2 && r == 0; i++) {
+		if (stream)
+			n += streams_poll(
+				s->streams, s->host[TARGET].channel, p + n);
+		(void)poll(p, n, until > now && !rest ? (int)(until - now) : 0);
+		if (stream &&
+			streams_serve(s->streams, s->host[TARGET].channel) < 0)
+			r = gone(s, TARGET, -EPIPE, err);
+		for (int i = 0; i < SIDES && r == 0; i++) {
 			struct host *h = &s->host[i];
 
 			if (!h->alive)
@@ -254,13 +276,16 @@ static int pump(struct session *s, int side, uint32_t id, uint64_t deadline,
 			if (h->alive && channel_queued(h->channel) &&
 				channel_flush(h->channel, false) < 0)
 				r = gone(s, (enum side)i, -EPIPE, err);
+			/* The move can do without the guest. */
+			if (r < 0 && i == GUEST && side != GUEST)
+				r = 0;
 		}
 		if (r != 0)
 			return r;
 		rest = false;
 		now = clock_ms();
-		if (now >= tick_at) {
-			tick_at = now + TICK_MS;
+		if (now >= s->tick_at) {
+			s->tick_at = now + TICK_MS;
 			r = s->tick ? s->tick(s->arg, err) : 0;
 			if (r < 0)
 				return r;
@@ -276,6 +301,28 @@ static int pump(struct session *s, int side, uint32_t id, uint64_t deadline,
 	}
 }
 
+static void serve_others(void *arg)
+{
+	struct session *s = arg;
+	struct frame f;
+	struct error ignored;
+
+	/* Whoever is lost by it is so in the next call. */
+	(void)pump(s, -1, 0, clock_ms() + OTHERS_MS, &f, &ignored);
+}
+
+static int start(struct session *s, enum side side, const struct place *place,
+	const struct ssh_options *options, struct error *err)
+{
+	struct ssh_options o = *options;
+
+	if (side == GUEST) {
+		o.meanwhile = serve_others;
+		o.meanwhile_arg = s;
+	}
+	return peer_start(place, &o, START_MS, &s->host[side].peer, err);
+}
+
 int session_connect(struct session *s, enum side side,
 	const struct place *place, const struct ssh_options *options,
 	struct error *err)
@@ -285,7 +332,7 @@ int session_connect(struct session *s, enum side side,
 	struct frame f;
 	int r, n;
 
-	r = peer_start(place, options, START_MS, &h->peer, err);
+	r = start(s, side, place, options, err);
 	if (r < 0)
 		return r;
 	h->started = true;
@@ -295,12 +342,13 @@ int session_connect(struct session *s, enum side side,
 		&h->channel);
 	if (r < 0)
 		return error_set(err, r, "talk to the agent");
-	h->alive = true;
 	for (;;) {
 		struct pollfd p = {
 			.fd = channel_in(h->channel), .events = POLLIN};
 
-		(void)poll(&p, 1, TICK_MS);
+		if (side == GUEST)
+			serve_others(s);
+		(void)poll(&p, 1, side == GUEST ? 0 : TICK_MS);
 		r = channel_read(h->channel);
 		n = channel_next(h->channel, &f);
 		if (n > 0)
@@ -310,6 +358,7 @@ int session_connect(struct session *s, enum side side,
 		if (clock_ms() > deadline)
 			return gone(s, side, -ETIMEDOUT, err);
 	}
+	h->alive = true;
 	if (f.type != MSG_HELLO || frame_decode(&f, &h->hello) < 0)
 		return gone(s, side, -EPROTO, err);
 	if (strcmp(h->hello.build, BUILD_ID) != 0) {
@@ -446,6 +495,6 @@ void session_close(struct session *s, enum side side)
 
 void session_done(struct session *s)
 {
-	session_close(s, SOURCE);
-	session_close(s, TARGET);
+	for (int i = 0; i < SIDES; i++)
+		session_close(s, (enum side)i);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The controller's connections to the two agents.
+ * The controller's connections to the two agents; and, in a rehearsal, to the
+ * one of the guest that is booted for it.
  *
  * Calls look blocking, but while one waits, everything else goes on: relayed
  * lanes, what the target has to tell the source, lease renewals, the tick.
@@ -13,9 +14,10 @@
 
 #include "base/error.h"
 #include "link/ssh.h"
+#include "move/streams.h"
 #include "wire/channel.h"
 
-enum side { SOURCE, TARGET };
+enum side { SOURCE, TARGET, GUEST, SIDES };
 
 struct host {
 	struct peer peer;
@@ -32,16 +34,19 @@ struct host {
 };
 
 struct session {
-	struct host host[2];
+	struct host host[SIDES];
 	uint32_t next_id;
 
 	/* While lease_ms is set, the keeper's lease is renewed. */
 	uint32_t lease_ms;
-	uint64_t renew_at, ping_at;
+	uint64_t renew_at, ping_at, tick_at;
 
 	/* Lanes that are relayed: what the source may still send on each. */
 	unsigned n_relayed;
 	uint64_t credit[LANES_MAX];
+
+	/* Connections to the target's export, or NULL. The caller's. */
+	struct streams *streams;
 
 	/* A pass is waited for; when, and why, the target gave it up. */
 	bool in_pass;
@@ -61,7 +66,8 @@ struct session {
 
 void session_init(struct session *s);
 
-/* Starts the agent on a side and waits for its greeting. */
+/* Starts the agent on a side and waits for its greeting. While the guest's is
+ * started, the others are served. */
 int session_connect(struct session *s, enum side side,
 	const struct place *place, const struct ssh_options *options,
 	struct error *err);
@@ -87,7 +93,7 @@ void session_relay(struct session *s, unsigned n);
 /* Serves everything for ms milliseconds. */
 int session_idle(struct session *s, unsigned ms, struct error *err);
 
-/* Ends one side's agent, or both. */
+/* Ends one side's agent, or all. */
 void session_close(struct session *s, enum side side);
 void session_done(struct session *s);
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "move/fit.h"
 #include "move/machine.h"
 #include "move/power.h"
 #include "move/probe.h"
@@ -15,7 +16,6 @@
 #include "parts/grow.h"
 #include "parts/volume.h"
 
-#define FIT_MS 1800000 /* an initramfs may have to be made anew */
 #define GONE_MS 60000
 #define HELD_MS 200000 /* longer than agents live without a controller */
 #define HEARD_MS 1000
@@ -152,8 +152,8 @@ static int machine_approach(struct part *p, struct error *err)
 	const struct host *h = &p->move->session.host[SOURCE];
 
 	(void)err;
-	if (!p->move->options.copy && !v->prober && h->hello.ssh_address[0] &&
-		p->move->options.probes.n > 0 &&
+	if (!move_keeps_source(p->move) && !v->prober &&
+		h->hello.ssh_address[0] && p->move->options.probes.n > 0 &&
 		prober_start(&p->move->options.probes, h->hello.ssh_address,
 			&v->prober) < 0)
 		v->prober = NULL; /* it measures, and decides nothing yet */
@@ -172,41 +172,22 @@ static int machine_rollback(struct part *p, struct error *err)
 
 /* ---- after the commit ---- */
 
-static int load_fit(struct part *p, struct error *err)
+static void tell_changes(struct move *m, struct fit_result *f)
 {
-	struct machine_part *v = p->data;
-	CLEANUP_FREE void *stored = NULL;
-	uint32_t n = 0;
-	int r;
-
-	if (v->fit->n_mounts > 0)
-		return 0;
-	r = store_get_blob(
-		p->move->store, p->move->row.name, "fit", &stored, &n, err);
-	if (r < 0)
-		return r;
-	if (n != sizeof(*v->fit))
-		return error_set(err, -EINVAL, "read what was stored");
-	memcpy(v->fit, stored, n);
-	return 0;
-}
-
-static void tell_changes(struct move *m, const struct msg_fitted *f)
-{
-	json_t *report = json_loadb((const char *)f->report, f->n_report,
-		JSON_REJECT_DUPLICATES, NULL);
-	json_t *fixups = json_object();
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(report, "warnings"), i, v)
+	json_array_foreach(json_object_get(f->fixups, "warnings"), i, v)
 		move_note(m, "fixup", "%s: %s", facts_text(v, "fixup"),
 			facts_text(v, "what"));
-	if (json_is_array(json_object_get(report, "changes")))
-		(void)json_object_update(fixups, report);
-	(void)json_object_set_new(m->report, "fixups", fixups);
-	json_decref(report);
+	(void)json_object_set(m->report, "fixups", f->fixups);
 	move_set(m, "machine", "fit_ms", (int64_t)f->ms);
+	if (f->skipped[0])
+		move_note(m, "not-mounted", "not looked into on the target: %s",
+			f->skipped);
+	if (f->why[0])
+		move_note(m, "boots-by-firmware",
+			"the new machine boots by its firmware: %s", f->why);
 }
 
 static bool keeps_address(const struct part *p)
@@ -303,18 +284,14 @@ static int await_silence(struct part *p, struct error *err)
 
 /* The agent of an earlier process, behind a connection that was cut, may hold
  * the disks for a while. */
-static int fit(struct part *p, struct msg_fitted *ret, struct error *err)
+static int grow(struct part *p, struct error *err)
 {
-	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	uint64_t until = clock_ms() + HELD_MS;
 	int r;
 
 	for (;;) {
 		r = grow_target(p, err);
-		if (r == 0)
-			r = session_call(&m->session, TARGET, MSG_FIT, v->fit,
-				ret, FIT_MS, err);
 		if (r != -EBUSY || !m->resumed || clock_ms() > until)
 			return r;
 		r = session_idle(&m->session, 1000, err);
@@ -328,36 +305,22 @@ static int boot(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
-	static struct msg_fitted fitted;
-	struct msg_boot how = {BOOT_KEXEC};
-	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
-	int r;
+	CLEANUP(fit_result_done) struct fit_result fitted = {0};
+	int r = 0;
 
 	/* What becomes of the source is no matter any more, but where it has to
 	 * be told to be silent. */
 	if (!keeps_address(p))
 		session_close(&m->session, SOURCE);
-	r = load_fit(p, err);
-	if (firmware)
-		v->fit->kernel[0] = '\0';
+	if (v->fit->n_mounts == 0)
+		r = fit_load(m, v->fit, err);
 	if (r == 0)
-		r = fit(p, &fitted, err);
+		r = grow(p, err);
+	if (r == 0)
+		r = fit_system(m, TARGET, v->fit, &fitted, err);
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
-	if (fitted.skipped[0])
-		move_note(m, "not-mounted", "not looked into on the target: %s",
-			fitted.skipped);
-	if (!fitted.loaded)
-		how.how = BOOT_FIRMWARE;
-	if (!fitted.loaded && !firmware)
-		move_note(m, "boots-by-firmware",
-			"the new machine boots by its firmware: %s",
-			fitted.why);
-	if (!fitted.loaded && m->options.boot == BOOT_BY_KEXEC) {
-		error_set(err, -ENOEXEC, "start the new machine by kexec");
-		return error_why(err, "%s", fitted.why);
-	}
 	if (power_fences(&m->options))
 		r = power_off_source(m, err);
 	else
@@ -366,8 +329,8 @@ static int boot(struct part *p, struct error *err)
 		r = await_silence(p, err);
 	if (r < 0)
 		return r;
-	move_set_text(
-		m, "machine", "boots_by", fitted.loaded ? "kexec" : "firmware");
+	move_set_text(m, "machine", "boots_by",
+		fitted.how.how == BOOT_KEXEC ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
 	move_set(m, "machine", "rescue_there", 1);
 	if (m->cut_at && !m->options.clone)
@@ -375,8 +338,8 @@ static int boot(struct part *p, struct error *err)
 			(int64_t)(clock_ms() - m->cut_at - m->hooks_ms));
 	r = move_save(m, true, err);
 	if (r == 0)
-		r = session_call(&m->session, TARGET, MSG_BOOT, &how, NULL,
-			CALL_MS, err);
+		r = session_call(&m->session, TARGET, MSG_BOOT, &fitted.how,
+			NULL, CALL_MS, err);
 	/* The answer may be lost, the order not. */
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		r = 0;

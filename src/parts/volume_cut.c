@@ -132,7 +132,7 @@ int volume_quiesce(struct part *p, struct error *err)
 	(void)snprintf(arm->device, sizeof(arm->device), "%s",
 		v->disks[0].source.path);
 	arm->hook_timeout_ms = (uint32_t)o->hook_timeout_ms;
-	if (v->machine && !o->copy)
+	if (v->machine && !move_keeps_source(m))
 		name_peers(m, arm);
 	if (arm->network && arm->peers.n == 0) {
 		free(arm);
@@ -140,7 +140,7 @@ int volume_quiesce(struct part *p, struct error *err)
 		return error_why(err, "the source does not say from where it "
 				      "is reached (SSH_CONNECTION)");
 	}
-	if (!o->copy) {
+	if (!move_keeps_source(m)) {
 		copy_hooks(&o->quiesce, arm->quiesce, &arm->n_quiesce);
 		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
 		copy_hooks(&o->rollback, arm->rollback, &arm->n_rollback);
@@ -167,6 +167,8 @@ int volume_quiesce(struct part *p, struct error *err)
 	move_set(m, "downtime_ms", "sync", (int64_t)held.sync_ms);
 	move_set(m, "downtime_ms", "freeze", (int64_t)held.freeze_ms);
 	keep_mounts(m, &held);
+	if (m->rehearsing)
+		return 0;
 	if (o->fence == FENCE_FREEZE && v->hold != HOLD_FROZEN) {
 		error_set(err, -EINVAL, "use --fence freeze");
 		return error_why(err, "the volume is not mounted any more");
@@ -318,7 +320,7 @@ int volume_verify(struct part *p, struct error *err)
 		return r;
 #endif
 	/* A copy is never committed: ask here whether it stood still. */
-	if (m->options.copy) {
+	if (move_keeps_source(m)) {
 		r = lost_at_cut(
 			volume_source_call(p, MSG_COMMIT,
 				&(struct msg_commit){.fence = FENCE_AUTO}, NULL,
@@ -332,6 +334,9 @@ int volume_verify(struct part *p, struct error *err)
 			return r == -EBUSY ? -EBADMSG : r;
 	}
 	move_set(m, "proof", "proved", (int64_t)state.known);
+	/* It is shown to the rehearsal alone, with what is withheld. */
+	if (m->rehearsing)
+		return 0;
 	/* Before: an answer that does not come may still have done it. */
 	v->published = true;
 	r = volume_target_call(p, MSG_PUBLISH, NULL, &target, err);

@@ -21,13 +21,12 @@ struct store {
 };
 
 #define APPLICATION_ID 0x72687374 /* "rhst" */
-#define VERSION 1
+#define VERSION 2
 #define BUSY_MS 10000
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
 static const char schema[] =
-	"BEGIN IMMEDIATE;"
 	"CREATE TABLE IF NOT EXISTS moves("
 	" name TEXT PRIMARY KEY,"
 	" state TEXT NOT NULL CHECK(state IN('running','paused','failed',"
@@ -50,12 +49,12 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS requests("
 	" id INTEGER PRIMARY KEY,"
 	" move TEXT NOT NULL REFERENCES moves(name) ON DELETE CASCADE,"
-	" what TEXT NOT NULL CHECK(what IN('cutover','pause','abort'))"
+	" what TEXT NOT NULL CHECK(what IN('cutover','pause','abort',"
+	" 'rehearse'))"
 	") STRICT;"
 	"PRAGMA application_id=" TEXT(
 		APPLICATION_ID) ";"
-				"PRAGMA user_version=" TEXT(VERSION) ";"
-								     "COMMIT;";
+				"PRAGMA user_version=" TEXT(VERSION) ";";
 
 static int sql_error(struct store *s, const char *what, struct error *err)
 {
@@ -151,6 +150,29 @@ static int use_wal(struct store *s, struct error *err)
 	}
 }
 
+/* Until version 2 there were fewer kinds of requests. They are of the moment:
+ * their table is made anew. */
+static int make_tables(struct store *s, struct error *err)
+{
+	struct error ignored;
+	int64_t version;
+	int r = run(s, "BEGIN IMMEDIATE", err);
+
+	if (r < 0)
+		return r;
+	if (pragma(s, "PRAGMA user_version", &version) < 0)
+		r = sql_error(s, "use the store", err);
+	if (r == 0 && version < 2)
+		r = run(s, "DROP TABLE IF EXISTS requests", err);
+	if (r == 0)
+		r = run(s, schema, err);
+	if (r == 0)
+		r = run(s, "COMMIT", err);
+	if (r < 0)
+		(void)run(s, "ROLLBACK", &ignored);
+	return r;
+}
+
 int store_open(struct store **ret, struct error *err)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -194,7 +216,7 @@ int store_open(struct store **ret, struct error *err)
 		r = run(s, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
 			err);
 	if (r == 0)
-		r = run(s, schema, err);
+		r = make_tables(s, err);
 	if (r < 0) {
 		store_close(s);
 		return r;

@@ -77,7 +77,9 @@ int store_put_blob(struct store *s, const char *name, const char *key,
 int store_get_blob(struct store *s, const char *name, const char *key,
 	void **ret, uint32_t *ret_n, struct error *err);
 
-/* Leaves a request ("cutover", "pause", "abort") for the controller. */
+/* Leaves a request ("cutover", "pause", "abort", "rehearse") for the
+ * controller.
+ */
 int store_request(
 	struct store *s, const char *name, const char *what, struct error *err);
 /* Takes the oldest request; "" when there is none. */

@@ -233,6 +233,8 @@ DEF(crash, msg_crash, F_U8(msg_crash, who));
 #define ANS(type, shape, from) [type] = {#type, shape, from, 0, 0, 0}
 #define RAW(type, size)                                                        \
 	[type] = {#type, &raw, FROM_CONTROLLER | FROM_AGENT, IN_ANY, 0, size}
+#define STREAM(type, size)                                                     \
+	[type] = {#type, &raw, FROM_CONTROLLER | FROM_TARGET, IN_ANY, 0, size}
 
 static const struct message_def table[MSG_TYPE_MAX] = {
 	ANS(MSG_HELLO, &hello, FROM_AGENT),
@@ -309,10 +311,16 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_FIT, &fit, IN_NEW, MSG_FITTED),
 	REQ(MSG_BOOT, &boot, IN_NEW, MSG_OK),
 	REQ(MSG_GROW, &grow, IN_NEW, MSG_GROWN),
+	REQ(MSG_EXPORT, &empty, IN_TARGET, MSG_OK),
+	REQ(MSG_UNEXPORT, &empty, IN_TARGET, MSG_OK),
 
 	RAW(MSG_RELAY_DATA, RELAY_PIECE + 4),
 	RAW(MSG_RELAY_CREDIT, 8),
 	RAW(MSG_RELAY_END, 4),
+	STREAM(MSG_STREAM_OPEN, 4),
+	STREAM(MSG_STREAM_DATA, RELAY_PIECE + 4),
+	STREAM(MSG_STREAM_CREDIT, 8),
+	STREAM(MSG_STREAM_END, 4),
 };
 /* clang-format on */
 

@@ -90,10 +90,17 @@ enum message_type {
 	MSG_FIT,
 	MSG_BOOT,
 	MSG_GROW,
+	MSG_EXPORT,
+	MSG_UNEXPORT,
 	/* lanes relayed through the controller, raw payload: u32 lane, bytes */
 	MSG_RELAY_DATA = 112,
 	MSG_RELAY_CREDIT,
 	MSG_RELAY_END,
+	/* connections to an export, raw payload: u32 stream, bytes */
+	MSG_STREAM_OPEN,
+	MSG_STREAM_DATA,
+	MSG_STREAM_CREDIT,
+	MSG_STREAM_END,
 	MSG_TYPE_MAX = 128,
 };
 
@@ -136,6 +143,11 @@ const struct message_def *message_def(uint32_t type);
 /* What a lane may have on its way through the controller. */
 #define RELAY_WINDOW (4 * 1024 * 1024)
 #define LANES_MAX 16
+/* Connections to an export: how many at once, and what may be on its way in
+ * each, to the client and from it. */
+#define STREAMS_MAX 64
+#define STREAM_WINDOW (512 * 1024)
+#define STREAM_ASKS 8192
 
 /* "any", bytes to hex and so on are in base/parse.h. */
 #define BUILD_SIZE 65

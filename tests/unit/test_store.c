@@ -468,11 +468,27 @@ static void test_hostile_database(void **state)
 static void test_version(void **state)
 {
 	close_it(NULL);
-	run_sql("PRAGMA user_version=2");
+	run_sql("PRAGMA user_version=3");
 	assert_int_equal(store_open(&s, &err), -EPROTO);
 	assert_non_null(strstr(err.why, "later"));
-	run_sql("PRAGMA user_version=1");
+	/* One of version 1, which knew fewer requests. */
+	run_sql("DROP TABLE requests; CREATE TABLE requests(id INTEGER PRIMARY "
+		"KEY, move TEXT, what TEXT NOT NULL CHECK(what IN('pause')));"
+		"PRAGMA user_version=1");
 	assert_int_equal(store_open(&s, &err), 0);
+	{
+		struct store_row r = row("one");
+		char what[32];
+
+		assert_int_equal(store_create(s, &r, &err), 0);
+		assert_int_equal(store_request(s, "one", "rehearse", &err), 0);
+		/* Opened again, it is not made anew. */
+		close_it(NULL);
+		assert_int_equal(store_open(&s, &err), 0);
+		assert_int_equal(store_take_request(s, "one", what, &err), 0);
+		assert_string_equal(what, "rehearse");
+	}
+	close_it(NULL);
 	renew_folder();
 	run_sql("PRAGMA application_id=77; CREATE TABLE x(y)");
 	assert_int_equal(store_open(&s, &err), -EPROTO);

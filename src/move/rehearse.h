@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A rehearsal: the replica as it is after a checkpoint, booted by a throwaway
+ * machine that resembles the target (throwaway.h), and asked what clients would
+ * ask. It is read through the target agent's export, and what is written goes
+ * into overlays; so the replica stays as it is, and rounds are held meanwhile.
+ * The machine runs the rescue system first, and from there on everything is as
+ * on the new machine: fit.h.
+ *
+ * The move does it between two rounds:
+ *
+ *	rehearsal_begin		the machine is switched on
+ *	rehearsal_is_up		asked between rounds, until it is up
+ *	the checkpoint		source held still, replica proved, source back
+ *	rehearsal_run		held: boot and probes
+ *	rehearsal_end		what was found goes into the report
+ *
+ * That something is wrong with the rehearsal does not end the move: it is what
+ * was found.
+ */
+#ifndef REHOST_MOVE_REHEARSE_H
+#define REHOST_MOVE_REHEARSE_H
+
+#include <sys/types.h>
+
+#include "move/move.h"
+
+/* What the user asked for, as it is left in the store for whoever controls the
+ * move: an object with id, probes, and if they were said on (a place), kernel,
+ * modules, boot_timeout_ms. */
+#define REHEARSAL_REQUEST "rehearsal"
+
+/* Is it a move that can be rehearsed at all, and once it follows? */
+int rehearsal_check(const struct store_row *row, const struct options *o,
+	struct error *err) MUST_CHECK;
+
+struct rehearsal;
+
+/* *ret is set unless there is no memory. */
+int rehearsal_begin(
+	struct move *m, struct rehearsal **ret, struct error *err) MUST_CHECK;
+
+/* 1: its rescue system answers; 0: not yet. */
+int rehearsal_is_up(struct rehearsal *r, struct error *err) MUST_CHECK;
+
+/* Passed or failed, unless it is negative: then it could not be tried. */
+int rehearsal_run(struct rehearsal *r, struct error *err) MUST_CHECK;
+
+/* failed: why it could not be tried, or NULL. held_ms is how long rounds were
+ * held. Frees; NULL is fine. */
+void rehearsal_end(
+	struct rehearsal *r, const struct error *failed, uint64_t held_ms);
+
+/* ---- rehearse_told.c ---- */
+
+/* How much a console has said, and what of that begins there, its end when it
+ * is very much; the caller frees it. NULL: no memory. */
+off_t rehearsal_console_size(const char *path);
+char *rehearsal_console(const char *path, off_t from);
+
+/* What a console said, without what is not text: its last lines, as a list of
+ * at most n; a new reference. */
+json_t *rehearsal_tail(const char *console, unsigned n);
+
+/* What it says of why a system did not boot, and will not, or NULL. */
+const char *rehearsal_reason(const char *console);
+
+#endif
