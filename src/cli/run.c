@@ -132,6 +132,9 @@ int cmd_run(const struct command *c, struct flags *f)
 		r = usage_error(c, "a machine is named by its host");
 	} else if (!m.machine && (m.options.clone || m.options.hostname[0])) {
 		r = usage_error(c, "--clone and --as are for machines");
+	} else if (m.options.copy && m.options.hostname[0] && !f->clone &&
+		   !m.options.plan[0]) {
+		r = usage_error(c, "--as is for a copy with --clone");
 	} else if (store_open(&store, &err) < 0) {
 		print_error(f, &err);
 		r = EXIT_REFUSED;

@@ -95,12 +95,14 @@ static int check_off(struct move *m, struct error *err)
 	return error_todo(err, "switch it off");
 }
 
-static void say_unstopped(struct error *err)
+static void say_unstopped(const struct move *m, struct error *err)
 {
-	error_todo(err, "make sure that the target is stopped and can be "
-			"reached, then try again; the source stays fenced. Or "
-			"switch the target off for good: rehost rollback "
-			"--discard-target-writes");
+	error_todo(err,
+		"make sure that the target is stopped and can be reached, then "
+		"try again; the source %s. Or switch the target off for good: "
+		"rehost rollback --discard-target-writes",
+		power_source_is_back(m) ? "was switched on, and may live"
+					: "stays fenced");
 }
 
 /* By its own word, the user's, or that of the command which switches it off. */
@@ -116,7 +118,7 @@ static int stop_target(struct move *m, struct error *err)
 	r = booted ? 0 : move_connect(m, TARGET, err);
 	/* What ssh advises is not enough. */
 	if (r < 0)
-		say_unstopped(err);
+		say_unstopped(m, err);
 	/* What never booted is wiped only when the source can live again. */
 	if (r == 0 && m->machine && !booted) {
 		r = power_reach_source(m, err);
@@ -158,7 +160,7 @@ int move_rollback(struct move *m, struct error *err)
 	r = stop_target(m, err);
 	if (r < 0) {
 		if (!err->todo[0])
-			say_unstopped(err);
+			say_unstopped(m, err);
 		move_set_state(m, "failed", "none");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;

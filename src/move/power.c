@@ -34,7 +34,8 @@ int power_check(const struct options *o, bool machine, struct error *err)
 	if (!why)
 		return 0;
 	error_set(err, -EINVAL, "switch machines off and on");
-	return error_why(err, "%s", why);
+	error_why(err, "%s", why);
+	return error_todo(err, "see --power-off in rehost(1)");
 }
 
 bool power_fences(const struct options *o)
@@ -97,6 +98,11 @@ bool power_source_is_off(const struct move *m)
 	return strcmp(said(m), "off") == 0;
 }
 
+bool power_source_is_back(const struct move *m)
+{
+	return strcmp(said(m), "going-on") == 0 || strcmp(said(m), "on") == 0;
+}
+
 int power_reach_source(struct move *m, struct error *err)
 {
 	uint64_t until = clock_ms() + m->options.boot_timeout_ms;
@@ -105,6 +111,10 @@ int power_reach_source(struct move *m, struct error *err)
 
 	if (!said(m)[0] || m->options.power_on.n == 0)
 		return move_connect(m, SOURCE, err);
+	/* Stored before: from then on clients may write to it. */
+	r = say(m, "going-on", err);
+	if (r < 0)
+		return r;
 	/* It may be on already, which the command may call an error. */
 	ran = run(m, &m->options.power_on, "power-on", m->options.source, &why);
 	while ((r = move_connect(m, SOURCE, err)) < 0 && clock_ms() < until)
@@ -115,7 +125,7 @@ int power_reach_source(struct move *m, struct error *err)
 			*err = why;
 		return r;
 	}
-	return say(m, "", err);
+	return say(m, "on", err);
 }
 
 int power_off_target(struct move *m, struct error *err)

@@ -366,12 +366,20 @@ static int activate(struct move *m, struct error *err)
 		move_set_error(m, err);
 		move_note(m, "fenced",
 			"the target could not be confirmed stopped (%s); the "
-			"source stays fenced",
-			why.why);
-		error_todo(err,
-			"stop the target by hand, then rehost rollback %s; or "
-			"mend it, then rehost resume %s",
-			m->row.name, m->row.name);
+			"source %s",
+			why.why,
+			power_source_is_back(m) ? "was switched on"
+						: "stays fenced");
+		if (power_source_is_back(m))
+			error_todo(err,
+				"stop the target by hand, then rehost rollback "
+				"%s",
+				m->row.name);
+		else
+			error_todo(err,
+				"stop the target by hand, then rehost rollback "
+				"%s; or mend it, then rehost resume %s",
+				m->row.name, m->row.name);
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
 	}
@@ -634,6 +642,13 @@ static int resume_committed(struct move *m, struct error *err)
 {
 	int r;
 
+	if (power_source_is_back(m)) {
+		error_set(err, -EINVAL, "resume %s", m->row.name);
+		error_why(err, "its source was switched on again, and may have "
+			       "written since");
+		error_todo(err, "rehost rollback %s", m->row.name);
+		return EXIT_ACT_NOW;
+	}
 	m->session.lease_ms = 0;
 	move_set_state(m, "running", "none");
 	r = activate(m, err);

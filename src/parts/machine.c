@@ -23,6 +23,7 @@
 #define PATIENCE_MS 250
 #define QUIET_TIMES 2
 #define RESCUE_MS 60000 /* until it has gone */
+#define BOOT_TRIES 2	/* the order may not be heard */
 
 struct machine_part {
 	struct msg_fit *fit;
@@ -361,6 +362,26 @@ static int no_answer(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
+/* Does the rescue system still run there? Then the order to boot was never
+ * heard. */
+static bool is_rescue(struct part *p)
+{
+	struct move *m = p->move;
+	struct error ignored;
+	const struct host *h = &m->session.host[TARGET];
+
+	return (h->alive || move_connect(m, TARGET, &ignored) == 0) &&
+	       strcmp(h->hello.boot_id, machine_text(p, "rescue_boot")) == 0;
+}
+
+static bool has_rescue_address(const struct part *p)
+{
+	return machine_get(p, "rescue_there") &&
+	       strcmp(machine_text(p, "address"),
+		       machine_text(p, "rescue_address")) == 0;
+}
+
+/* -ESTALE: it was the rescue system that answered. */
 static int await_answer(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -379,15 +400,23 @@ static int await_answer(struct part *p, struct error *err)
 	if (!v->prober &&
 		prober_start(&m->options.probes, address, &v->prober) < 0)
 		return error_set(err, -ENOMEM, "probe the new machine");
-	/* The rescue system may have had the same address. */
-	if (machine_get(p, "rescue_there") &&
-		strcmp(address, machine_text(p, "rescue_address")) == 0)
+	if (has_rescue_address(p))
 		(void)is_silent(p, address, clock_ms() + RESCUE_MS);
 	prober_turn(v->prober, address);
 	while (r == 0 && prober_first(v->prober) == 0) {
 		if (clock_ms() > until)
 			return no_answer(p, err);
 		r = session_idle(&m->session, 100, err);
+	}
+	/* The new machine has other host keys: this takes no time. */
+	if (r == 0 && has_rescue_address(p)) {
+		if (is_rescue(p)) {
+			prober_end(v->prober);
+			v->prober = NULL;
+			error_set(err, -ESTALE, "boot the new machine");
+			return error_why(err, "the rescue system goes on");
+		}
+		session_close(&m->session, TARGET);
 	}
 	/* The controller is let through the source's fence, clients not. */
 	last = MIN(prober_last(v->prober), m->held_at);
@@ -397,22 +426,10 @@ static int await_answer(struct part *p, struct error *err)
 	return r;
 }
 
-/* After a resume: does the rescue system still run there? Then the order to
- * boot was never heard. */
-static bool is_rescue(struct part *p)
-{
-	struct move *m = p->move;
-	struct error ignored;
-	const struct host *h = &m->session.host[TARGET];
-
-	return (h->alive || move_connect(m, TARGET, &ignored) == 0) &&
-	       strcmp(h->hello.boot_id, machine_text(p, "rescue_boot")) == 0;
-}
-
 static int machine_activate(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
-	int r;
+	int r = 0;
 
 	if (p->move->options.copy && !p->move->options.clone) {
 		r = grow_target(p, err);
@@ -422,9 +439,14 @@ static int machine_activate(struct part *p, struct error *err)
 		return r;
 	}
 	move_set(p->move, "machine", "stopped", 0);
-	r = machine_get(p, "booted") && !is_rescue(p) ? 0 : boot(p, err);
-	if (r == 0)
-		r = await_answer(p, err);
+	for (int try = 0; try < BOOT_TRIES; try++) {
+		r = machine_get(p, "booted") && !is_rescue(p) ? 0
+							      : boot(p, err);
+		if (r == 0)
+			r = await_answer(p, err);
+		if (r != -ESTALE)
+			break;
+	}
 	if (r == 0) {
 		prober_end(v->prober);
 		v->prober = NULL;

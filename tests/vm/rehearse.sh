@@ -59,7 +59,7 @@ rehost_wait 10 0
 say "$out"
 expect_out '^web: rehearsal passed'
 result() {
-	report_of web ".rehearsals[1]$1"
+	report_of web ".rehearsals[1] | $1"
 }
 expect_same true "$(result .passed)" "passed"
 expect_same '[]' "$(result '.reasons | tostring')" "reasons"
