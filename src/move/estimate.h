@@ -62,7 +62,10 @@ int estimate(
 	const struct estimate_wish *w, struct estimate *ret, struct error *err);
 void estimate_done(struct estimate *e);
 
-/* estimate_sums.c: Takes what was measured, and works out the rest. */
+/* estimate_sums.c: Would a move compress, by what was measured so far? */
+bool estimate_packs(const struct estimate *e);
+
+/* Takes what was measured, and works out the rest. */
 void estimate_work_out(struct estimate *e, uint64_t budget_ms);
 
 /* How long the seed takes on a link of so many bytes a second; the source's

@@ -40,11 +40,16 @@ uint64_t estimate_seed_at(const struct estimate *e, uint64_t link)
 	return forecast_ms(e->used, adapt_pays(plain, packed) ? packed : plain);
 }
 
+bool estimate_packs(const struct estimate *e)
+{
+	return adapt_pays(way_rate(&e->plain), way_rate(&e->packed));
+}
+
 void estimate_work_out(struct estimate *e, uint64_t budget_ms)
 {
 	const struct estimate_way *w;
 
-	e->packs = adapt_pays(way_rate(&e->plain), way_rate(&e->packed));
+	e->packs = estimate_packs(e);
 	w = e->packs ? &e->packed : &e->plain;
 	e->rate = way_rate(w);
 	e->low = MIN(w->low, e->rate);
