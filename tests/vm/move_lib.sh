@@ -94,7 +94,8 @@ traces() {
 		echo "= swap"; cut -d" " -f1 /proc/swaps
 		echo "= files"; find /run /tmp /var/tmp /dev/shm -xdev \
 			! -path "/run/systemd*" ! -path "/run/user*" \
-			! -path "/run/udev*" ! -path "*/systemd-private-*" | sort
+			! -path "/run/udev*" ! -path "*/systemd-private-*" \
+			! -path "/run/log/journal/*" | sort
 		echo "= ports"; awk "\$4 == \"0A\" { print \$2 }" \
 			/proc/net/tcp /proc/net/tcp6 | sort
 		grep -o "@.*rehost.*" /proc/net/unix

@@ -100,7 +100,7 @@ say "nothing of the move is left in it"
 # grown, and sizes and numbers of mounts are the kernel's own.
 alike() {
 	sed -E '/^= boots/,$d; /^writer$/d; /^\/dev\/shm\/told$/d
-		/^\/run\/log\/journal\//d; s/,mb_optimize_scan=0//
+		s/,mb_optimize_scan=0//
 		s/^([^ ]+ (devtmpfs|tmpfs|autofs)) .*/\1/' "$1"
 }
 traces on_moved >"$dir/after"
