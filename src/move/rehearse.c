@@ -28,6 +28,7 @@
 #define RESCUE_MS 600000 /* until it answers */
 #define DISKS_MS 120000	 /* until it has its disks */
 #define ROOM_BYTES (512ULL << 20)
+#define GONE_MS 60000 /* until the rescue system is */
 #define REBOOTS_MAX 3
 #define TAIL_LINES 15
 #define LOOK_MS 5000
@@ -475,51 +476,6 @@ static int find_disk(struct rehearsal *r, uint32_t disk, struct error *err)
 	return error_why(err, "its rescue system has no driver for it");
 }
 
-/* Takes a word out of a kernel's command line. */
-static void drop_word(char *line, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (char *at = line; (at = strstr(at, word)); at++) {
-		if ((at == line || at[-1] == ' ') &&
-			(at[n] == ' ' || at[n] == '\0')) {
-			memmove(at, at + n, strlen(at + n) + 1);
-			return;
-		}
-	}
-}
-
-/* Its console is read by us, and not from a screen; all else is as wished. */
-static int wish_console(struct rehearsal *r, struct error *err)
-{
-	struct msg_fit *f = r->fit;
-	size_t n;
-	json_t *wish = json_loadb(
-		(const char *)f->wish, f->n_wish, JSON_REJECT_DUPLICATES, NULL);
-	char *text;
-
-	drop_word(f->cmdline, "quiet");
-	n = strlen(f->cmdline);
-	if (!strstr(f->cmdline, "console=ttyS0"))
-		(void)snprintf(f->cmdline + n, sizeof(f->cmdline) - n,
-			"%sconsole=tty0 console=ttyS0,115200", n ? " " : "");
-	if (json_is_object(wish) && !json_object_get(wish, "console")) {
-		(void)json_object_set_new(
-			wish, "console", json_pack("[s,s]", "tty0", "ttyS0"));
-		r->console_added = true;
-	}
-	text = json_dumps(wish, JSON_COMPACT);
-	json_decref(wish);
-	if (!text || strlen(text) > sizeof(f->wish)) {
-		free(text);
-		return error_set(err, -E2BIG, "say what the system is to be");
-	}
-	f->n_wish = (uint32_t)strlen(text);
-	memcpy(f->wish, text, f->n_wish);
-	free(text);
-	return 0;
-}
-
 /* What rehost did for the rehearsal alone is not what it will do. */
 static void keep_fixups(struct rehearsal *r, struct fit_result *f)
 {
@@ -541,7 +497,7 @@ static int boot(struct rehearsal *r, struct error *err)
 {
 	CLEANUP(fit_result_done) struct fit_result f = {0};
 	struct session *s = &r->m->session;
-	int e = wish_console(r, err);
+	int e = rehearsal_wish_console(r->fit, &r->console_added, err);
 
 	for (uint32_t i = 0; i < r->spec.n_disks && e == 0; i++)
 		e = find_disk(r, i, err);
@@ -669,6 +625,31 @@ static int await_answers(struct rehearsal *r, struct error *err)
 	return e;
 }
 
+/* The rescue system answers as well: until it is gone, nothing that answers is
+ * the copy. A copy that is quick may answer before anybody misses it, but not
+ * before its kernel speaks. */
+static int await_gone(struct rehearsal *r, struct error *err)
+{
+	uint64_t until = clock_ms() + GONE_MS;
+
+	for (;;) {
+		CLEANUP_FREE char *text = NULL;
+		int e = asked_is_silent(
+			SSH_PORT, r->machine, &r->m->session, err);
+
+		if (e != 0)
+			return MIN(e, 0);
+		text = rehearsal_console(r->console, r->console_from);
+		if (text && rehearsal_kernel_spoke(text))
+			return 0;
+		if (clock_ms() > until)
+			break;
+	}
+	error_set(err, -ETIMEDOUT, "boot the copy");
+	return error_why(err, "the rescue system did not go: it answers still, "
+			      "and no other kernel has said anything");
+}
+
 int rehearsal_run(struct rehearsal *r, struct error *err)
 {
 	struct session *s = &r->m->session;
@@ -692,8 +673,7 @@ int rehearsal_run(struct rehearsal *r, struct error *err)
 	if (e == 0)
 		e = boot(r, err);
 	if (e == 0)
-		e = asked_await_silence(
-			SSH_PORT, r->machine, &r->m->session, err);
+		e = await_gone(r, err);
 	if (e == 0)
 		e = await_answers(r, err);
 	r->answered = e == 0 && unanswered(r) == 0;

@@ -65,4 +65,12 @@ json_t *rehearsal_tail(const char *console, unsigned n);
 /* What it says of why a system did not boot, and will not, or NULL. */
 const char *rehearsal_reason(const char *console);
 
+/* Whether it has a kernel's first words. */
+bool rehearsal_kernel_spoke(const char *console);
+
+/* Makes the moved system speak on the serial port. *ret_added: the wish was
+ * changed for that. */
+int rehearsal_wish_console(
+	struct msg_fit *f, bool *ret_added, struct error *err) MUST_CHECK;
+
 #endif

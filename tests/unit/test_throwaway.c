@@ -241,6 +241,40 @@ static void test_console(void **state)
 		rehearsal_reason("Kernel panic - not syncing: VFS: Unable to "
 				 "mount root fs on unknown-block(0,0)"),
 		"root filesystem"));
+	assert_true(rehearsal_kernel_spoke(
+		"[    0.000000] Linux version 6.1.0-18-amd64 (debian)\n"));
+	assert_false(rehearsal_kernel_spoke(
+		"rescue: boots\nkexec_core: Starting new kernel\n"));
+}
+
+static void expect_cmdline(const char *before, const char *after)
+{
+	struct msg_fit *f = calloc(1, sizeof(*f));
+	struct error err = {0};
+	bool added = false;
+	json_t *wish;
+
+	assert_non_null(f);
+	(void)snprintf(f->cmdline, sizeof(f->cmdline), "%s", before);
+	f->n_wish = 2;
+	memcpy(f->wish, "{}", 2);
+	assert_int_equal(rehearsal_wish_console(f, &added, &err), 0);
+	assert_string_equal(f->cmdline, after);
+	assert_true(added);
+	wish = json_loadb((const char *)f->wish, f->n_wish, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(wish, "console")), 2);
+	json_decref(wish);
+	free(f);
+}
+
+static void test_wish_console(void **state)
+{
+	(void)state;
+	expect_cmdline("", "console=tty0 console=ttyS0,115200");
+	expect_cmdline("ro quiet splash",
+		"ro  splash console=tty0 console=ttyS0,115200");
+	expect_cmdline("root=/dev/quiet1 console=ttyS0",
+		"root=/dev/quiet1 console=ttyS0");
 }
 
 int main(void)
@@ -251,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_machine),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_wish_console),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
