@@ -26,6 +26,7 @@
 
 #define CALL_MS 60000
 #define RESCUE_MS 600000 /* until it answers */
+#define READY_MS 300000U /* until the source can be held */
 #define DISKS_MS 120000	 /* until it has its disks */
 #define ROOM_BYTES (512ULL << 20)
 #define GONE_MS 60000 /* until the rescue system is */
@@ -52,7 +53,7 @@ struct rehearsal {
 	char exports[160], kernel[160], initramfs[160], key[160], known[160];
 	char console[4200], screenshot[4200];
 	off_t console_from; /* what the moved system says begins there */
-	uint64_t until, booted_at, look_at;
+	uint64_t until, ready_until, booted_at, look_at;
 	struct asked ssh_port;
 	unsigned reboots, n_asked;
 	struct asked asked[HOOKS_MAX];
@@ -401,6 +402,33 @@ int rehearsal_is_up(struct rehearsal *r, struct error *err)
 	session_close(s, GUEST);
 	/* It is not quite up, or slow. */
 	return clock_ms() > r->until ? e : 0;
+}
+
+int rehearsal_wait(
+	struct rehearsal *r, const struct backlog *now, struct error *err)
+{
+	unsigned long long budget = r->m->options.downtime_ms;
+
+	if (r->ready_until == 0) {
+		r->ready_until = clock_ms() + READY_MS;
+		step(r, "waits until the outage would fit");
+	}
+	if (clock_ms() <= r->ready_until)
+		return 0;
+	error_set(err, -ETIMEDOUT, "hold the source still");
+	if (now->known)
+		error_why(err,
+			"the outage would be %llu ms, more than the budget of "
+			"%llu ms, for %u s on end",
+			(unsigned long long)now->forecast_ms, budget,
+			READY_MS / 1000);
+	else
+		error_why(err,
+			"how long the outage would be is not known "
+			"after %u s",
+			READY_MS / 1000);
+	return error_todo(err, "raise --downtime, or rehearse when less is "
+			       "written");
 }
 
 int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)

@@ -11,6 +11,7 @@
  *
  *	rehearsal_begin		the machine is switched on
  *	rehearsal_is_up		asked between rounds, until it is up
+ *	rehearsal_wait		it is, and the source cannot be held yet
  *	the checkpoint		source held still, replica proved, source back
  *	rehearsal_run		held: boot and probes
  *	rehearsal_end		what was found goes into the report
@@ -42,6 +43,11 @@ int rehearsal_begin(
 
 /* 1: its rescue system answers; 0: not yet. */
 int rehearsal_is_up(struct rehearsal *r, struct error *err) MUST_CHECK;
+
+/* The source cannot be held within the budget, as what is to be done says. 0:
+ * wait on; -ETIMEDOUT: it was waited long enough, which held a cutover off. */
+int rehearsal_wait(struct rehearsal *r, const struct backlog *now,
+	struct error *err) MUST_CHECK;
 
 /* Passed or failed, unless it is negative: then it could not be tried. */
 int rehearsal_run(struct rehearsal *r, struct error *err) MUST_CHECK;
