@@ -115,6 +115,28 @@ static void set(struct rehearsal *r, const char *key, json_t *value)
 
 /* ---- before the checkpoint ---- */
 
+bool rehearsal_is_asked(struct move *m)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	struct error ignored;
+	uint32_t n = 0;
+
+	return store_get_blob(m->store, m->row.name, REHEARSAL_REQUEST, &bytes,
+		       &n, &ignored) < 0 ||
+	       n > 0;
+}
+
+/* It can be asked for another one. */
+static void empty_request(struct rehearsal *r)
+{
+	struct move *m = r->m;
+	struct error why = {0};
+
+	if (store_put_blob(
+		    m->store, m->row.name, REHEARSAL_REQUEST, "", 0, &why) < 0)
+		move_note(m, "store", "%s: %s", why.what, why.why);
+}
+
 static int get_request(struct rehearsal *r, struct error *err)
 {
 	CLEANUP_FREE void *bytes = NULL;
@@ -448,12 +470,13 @@ int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 	clock_text(now);
 	set(r, "when", json_string(now));
 	e = get_request(r, err);
+	if (r->request)
+		step(r, "gets ready");
+	empty_request(r);
 	if (e == 0)
 		e = check_move(r, err);
-	if (e == 0) {
-		step(r, "gets ready");
+	if (e == 0)
 		e = find_ground(r, err);
-	}
 	if (e == 0)
 		e = choose(r, err);
 	if (e == 0)

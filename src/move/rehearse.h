@@ -28,7 +28,9 @@
 
 /* What the user asked for, as it is left in the store for whoever controls the
  * move: an object with id, probes, and if they were said on (a place), kernel,
- * modules, boot_timeout_ms. */
+ * modules, boot_timeout_ms. It is empty when nothing is asked for: whoever does
+ * the rehearsal empties it once the report says so ("rehearsing", with the id).
+ */
 #define REHEARSAL_REQUEST "rehearsal"
 
 /* Is it a move that can be rehearsed at all, and once it follows? */
@@ -36,6 +38,10 @@ int rehearsal_check(const struct store_row *row, const struct options *o,
 	struct error *err) MUST_CHECK;
 
 struct rehearsal;
+
+/* Is one asked for? When that cannot be read it is, for rehearsal_begin to say
+ * so. */
+bool rehearsal_is_asked(struct move *m);
 
 /* *ret is set unless there is no memory. */
 int rehearsal_begin(

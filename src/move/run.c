@@ -292,6 +292,9 @@ static int rehearse(struct move *m, const struct backlog *now, bool ready,
 
 	if (!m->rehearsal) {
 		m->want_rehearsal = false;
+		/* Who asked a second time was refused. */
+		if (!m->rehearse_only && !rehearsal_is_asked(m))
+			return 0;
 		r = rehearsal_begin(m, &m->rehearsal, err);
 	} else {
 		r = rehearsal_is_up(m->rehearsal, err);
