@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "facts/facts.h"
+#include "move/aside.h"
 #include "move/fit.h"
 #include "move/inspect.h"
 #include "move/plan.h"
@@ -195,7 +196,7 @@ static int find_ground(struct rehearsal *r, struct error *err)
 	struct move *m = r->m;
 	const char *on = facts_text(r->request, "on");
 	const char *firmware = facts_text(m->options.wish, "firmware");
-	int e = ground_new(NULL, NULL, &r->here, err);
+	int e = ground_new(NULL, NULL, &m->session, &r->here, err);
 
 	r->there = r->here;
 	if (e == 0 && on[0]) {
@@ -203,7 +204,8 @@ static int find_ground(struct rehearsal *r, struct error *err)
 		r->ssh.args = (const char *const *)m->options.ssh;
 		e = place_parse(on, &r->on, err);
 		if (e == 0)
-			e = ground_new(&r->on, &r->ssh, &r->there, err);
+			e = ground_new(
+				&r->on, &r->ssh, &m->session, &r->there, err);
 	}
 	if (e < 0)
 		return e;
@@ -266,8 +268,9 @@ static int make_key(struct rehearsal *r, struct error *err)
 }
 
 /* The system that the machine runs first. */
-static int build_rescue(struct rehearsal *r, struct error *err)
+static int build_rescue(void *arg, void *out, struct error *err)
 {
+	struct rehearsal *r = arg;
 	const char *kernel = facts_text(r->request, "kernel");
 	const char *modules = facts_text(r->request, "modules");
 	char folder[160], key[180];
@@ -282,7 +285,7 @@ static int build_rescue(struct rehearsal *r, struct error *err)
 		ground_facts(r->here)->folder);
 	(void)snprintf(key, sizeof(key), "%s.pub", r->key);
 	if (e == 0)
-		e = rescue_build(&o, &r->rescue, err);
+		e = rescue_build(&o, out, err);
 	return e;
 }
 
@@ -331,6 +334,8 @@ static struct throwaway_files files(const struct rehearsal *r, bool rescue)
 
 static int prepare(struct rehearsal *r, struct error *err)
 {
+	const struct aside build = {
+		build_rescue, r, &r->rescue, sizeof(r->rescue)};
 	struct throwaway_files f;
 	const char *at = ground_facts(r->here)->folder;
 	int e;
@@ -345,7 +350,7 @@ static int prepare(struct rehearsal *r, struct error *err)
 	if (e == 0)
 		e = make_logs(r, err);
 	if (e == 0)
-		e = build_rescue(r, err);
+		e = aside_run(&build, &r->m->session, err);
 	f = files(r, true);
 	if (e == 0)
 		e = throwaway_prepare(&r->spec, &f, err);
