@@ -312,6 +312,7 @@ static int rehearse(struct move *m, const struct backlog *now, bool ready,
 		return r;
 	if (!m->rehearse_only)
 		return 0;
+	m->rehearsed = true;
 	error_set(err, -EINTR, "go on");
 	return error_why(err, "it was resumed for a rehearsal alone");
 }
@@ -450,7 +451,8 @@ static int stop(struct move *m, struct error *err)
 		return EXIT_REFUSED;
 	}
 	move_set_state(m, "paused", "source");
-	move_set_error(m, err);
+	/* All that was asked for was done. */
+	move_set_error(m, m->rehearsed ? NULL : err);
 	if (!err->todo[0])
 		error_todo(err, "rehost resume %s", m->row.name);
 	(void)move_save(m, true, &ignored);
