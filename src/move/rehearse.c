@@ -32,6 +32,7 @@
 #define ROOM_BYTES (512ULL << 20)
 #define GONE_MS 60000 /* until the rescue system is */
 #define REBOOTS_MAX 3
+#define CONSOLE_MAX (16U << 20)
 #define TAIL_LINES 15
 #define LOOK_MS 5000
 #define SSH_PORT 22
@@ -50,7 +51,7 @@ struct rehearsal {
 	struct throwaway *machine;
 	struct msg_fit *fit;
 	struct rescue_result rescue;
-	bool exported, console_added, no_kvm, answered;
+	bool exported, console_added, no_kvm, answered, full;
 	char exports[160], kernel[160], initramfs[160], key[160], known[160];
 	char console[4200], screenshot[4200];
 	off_t console_from; /* what the moved system says begins there */
@@ -366,12 +367,24 @@ static int switch_on(struct rehearsal *r, bool rescue, struct error *err)
 	return throwaway_start(&r->spec, &f, &r->m->session, &r->machine, err);
 }
 
+/* It is kept as a file, and is the machine's own word. */
+static int check_console(const struct rehearsal *r, struct error *err)
+{
+	if (rehearsal_console_size(r->console) <= CONSOLE_MAX)
+		return 0;
+	error_set(err, -EFBIG, "keep what the throwaway machine says");
+	return error_why(
+		err, "its console said more than %u MiB", CONSOLE_MAX >> 20);
+}
+
 /* Serves the session; the machine must be on all the time. */
 static int wait_on(struct rehearsal *r, unsigned ms, struct error *err)
 {
 	char why[512];
 	int e = session_idle(&r->m->session, ms, err);
 
+	if (e == 0)
+		e = check_console(r, err);
 	if (e < 0 || throwaway_is_on(r->machine, why, sizeof(why)))
 		return e;
 	error_set(err, -ECHILD, "run the throwaway machine");
@@ -604,7 +617,12 @@ static void explain(struct rehearsal *r)
 {
 	CLEANUP_FREE char *text =
 		rehearsal_console(r->console, r->console_from);
-	const char *told = text ? rehearsal_reason(text) : NULL;
+	const char *told =
+		r->full ? "there is no room for what the machine "
+			  "writes to its disks, so it stands still: free "
+			  "some, or set TMPDIR to a larger folder"
+		: text	? rehearsal_reason(text)
+			: NULL;
 
 	if (told)
 		(void)json_array_insert_new(r->reasons, 0, json_string(told));
@@ -650,7 +668,8 @@ static bool has_given_up(struct rehearsal *r)
 		return false;
 	r->look_at = clock_ms() + LOOK_MS;
 	text = rehearsal_console(r->console, r->console_from);
-	return text && rehearsal_reason(text);
+	return (text && rehearsal_reason(text)) ||
+	       (r->machine && throwaway_is_full(r->machine));
 }
 
 static int await_answers(struct rehearsal *r, struct error *err)
@@ -662,6 +681,8 @@ static int await_answers(struct rehearsal *r, struct error *err)
 	while (e == 0 && unanswered(r) > 0 && clock_ms() < until &&
 		!has_given_up(r)) {
 		e = session_idle(&r->m->session, 250, err);
+		if (e == 0)
+			e = check_console(r, err);
 		if (e == 0)
 			e = boot_again(r, err);
 		for (unsigned i = 0; i < r->n_asked && e == 0; i++) {
@@ -699,6 +720,9 @@ static int await_gone(struct rehearsal *r, struct error *err)
 
 		if (e != 0)
 			return MIN(e, 0);
+		e = check_console(r, err);
+		if (e < 0)
+			return e;
 		text = rehearsal_console(r->console, r->console_from);
 		if (text && rehearsal_kernel_spoke(text))
 			return 0;
@@ -802,6 +826,7 @@ void rehearsal_end(
 		return;
 	s = &r->m->session;
 	take_picture(r);
+	r->full = r->machine && !r->answered && throwaway_is_full(r->machine);
 	throwaway_end(r->machine);
 	session_close(s, GUEST);
 	s->streams = NULL;

@@ -567,6 +567,19 @@ int throwaway_screen(struct throwaway *t, const char *path, struct error *err)
 		     : ground_run(t->ground, "cat screen.png", "", path, err);
 }
 
+bool throwaway_is_full(struct throwaway *t)
+{
+	json_t *answer = NULL;
+	struct error ignored;
+	bool full;
+
+	if (t->gone || control(t, "query-status", NULL, &answer, &ignored) < 0)
+		return false;
+	full = strcmp(facts_text(answer, "status"), "io-error") == 0;
+	json_decref(answer);
+	return full;
+}
+
 /* ---- its disks ---- */
 
 static json_t *text_of(const char *what, uint32_t n)

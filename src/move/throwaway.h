@@ -123,6 +123,9 @@ int throwaway_fill(struct throwaway *t, const struct throwaway_spec *s,
 /* Is it on? When not, why: "" when it wanted to boot again or went off. */
 bool throwaway_is_on(struct throwaway *t, char *why, size_t size);
 
+/* Does it stand still because there is no room for what it writes? */
+bool throwaway_is_full(struct throwaway *t);
+
 /* The port of this machine by which one of its ports is reached. */
 unsigned throwaway_port(const struct throwaway *t, unsigned port);
 
