@@ -39,9 +39,10 @@ static const char begin_script[] =
 	"t=${TMPDIR:-/var/tmp}\n"
 	"case $t in *[!a-zA-Z0-9/._-]*|??????????????????????*) t=/var/tmp;; "
 	"esac\n"
+	/* Also when nobody reads what it prints it goes on to its end. */
+	"trap '' INT HUP TERM PIPE\n"
 	"d=$(mktemp -d \"$t/rehost-rehearsal.XXXXXX\") || exit\n"
 	"trap 'rm -rf \"$d\"' EXIT\n"
-	"trap '' INT HUP TERM\n"
 	"echo \"=rehost folder $d\"\n"
 	"command -v qemu-system-x86_64 >/dev/null && echo '=rehost qemu 1'\n"
 	"command -v qemu-img >/dev/null && echo '=rehost image 1'\n"
