@@ -196,7 +196,6 @@ static int find_ground(struct rehearsal *r, struct error *err)
 {
 	struct move *m = r->m;
 	const char *on = facts_text(r->request, "on");
-	const char *firmware = facts_text(m->options.wish, "firmware");
 	int e = ground_new(NULL, NULL, &m->session, &r->here, err);
 
 	r->there = r->here;
@@ -211,7 +210,7 @@ static int find_ground(struct rehearsal *r, struct error *err)
 	if (e < 0)
 		return e;
 	set(r, "on", json_string(ground_name(r->there)));
-	return throwaway_check(r->there, strcmp(firmware, "uefi") == 0, err);
+	return 0;
 }
 
 static void add_port(struct rehearsal *r, unsigned port)
@@ -497,6 +496,8 @@ int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 		e = find_ground(r, err);
 	if (e == 0)
 		e = choose(r, err);
+	if (e == 0)
+		e = throwaway_check(r->there, r->spec.uefi, err);
 	if (e == 0)
 		e = prepare(r, err);
 	if (e == 0) {
