@@ -499,6 +499,8 @@ int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 	if (e == 0)
 		e = throwaway_check(r->there, r->spec.uefi, err);
 	if (e == 0)
+		e = throwaway_fits(&r->spec, err);
+	if (e == 0)
 		e = prepare(r, err);
 	if (e == 0) {
 		step(r, "starts a machine like the target");

@@ -21,7 +21,7 @@
 #define SERVE_MS 5
 #define END_MS 1000
 #define ANSWER_MAX (1024 * 1024)
-#define WORDS_MAX 256
+#define WORDS_MAX 512 /* twice as many as with all disks */
 #define SCRIPT_MAX 32768
 
 struct throwaway {

@@ -77,6 +77,10 @@ struct throwaway_wish {
 void throwaway_choose(const struct throwaway_wish *w,
 	struct throwaway_spec *ret, json_t *notes);
 
+/* Has QEMU room for so many disks of a kind? */
+int throwaway_fits(
+	const struct throwaway_spec *s, struct error *err) MUST_CHECK;
+
 /* The serial number of its disk, and a path that it may have there; NULL when
  * there are no more. */
 #define THROWAWAY_SERIAL_SIZE 16

@@ -2,6 +2,8 @@
 /* Which devices a rehearsal's machine gets, and what a console tells. */
 #include "unit_json.h"
 
+#include <errno.h>
+
 #include "base/cleanup.h"
 #include "move/rehearse.h"
 #include "move/throwaway.h"
@@ -117,6 +119,38 @@ static void test_disks(void **state)
 	}
 }
 
+static bool fits(enum disk_model model, uint32_t n, uint32_t nics)
+{
+	struct throwaway_spec s = {.n_disks = n, .n_nics = nics};
+	struct error err = {0};
+	int r;
+
+	for (uint32_t i = 0; i < n; i++)
+		s.disks[i].model = model;
+	r = throwaway_fits(&s, &err);
+	assert_true(r == 0 || (r == -E2BIG && err.why[0]));
+	return r == 0;
+}
+
+static void test_limits(void **state)
+{
+	struct throwaway_spec s = {.n_disks = 4};
+	char device[256];
+
+	assert_true(fits(DISK_AHCI, 6, 1) && !fits(DISK_AHCI, 7, 1));
+	assert_true(fits(DISK_IDE, 4, 1) && !fits(DISK_IDE, 5, 1));
+	assert_true(fits(DISK_MPTSAS, 8, 1) && !fits(DISK_MPTSAS, 9, 1));
+	assert_true(fits(DISK_VIRTIO_SCSI, VOLUMES_MAX, 8));
+	assert_true(fits(DISK_NVME, 27, 1) && !fits(DISK_NVME, 27, 2));
+	assert_true(fits(DISK_VIRTIO_BLK, 20, 8));
+	assert_false(fits(DISK_VIRTIO_BLK, 21, 8));
+	for (uint32_t i = 0; i < 4; i++)
+		s.disks[i].model = DISK_IDE;
+	throwaway_disk_device(&s, 3, device, sizeof(device));
+	assert_string_equal(device, "ide-hd,bus=ide.1,unit=1,drive=d3,"
+				    "serial=rehearsal3,bootindex=4");
+}
+
 static void test_paths(void **state)
 {
 	char buf[32];
@@ -128,7 +162,9 @@ static void test_paths(void **state)
 		throwaway_path(DISK_NVME, 2, buf, sizeof(buf)), "/dev/nvme2n1");
 	assert_string_equal(
 		throwaway_path(DISK_AHCI, 25, buf, sizeof(buf)), "/dev/sdz");
-	assert_null(throwaway_path(DISK_AHCI, 26, buf, sizeof(buf)));
+	assert_string_equal(
+		throwaway_path(DISK_AHCI, 27, buf, sizeof(buf)), "/dev/sdab");
+	assert_null(throwaway_path(DISK_AHCI, VOLUMES_MAX, buf, sizeof(buf)));
 }
 
 static void test_machine(void **state)
@@ -281,6 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disks),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_machine),
 		cmocka_unit_test(test_network),
