@@ -14,6 +14,12 @@
 
 #define LOOK_MS 300
 #define ID_BYTES 4
+#define LOST_LOOKS 3
+
+struct asked_for {
+	char id[2 * ID_BYTES + 1];
+	size_t before; /* how many results there were */
+};
 
 /* What is left in the store; paths are this process's. */
 static json_t *make_request(const struct flags *f, const char *id)
@@ -43,6 +49,24 @@ static json_t *make_request(const struct flags *f, const char *id)
 	return j;
 }
 
+/* The id of what is asked for now; "" when nothing is. */
+static int pending(
+	struct store *store, const char *name, char id[64], struct error *err)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	json_t *j;
+	uint32_t n = 0;
+	int r = store_get_blob(store, name, REHEARSAL_REQUEST, &bytes, &n, err);
+
+	id[0] = '\0';
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, NULL);
+	(void)snprintf(id, 64, "%s", facts_text(j, "id"));
+	json_decref(j);
+	return 0;
+}
+
 static int leave_request(struct store *store, const char *name,
 	const struct flags *f, const char *id, struct error *err)
 {
@@ -56,19 +80,29 @@ static int leave_request(struct store *store, const char *name,
 		(uint32_t)strlen(text), err);
 }
 
-/* What was found; a new reference, or NULL when it is not there yet. */
-static json_t *find_result(const json_t *report, const char *id)
+/* What was found; a new reference, or NULL when it is not there yet. One
+ * without id, that was not among the first, is of a request that could not be
+ * read. */
+static json_t *find_result(const json_t *report, const struct asked_for *a)
 {
 	json_t *v;
 	size_t i;
 
 	json_array_foreach(json_object_get(report, "rehearsals"), i, v)
 	{
-		if (strcmp(facts_text(v, "id"), id) == 0)
+		const char *id = facts_text(v, "id");
+
+		if (strcmp(id, a->id) == 0 || (!id[0] && i >= a->before))
 			return json_incref(v);
 	}
 	return NULL;
 }
+
+struct looked {
+	json_t *result; /* NULL: not yet */
+	bool controlled, lost;
+	char step[64]; /* the last one that was shown */
+};
 
 static void show_step(const struct flags *f, const json_t *report,
 	const char *id, char last[64])
@@ -88,34 +122,63 @@ static void show_step(const struct flags *f, const json_t *report,
 	(void)fflush(stdout);
 }
 
+/* A look at what came of it: neither asked for, nor on its way, nor there. */
+static int look(const struct flags *f, struct store *store, const char *name,
+	const struct asked_for *a, struct looked *ret, struct error *err)
+{
+	struct store_row row = {0};
+	char asked[64] = "";
+	json_t *report;
+	/* It is emptied after the report was written. */
+	int r = pending(store, name, asked, err);
+
+	if (r == 0)
+		r = store_get(store, name, &row, err);
+	if (r < 0)
+		return r;
+	report = json_loads(
+		row.report ? row.report : "", JSON_REJECT_DUPLICATES, NULL);
+	ret->controlled = row.controlled;
+	store_row_done(&row);
+	ret->result = find_result(report, a);
+	show_step(f, report, a->id, ret->step);
+	ret->lost =
+		strcmp(asked, a->id) != 0 &&
+		strcmp(facts_text(json_object_get(report, "rehearsing"), "id"),
+			a->id) != 0;
+	json_decref(report);
+	return 0;
+}
+
 /* Somebody else does it. */
 static int await_result(const struct flags *f, struct store *store,
-	const char *name, const char *id, json_t **ret, struct error *err)
+	const char *name, const struct asked_for *a, json_t **ret,
+	struct error *err)
 {
-	char last[64] = "";
+	struct looked l = {.controlled = true};
+	unsigned lost = 0;
 
 	for (;;) {
-		struct store_row row = {0};
-		json_t *report;
-		bool controlled;
-		int r = store_get(store, name, &row, err);
+		int r = look(f, store, name, a, &l, err);
 
 		if (r < 0)
 			return r;
-		controlled = row.controlled;
-		report = json_loads(row.report ? row.report : "",
-			JSON_REJECT_DUPLICATES, NULL);
-		store_row_done(&row);
-		*ret = find_result(report, id);
-		show_step(f, report, id, last);
-		json_decref(report);
+		*ret = l.result;
 		if (*ret)
 			return 0;
-		if (!controlled) {
+		if (!l.controlled) {
 			error_set(err, -ECONNRESET, "rehearse %s", name);
 			error_why(err, "who controlled the move has ended");
 			return error_todo(
 				err, "see rehost status %s; then again", name);
+		}
+		lost = l.lost ? lost + 1 : 0;
+		if (lost == LOST_LOOKS) {
+			error_set(err, -EBUSY, "rehearse %s", name);
+			error_why(err,
+				"it was forgotten: another one was asked for "
+				"at the same time, or the move was resumed");
+			return error_todo(err, "try again");
 		}
 		clock_sleep_ms(LOOK_MS);
 	}
@@ -123,7 +186,7 @@ static int await_result(const struct flags *f, struct store *store,
 
 /* Nobody controls it: it goes on until it was rehearsed. */
 static int control(const struct flags *f, struct store *store, const char *name,
-	const char *id, json_t **ret, struct error *err)
+	const struct asked_for *a, json_t **ret, struct error *err)
 {
 	struct observer observer = progress_observer(f);
 	static struct move m;
@@ -131,11 +194,14 @@ static int control(const struct flags *f, struct store *store, const char *name,
 
 	catch_signals();
 	r = move_load(store, name, &observer, &m, err);
+	/* What others asked for before is over. */
+	if (r == 0)
+		r = leave_request(store, name, f, a->id, err);
 	if (r == 0) {
 		m.want_rehearsal = m.rehearse_only = true;
 		(void)move_run(&m, err);
 		progress_end();
-		*ret = find_result(m.report, id);
+		*ret = find_result(m.report, a);
 		r = *ret ? 0 : err->code ? err->code : -EIO;
 	}
 	move_done(&m);
@@ -158,23 +224,44 @@ static void print_result(
 	}
 }
 
-static int check_other(const struct store_row *row, struct error *err)
+/* Of somebody else: on its way, or asked for. */
+static int check_other(struct store *store, const struct store_row *row,
+	struct asked_for *a, struct error *err)
 {
 	json_t *report = json_loads(
 		row->report ? row->report : "", JSON_REJECT_DUPLICATES, NULL);
-	bool other = row->controlled && json_object_get(report, "rehearsing");
+	bool other = json_object_get(report, "rehearsing");
+	char asked[64] = "";
+	int r = 0;
 
+	a->before = json_array_size(json_object_get(report, "rehearsals"));
 	json_decref(report);
-	if (!other)
+	if (!row->controlled)
 		return 0;
+	if (!other)
+		r = pending(store, row->name, asked, err);
+	if (r < 0 || (!other && !asked[0]))
+		return r;
 	error_set(err, -EBUSY, "rehearse %s", row->name);
-	return error_why(err, "a rehearsal of it is going on");
+	return error_why(err, "a rehearsal of it %s",
+		other ? "is going on" : "was asked for, and is to come");
+}
+
+/* Whoever controls it does it. */
+static int ask(const struct flags *f, struct store *store, const char *name,
+	const struct asked_for *a, json_t **ret, struct error *err)
+{
+	int r = leave_request(store, name, f, a->id, err);
+
+	if (r == 0)
+		r = store_request(store, name, "rehearse", err);
+	return r < 0 ? r : await_result(f, store, name, a, ret, err);
 }
 
 int cmd_rehearse(const struct command *c, struct flags *f)
 {
 	uint8_t random[ID_BYTES];
-	char id[2 * ID_BYTES + 1];
+	struct asked_for a;
 	struct store_row row = {0};
 	struct store *store = NULL;
 	struct options o;
@@ -185,7 +272,7 @@ int cmd_rehearse(const struct command *c, struct flags *f)
 	(void)c;
 	options_init(&o);
 	io_random(random, sizeof(random));
-	parse_hex(random, sizeof(random), id);
+	parse_hex(random, sizeof(random), a.id);
 	r = open_row(f, &store, &row, &err);
 	if (r == 0) {
 		j = json_loads(row.options ? row.options : "",
@@ -195,16 +282,11 @@ int cmd_rehearse(const struct command *c, struct flags *f)
 	if (r == 0)
 		r = rehearsal_check(&row, &o, &err);
 	if (r == 0)
-		r = check_other(&row, &err);
+		r = check_other(store, &row, &a, &err);
 	if (r == 0)
-		r = leave_request(store, row.name, f, id, &err);
-	if (r == 0 && row.controlled) {
-		r = store_request(store, row.name, "rehearse", &err);
-		if (r == 0)
-			r = await_result(f, store, row.name, id, &result, &err);
-	} else if (r == 0) {
-		r = control(f, store, row.name, id, &result, &err);
-	}
+		r = row.controlled
+			    ? ask(f, store, row.name, &a, &result, &err)
+			    : control(f, store, row.name, &a, &result, &err);
 	if (r < 0)
 		print_error(f, &err);
 	else

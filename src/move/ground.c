@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "move/aside.h"
 
 #define START_MS 120000 /* somebody may have to type a password */
 #define STOP_MS 10000
@@ -23,6 +24,7 @@
 struct ground {
 	const struct place *at; /* NULL: here */
 	const struct ssh_options *ssh;
+	struct session *session;
 	struct ground_facts facts;
 	struct ground_child life; /* removes the folder when it ends */
 	char name[384];
@@ -37,9 +39,10 @@ static const char begin_script[] =
 	"t=${TMPDIR:-/var/tmp}\n"
 	"case $t in *[!a-zA-Z0-9/._-]*|??????????????????????*) t=/var/tmp;; "
 	"esac\n"
+	/* Also when nobody reads what it prints it goes on to its end. */
+	"trap '' INT HUP TERM PIPE\n"
 	"d=$(mktemp -d \"$t/rehost-rehearsal.XXXXXX\") || exit\n"
 	"trap 'rm -rf \"$d\"' EXIT\n"
-	"trap '' INT HUP TERM\n"
 	"echo \"=rehost folder $d\"\n"
 	"command -v qemu-system-x86_64 >/dev/null && echo '=rehost qemu 1'\n"
 	"command -v qemu-img >/dev/null && echo '=rehost image 1'\n"
@@ -224,8 +227,8 @@ int ground_run(const struct ground *g, const char *script, const char *input,
 	pid = run(g, text, NULL, in, out, errors);
 	if (pid < 0)
 		return error_set(err, -errno, "start a process");
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (aside_wait(pid, g->session, &status, err) < 0)
+		return err->code;
 	return status ? complain(g, errors, status, err) : 0;
 }
 
@@ -247,6 +250,7 @@ static int start(const struct ground *g, const char *script,
 	}
 	ret->pid = pid;
 	ret->tell = p[1];
+	ret->session = g->session;
 	return 0;
 }
 
@@ -283,6 +287,7 @@ bool ground_ended(struct ground_child *c, int *ret_status)
 void ground_stop(struct ground_child *c)
 {
 	uint64_t until = clock_ms() + STOP_MS;
+	struct error ignored;
 	int status;
 
 	if (c->pid <= 0)
@@ -296,7 +301,7 @@ void ground_stop(struct ground_child *c)
 			(void)waitpid(c->pid, &status, 0);
 			break;
 		}
-		clock_sleep_ms(5);
+		(void)aside_pause(c->session, 5, &ignored);
 	}
 	c->pid = 0;
 }
@@ -366,8 +371,13 @@ static int await_facts(
 			error_set(err, -ETIMEDOUT, "rehearse there");
 			return error_host(err, g->name);
 		}
-		if (poll(&p, 1, 200) <= 0)
+		if (poll(&p, 1, 0) <= 0) {
+			int r = aside_pause(g->session, 20, err);
+
+			if (r < 0)
+				return r;
 			continue;
+		}
 		got = read(from, text + n, sizeof(text) - 1 - n);
 		if (got <= 0) {
 			while (!ground_ended(&g->life, &status))
@@ -383,7 +393,7 @@ static int await_facts(
 }
 
 int ground_new(const struct place *at, const struct ssh_options *ssh,
-	struct ground **ret, struct error *err)
+	struct session *s, struct ground **ret, struct error *err)
 {
 	CLEANUP_CLOSE int errors = memfd_create("errors", MFD_CLOEXEC);
 	struct ground *g = calloc(1, sizeof(*g));
@@ -395,6 +405,7 @@ int ground_new(const struct place *at, const struct ssh_options *ssh,
 	}
 	g->at = at;
 	g->ssh = ssh;
+	g->session = s;
 	(void)snprintf(
 		g->name, sizeof(g->name), "%s", at ? at->host : "this machine");
 	r = start(g, begin_script, NULL, p[1], errors, &g->life, err);

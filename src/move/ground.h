@@ -5,7 +5,8 @@
  * removed with all that is in it when it is told, and when whoever made it is
  * gone, however that ended; and so is what was started there.
  *
- * Both ways are the same scripts of sh, here or there.
+ * Both ways are the same scripts of sh, here or there. The session is served
+ * while one is waited for; what that says (-EINTR) ends the wait.
  */
 #ifndef REHOST_MOVE_GROUND_H
 #define REHOST_MOVE_GROUND_H
@@ -17,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "link/ssh.h"
+#include "move/session.h"
 
 struct ground;
 
@@ -31,9 +33,9 @@ struct ground_facts {
 };
 
 /* Makes the folder, for its owner alone: in TMPDIR or /var/tmp. at: NULL for
- * this machine; what it and ssh point to must stay. */
+ * this machine; what it, ssh and s point to must stay. s may be NULL. */
 int ground_new(const struct place *at, const struct ssh_options *ssh,
-	struct ground **ret, struct error *err) MUST_CHECK;
+	struct session *s, struct ground **ret, struct error *err) MUST_CHECK;
 
 const struct ground_facts *ground_facts(const struct ground *g);
 const char *ground_name(const struct ground *g); /* for messages */
@@ -47,6 +49,7 @@ int ground_run(const struct ground *g, const char *script, const char *input,
 struct ground_child {
 	pid_t pid; /* 0: none */
 	int tell;  /* its end is the word to end */
+	struct session *session;
 };
 
 /* Starts a command in the folder, which goes on until it ends by itself or is

@@ -14,6 +14,7 @@
 #include "move/back.h"
 #include "move/machine.h"
 #include "move/power.h"
+#include "move/rehearse.h"
 #include "move/steps.h"
 
 #define COPY_FROZEN_MS 60000
@@ -263,6 +264,9 @@ int move_load(struct store *store, const char *name,
 	do
 		r = store_take_request(store, ret->row.name, what, err);
 	while (r == 0 && what[0]);
+	if (r == 0)
+		r = store_put_blob(
+			store, ret->row.name, REHEARSAL_REQUEST, "", 0, err);
 	if (r < 0)
 		return r;
 	r = store_progress(store, ret->row.name, "{}", err);

@@ -76,6 +76,7 @@ struct move {
 	bool rehearsing;     /* the source goes on after the present cut */
 	struct rehearsal *rehearsal; /* that is on its way, or NULL */
 	bool rehearse_only;	     /* afterwards it pauses again */
+	bool rehearsed;		     /* it is afterwards */
 	bool frozen; /* the hold is a freeze: writers hang meanwhile */
 
 	struct progress progress;

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "facts/facts.h"
+#include "move/aside.h"
 #include "move/fit.h"
 #include "move/inspect.h"
 #include "move/plan.h"
@@ -26,9 +27,12 @@
 
 #define CALL_MS 60000
 #define RESCUE_MS 600000 /* until it answers */
+#define READY_MS 300000U /* until the source can be held */
 #define DISKS_MS 120000	 /* until it has its disks */
 #define ROOM_BYTES (512ULL << 20)
+#define GONE_MS 60000 /* until the rescue system is */
 #define REBOOTS_MAX 3
+#define CONSOLE_MAX (16U << 20)
 #define TAIL_LINES 15
 #define LOOK_MS 5000
 #define SSH_PORT 22
@@ -47,11 +51,11 @@ struct rehearsal {
 	struct throwaway *machine;
 	struct msg_fit *fit;
 	struct rescue_result rescue;
-	bool exported, console_added, no_kvm, answered;
+	bool exported, console_added, no_kvm, answered, full;
 	char exports[160], kernel[160], initramfs[160], key[160], known[160];
 	char console[4200], screenshot[4200];
 	off_t console_from; /* what the moved system says begins there */
-	uint64_t until, booted_at, look_at;
+	uint64_t until, ready_until, booted_at, look_at;
 	struct asked ssh_port;
 	unsigned reboots, n_asked;
 	struct asked asked[HOOKS_MAX];
@@ -113,6 +117,28 @@ static void set(struct rehearsal *r, const char *key, json_t *value)
 
 /* ---- before the checkpoint ---- */
 
+bool rehearsal_is_asked(struct move *m)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	struct error ignored;
+	uint32_t n = 0;
+
+	return store_get_blob(m->store, m->row.name, REHEARSAL_REQUEST, &bytes,
+		       &n, &ignored) < 0 ||
+	       n > 0;
+}
+
+/* It can be asked for another one. */
+static void empty_request(struct rehearsal *r)
+{
+	struct move *m = r->m;
+	struct error why = {0};
+
+	if (store_put_blob(
+		    m->store, m->row.name, REHEARSAL_REQUEST, "", 0, &why) < 0)
+		move_note(m, "store", "%s: %s", why.what, why.why);
+}
+
 static int get_request(struct rehearsal *r, struct error *err)
 {
 	CLEANUP_FREE void *bytes = NULL;
@@ -170,8 +196,7 @@ static int find_ground(struct rehearsal *r, struct error *err)
 {
 	struct move *m = r->m;
 	const char *on = facts_text(r->request, "on");
-	const char *firmware = facts_text(m->options.wish, "firmware");
-	int e = ground_new(NULL, NULL, &r->here, err);
+	int e = ground_new(NULL, NULL, &m->session, &r->here, err);
 
 	r->there = r->here;
 	if (e == 0 && on[0]) {
@@ -179,12 +204,13 @@ static int find_ground(struct rehearsal *r, struct error *err)
 		r->ssh.args = (const char *const *)m->options.ssh;
 		e = place_parse(on, &r->on, err);
 		if (e == 0)
-			e = ground_new(&r->on, &r->ssh, &r->there, err);
+			e = ground_new(
+				&r->on, &r->ssh, &m->session, &r->there, err);
 	}
 	if (e < 0)
 		return e;
 	set(r, "on", json_string(ground_name(r->there)));
-	return throwaway_check(r->there, strcmp(firmware, "uefi") == 0, err);
+	return 0;
 }
 
 static void add_port(struct rehearsal *r, unsigned port)
@@ -242,8 +268,9 @@ static int make_key(struct rehearsal *r, struct error *err)
 }
 
 /* The system that the machine runs first. */
-static int build_rescue(struct rehearsal *r, struct error *err)
+static int build_rescue(void *arg, void *out, struct error *err)
 {
+	struct rehearsal *r = arg;
 	const char *kernel = facts_text(r->request, "kernel");
 	const char *modules = facts_text(r->request, "modules");
 	char folder[160], key[180];
@@ -258,7 +285,7 @@ static int build_rescue(struct rehearsal *r, struct error *err)
 		ground_facts(r->here)->folder);
 	(void)snprintf(key, sizeof(key), "%s.pub", r->key);
 	if (e == 0)
-		e = rescue_build(&o, &r->rescue, err);
+		e = rescue_build(&o, out, err);
 	return e;
 }
 
@@ -307,6 +334,8 @@ static struct throwaway_files files(const struct rehearsal *r, bool rescue)
 
 static int prepare(struct rehearsal *r, struct error *err)
 {
+	const struct aside build = {
+		build_rescue, r, &r->rescue, sizeof(r->rescue)};
 	struct throwaway_files f;
 	const char *at = ground_facts(r->here)->folder;
 	int e;
@@ -321,7 +350,7 @@ static int prepare(struct rehearsal *r, struct error *err)
 	if (e == 0)
 		e = make_logs(r, err);
 	if (e == 0)
-		e = build_rescue(r, err);
+		e = aside_run(&build, &r->m->session, err);
 	f = files(r, true);
 	if (e == 0)
 		e = throwaway_prepare(&r->spec, &f, err);
@@ -337,12 +366,24 @@ static int switch_on(struct rehearsal *r, bool rescue, struct error *err)
 	return throwaway_start(&r->spec, &f, &r->m->session, &r->machine, err);
 }
 
+/* It is kept as a file, and is the machine's own word. */
+static int check_console(const struct rehearsal *r, struct error *err)
+{
+	if (rehearsal_console_size(r->console) <= CONSOLE_MAX)
+		return 0;
+	error_set(err, -EFBIG, "keep what the throwaway machine says");
+	return error_why(
+		err, "its console said more than %u MiB", CONSOLE_MAX >> 20);
+}
+
 /* Serves the session; the machine must be on all the time. */
 static int wait_on(struct rehearsal *r, unsigned ms, struct error *err)
 {
 	char why[512];
 	int e = session_idle(&r->m->session, ms, err);
 
+	if (e == 0)
+		e = check_console(r, err);
 	if (e < 0 || throwaway_is_on(r->machine, why, sizeof(why)))
 		return e;
 	error_set(err, -ECHILD, "run the throwaway machine");
@@ -402,6 +443,33 @@ int rehearsal_is_up(struct rehearsal *r, struct error *err)
 	return clock_ms() > r->until ? e : 0;
 }
 
+int rehearsal_wait(
+	struct rehearsal *r, const struct backlog *now, struct error *err)
+{
+	unsigned long long budget = r->m->options.downtime_ms;
+
+	if (r->ready_until == 0) {
+		r->ready_until = clock_ms() + READY_MS;
+		step(r, "waits until the outage would fit");
+	}
+	if (clock_ms() <= r->ready_until)
+		return 0;
+	error_set(err, -ETIMEDOUT, "hold the source still");
+	if (now->known)
+		error_why(err,
+			"the outage would be %llu ms, more than the budget of "
+			"%llu ms, for %u s on end",
+			(unsigned long long)now->forecast_ms, budget,
+			READY_MS / 1000);
+	else
+		error_why(err,
+			"how long the outage would be is not known "
+			"after %u s",
+			READY_MS / 1000);
+	return error_todo(err, "raise --downtime, or rehearse when less is "
+			       "written");
+}
+
 int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 {
 	struct rehearsal *r = calloc(1, sizeof(*r));
@@ -419,14 +487,19 @@ int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 	clock_text(now);
 	set(r, "when", json_string(now));
 	e = get_request(r, err);
+	if (r->request)
+		step(r, "gets ready");
+	empty_request(r);
 	if (e == 0)
 		e = check_move(r, err);
-	if (e == 0) {
-		step(r, "gets ready");
+	if (e == 0)
 		e = find_ground(r, err);
-	}
 	if (e == 0)
 		e = choose(r, err);
+	if (e == 0)
+		e = throwaway_check(r->there, r->spec.uefi, err);
+	if (e == 0)
+		e = throwaway_fits(&r->spec, err);
 	if (e == 0)
 		e = prepare(r, err);
 	if (e == 0) {
@@ -475,51 +548,6 @@ static int find_disk(struct rehearsal *r, uint32_t disk, struct error *err)
 	return error_why(err, "its rescue system has no driver for it");
 }
 
-/* Takes a word out of a kernel's command line. */
-static void drop_word(char *line, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (char *at = line; (at = strstr(at, word)); at++) {
-		if ((at == line || at[-1] == ' ') &&
-			(at[n] == ' ' || at[n] == '\0')) {
-			memmove(at, at + n, strlen(at + n) + 1);
-			return;
-		}
-	}
-}
-
-/* Its console is read by us, and not from a screen; all else is as wished. */
-static int wish_console(struct rehearsal *r, struct error *err)
-{
-	struct msg_fit *f = r->fit;
-	size_t n;
-	json_t *wish = json_loadb(
-		(const char *)f->wish, f->n_wish, JSON_REJECT_DUPLICATES, NULL);
-	char *text;
-
-	drop_word(f->cmdline, "quiet");
-	n = strlen(f->cmdline);
-	if (!strstr(f->cmdline, "console=ttyS0"))
-		(void)snprintf(f->cmdline + n, sizeof(f->cmdline) - n,
-			"%sconsole=tty0 console=ttyS0,115200", n ? " " : "");
-	if (json_is_object(wish) && !json_object_get(wish, "console")) {
-		(void)json_object_set_new(
-			wish, "console", json_pack("[s,s]", "tty0", "ttyS0"));
-		r->console_added = true;
-	}
-	text = json_dumps(wish, JSON_COMPACT);
-	json_decref(wish);
-	if (!text || strlen(text) > sizeof(f->wish)) {
-		free(text);
-		return error_set(err, -E2BIG, "say what the system is to be");
-	}
-	f->n_wish = (uint32_t)strlen(text);
-	memcpy(f->wish, text, f->n_wish);
-	free(text);
-	return 0;
-}
-
 /* What rehost did for the rehearsal alone is not what it will do. */
 static void keep_fixups(struct rehearsal *r, struct fit_result *f)
 {
@@ -541,7 +569,7 @@ static int boot(struct rehearsal *r, struct error *err)
 {
 	CLEANUP(fit_result_done) struct fit_result f = {0};
 	struct session *s = &r->m->session;
-	int e = wish_console(r, err);
+	int e = rehearsal_wish_console(r->fit, &r->console_added, err);
 
 	for (uint32_t i = 0; i < r->spec.n_disks && e == 0; i++)
 		e = find_disk(r, i, err);
@@ -556,8 +584,12 @@ static int boot(struct rehearsal *r, struct error *err)
 	r->console_from = rehearsal_console_size(r->console);
 	r->booted_at = clock_ms();
 	e = session_call(s, GUEST, MSG_BOOT, &f.how, NULL, CALL_MS, err);
+	/* It goes with its connection, or that is silent; whether it went is
+	 * looked at then. Others may be lost as well. */
+	if (e == -ETIMEDOUT || (e == -ECONNRESET && !s->host[GUEST].alive))
+		e = 0;
 	session_close(s, GUEST);
-	return e == -ECONNRESET ? 0 : e;
+	return e;
 }
 
 /* ---- probes ---- */
@@ -588,7 +620,12 @@ static void explain(struct rehearsal *r)
 {
 	CLEANUP_FREE char *text =
 		rehearsal_console(r->console, r->console_from);
-	const char *told = text ? rehearsal_reason(text) : NULL;
+	const char *told =
+		r->full ? "there is no room for what the machine "
+			  "writes to its disks, so it stands still: free "
+			  "some, or set TMPDIR to a larger folder"
+		: text	? rehearsal_reason(text)
+			: NULL;
 
 	if (told)
 		(void)json_array_insert_new(r->reasons, 0, json_string(told));
@@ -634,7 +671,8 @@ static bool has_given_up(struct rehearsal *r)
 		return false;
 	r->look_at = clock_ms() + LOOK_MS;
 	text = rehearsal_console(r->console, r->console_from);
-	return text && rehearsal_reason(text);
+	return (text && rehearsal_reason(text)) ||
+	       (r->machine && throwaway_is_full(r->machine));
 }
 
 static int await_answers(struct rehearsal *r, struct error *err)
@@ -646,6 +684,8 @@ static int await_answers(struct rehearsal *r, struct error *err)
 	while (e == 0 && unanswered(r) > 0 && clock_ms() < until &&
 		!has_given_up(r)) {
 		e = session_idle(&r->m->session, 250, err);
+		if (e == 0)
+			e = check_console(r, err);
 		if (e == 0)
 			e = boot_again(r, err);
 		for (unsigned i = 0; i < r->n_asked && e == 0; i++) {
@@ -667,6 +707,34 @@ static int await_answers(struct rehearsal *r, struct error *err)
 		}
 	}
 	return e;
+}
+
+/* The rescue system answers as well: until it is gone, nothing that answers is
+ * the copy. A copy that is quick may answer before anybody misses it, but not
+ * before its kernel speaks. */
+static int await_gone(struct rehearsal *r, struct error *err)
+{
+	uint64_t until = clock_ms() + GONE_MS;
+
+	for (;;) {
+		CLEANUP_FREE char *text = NULL;
+		int e = asked_is_silent(
+			SSH_PORT, r->machine, &r->m->session, err);
+
+		if (e != 0)
+			return MIN(e, 0);
+		e = check_console(r, err);
+		if (e < 0)
+			return e;
+		text = rehearsal_console(r->console, r->console_from);
+		if (text && rehearsal_kernel_spoke(text))
+			return 0;
+		if (clock_ms() > until)
+			break;
+	}
+	error_set(err, -ETIMEDOUT, "boot the copy");
+	return error_why(err, "the rescue system did not go: it answers still, "
+			      "and no other kernel has said anything");
 }
 
 int rehearsal_run(struct rehearsal *r, struct error *err)
@@ -692,8 +760,7 @@ int rehearsal_run(struct rehearsal *r, struct error *err)
 	if (e == 0)
 		e = boot(r, err);
 	if (e == 0)
-		e = asked_await_silence(
-			SSH_PORT, r->machine, &r->m->session, err);
+		e = await_gone(r, err);
 	if (e == 0)
 		e = await_answers(r, err);
 	r->answered = e == 0 && unanswered(r) == 0;
@@ -762,6 +829,7 @@ void rehearsal_end(
 		return;
 	s = &r->m->session;
 	take_picture(r);
+	r->full = r->machine && !r->answered && throwaway_is_full(r->machine);
 	throwaway_end(r->machine);
 	session_close(s, GUEST);
 	s->streams = NULL;

@@ -11,6 +11,7 @@
  *
  *	rehearsal_begin		the machine is switched on
  *	rehearsal_is_up		asked between rounds, until it is up
+ *	rehearsal_wait		it is, and the source cannot be held yet
  *	the checkpoint		source held still, replica proved, source back
  *	rehearsal_run		held: boot and probes
  *	rehearsal_end		what was found goes into the report
@@ -27,7 +28,9 @@
 
 /* What the user asked for, as it is left in the store for whoever controls the
  * move: an object with id, probes, and if they were said on (a place), kernel,
- * modules, boot_timeout_ms. */
+ * modules, boot_timeout_ms. It is empty when nothing is asked for: whoever does
+ * the rehearsal empties it once the report says so ("rehearsing", with the id).
+ */
 #define REHEARSAL_REQUEST "rehearsal"
 
 /* Is it a move that can be rehearsed at all, and once it follows? */
@@ -36,12 +39,21 @@ int rehearsal_check(const struct store_row *row, const struct options *o,
 
 struct rehearsal;
 
+/* Is one asked for? When that cannot be read it is, for rehearsal_begin to say
+ * so. */
+bool rehearsal_is_asked(struct move *m);
+
 /* *ret is set unless there is no memory. */
 int rehearsal_begin(
 	struct move *m, struct rehearsal **ret, struct error *err) MUST_CHECK;
 
 /* 1: its rescue system answers; 0: not yet. */
 int rehearsal_is_up(struct rehearsal *r, struct error *err) MUST_CHECK;
+
+/* The source cannot be held within the budget, as what is to be done says. 0:
+ * wait on; -ETIMEDOUT: it was waited long enough, which held a cutover off. */
+int rehearsal_wait(struct rehearsal *r, const struct backlog *now,
+	struct error *err) MUST_CHECK;
 
 /* Passed or failed, unless it is negative: then it could not be tried. */
 int rehearsal_run(struct rehearsal *r, struct error *err) MUST_CHECK;
@@ -64,5 +76,13 @@ json_t *rehearsal_tail(const char *console, unsigned n);
 
 /* What it says of why a system did not boot, and will not, or NULL. */
 const char *rehearsal_reason(const char *console);
+
+/* Whether it has a kernel's first words. */
+bool rehearsal_kernel_spoke(const char *console);
+
+/* Makes the moved system speak on the serial port. *ret_added: the wish was
+ * changed for that. */
+int rehearsal_wish_console(
+	struct msg_fit *f, bool *ret_added, struct error *err) MUST_CHECK;
 
 #endif

@@ -14,7 +14,6 @@
 #include "move/probe.h"
 
 #define PATIENCE_MS 5000
-#define GONE_MS 60000
 #define SILENCE_MS 1000
 
 void asked_stop(struct asked *a)
@@ -104,21 +103,19 @@ int asked_ask(struct asked *a, struct throwaway *t, struct error *err)
 	return e;
 }
 
-int asked_await_silence(unsigned port, struct throwaway *t, struct session *s,
+int asked_is_silent(unsigned port, struct throwaway *t, struct session *s,
 	struct error *err)
 {
 	struct asked a = {.port = port, .fd = -1};
-	uint64_t until = clock_ms() + GONE_MS;
 	char why[512];
-	int e = 1;
+	int e;
 
-	while (e > 0 && clock_ms() < until &&
-		throwaway_is_on(t, why, sizeof(why))) {
-		ask_tcp(&a, throwaway_port(t, port));
-		e = session_idle(s, SILENCE_MS, err);
-		if (e == 0 && throwaway_is_on(t, why, sizeof(why)) && a.fd >= 0)
-			e = look_tcp(&a, t, err);
-		asked_stop(&a);
-	}
-	return throwaway_is_on(t, why, sizeof(why)) ? MIN(e, 0) : 0;
+	ask_tcp(&a, throwaway_port(t, port));
+	e = session_idle(s, SILENCE_MS, err);
+	if (e == 0 && throwaway_is_on(t, why, sizeof(why)) && a.fd >= 0)
+		e = look_tcp(&a, t, err);
+	asked_stop(&a);
+	if (!throwaway_is_on(t, why, sizeof(why)))
+		return 1;
+	return e < 0 ? e : !e;
 }

@@ -26,9 +26,9 @@ int asked_ask(struct asked *a, struct throwaway *t, struct error *err);
 /* Asks no more. */
 void asked_stop(struct asked *a);
 
-/* Waits until nobody takes connections at a port any more, or the machine is
- * off, or a while. */
-int asked_await_silence(unsigned port, struct throwaway *t, struct session *s,
+/* Asks for a second. 1: nobody takes connections at a port any more, or the
+ * machine is off; 0: somebody does. */
+int asked_is_silent(unsigned port, struct throwaway *t, struct session *s,
 	struct error *err);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the console of a system that did not boot tells. It is the system's own
  * word: it may say anything. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,6 +51,11 @@ const char *rehearsal_reason(const char *console)
 		if (strstr(console, signs[i].words))
 			return signs[i].reason;
 	return NULL;
+}
+
+bool rehearsal_kernel_spoke(const char *console)
+{
+	return strstr(console, "Linux version ");
 }
 
 /* Takes away how terminals are told to colour and to move: ESC [ ... letter. */
@@ -121,4 +128,49 @@ char *rehearsal_console(const char *path, off_t from)
 			text[i] = ' ';
 	text[n] = '\0';
 	return text;
+}
+
+/* Takes a word out of a kernel's command line. */
+static void drop_word(char *line, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (char *at = line; (at = strstr(at, word)); at++) {
+		if ((at == line || at[-1] == ' ') &&
+			(at[n] == ' ' || at[n] == '\0')) {
+			memmove(at, at + n, strlen(at + n) + 1);
+			return;
+		}
+	}
+}
+
+/* Its console is read by us, and not from a screen; all else is as wished. */
+int rehearsal_wish_console(
+	struct msg_fit *f, bool *ret_added, struct error *err)
+{
+	size_t n;
+	json_t *wish = json_loadb(
+		(const char *)f->wish, f->n_wish, JSON_REJECT_DUPLICATES, NULL);
+	char *text;
+
+	drop_word(f->cmdline, "quiet");
+	n = strlen(f->cmdline);
+	if (!strstr(f->cmdline, "console=ttyS0"))
+		(void)snprintf(f->cmdline + n, sizeof(f->cmdline) - n,
+			"%sconsole=tty0 console=ttyS0,115200", n ? " " : "");
+	if (json_is_object(wish) && !json_object_get(wish, "console")) {
+		(void)json_object_set_new(
+			wish, "console", json_pack("[s,s]", "tty0", "ttyS0"));
+		*ret_added = true;
+	}
+	text = json_dumps(wish, JSON_COMPACT);
+	json_decref(wish);
+	if (!text || strlen(text) > sizeof(f->wish)) {
+		free(text);
+		return error_set(err, -E2BIG, "say what the system is to be");
+	}
+	f->n_wish = (uint32_t)strlen(text);
+	memcpy(f->wish, text, f->n_wish);
+	free(text);
+	return 0;
 }

@@ -59,7 +59,38 @@ static int rest(struct move *m, const struct backlog *now, bool better,
 	return r;
 }
 
-static int rehearse(struct move *m, bool ready, struct error *err);
+static int rehearse(struct move *m, const struct backlog *now, bool ready,
+	struct error *err);
+
+/* The source writes too much: for ever, or for what is asked. Each once. */
+static void say_slow(struct move *m, const struct backlog *now, unsigned slow,
+	bool waits, bool *told)
+{
+	const struct options *o = &m->options;
+
+	if (slow == FORECAST_STUCK)
+		move_note(m, "not-converging",
+			"the source writes %llu bytes a second, the "
+			"target takes %llu: at this rate the outage "
+			"would be %llu ms, more than the budget of "
+			"%llu ms; raise --downtime or --bwlimit, or "
+			"write less",
+			(unsigned long long)now->dirty_rate,
+			(unsigned long long)now->rate,
+			(unsigned long long)now->forecast_ms,
+			(unsigned long long)o->downtime_ms);
+	if (!waits || *told)
+		return;
+	*told = true;
+	move_note(m, "cutover-waits",
+		"the outage would be %llu ms, more than the "
+		"budget of %llu ms: the %s waits until it "
+		"fits; or pause, and resume with a larger "
+		"--downtime",
+		(unsigned long long)now->forecast_ms,
+		(unsigned long long)o->downtime_ms,
+		m->want_cutover ? "cutover" : "rehearsal");
+}
 
 /* Rounds until it is time to cut. */
 static int follow(struct move *m, struct error *err)
@@ -67,7 +98,7 @@ static int follow(struct move *m, struct error *err)
 	const struct options *o = &m->options;
 	struct backlog last = {0};
 	bool told = false;
-	unsigned slow = 0, urged = 0;
+	unsigned slow = 0, was_slow, urged = 0;
 	int r = move_enter(m, PHASE_FOLLOW, err);
 
 	for (;;) {
@@ -78,6 +109,7 @@ static int follow(struct move *m, struct error *err)
 		/* The last rounds at full speed are what a forecast of the
 		 * cut can be made from. */
 		m->hurry = m->want_cutover || m->want_rehearsal ||
+			   m->rehearsal ||
 			   (!o->wait && last.known &&
 				   last.forecast_ms / 4 <= o->downtime_ms);
 		for (unsigned i = 0; i < m->n_parts && r == 0; i++) {
@@ -98,10 +130,15 @@ static int follow(struct move *m, struct error *err)
 			return r;
 		better = forecast_improving(&last, &sum);
 		ready = sum.known && sum.forecast_ms <= o->downtime_ms;
+		was_slow = slow;
+		slow = forecast_slow(&last, &sum, o->downtime_ms, slow);
+		say_slow(
+			m, &sum, slow, is_asked(m) && !ready && !better, &told);
 		if (m->want_rehearsal || m->rehearsal) {
-			r = rehearse(m, ready, err);
+			r = rehearse(m, &sum, ready, err);
 			if (r < 0)
 				return r;
+			told = told && m->rehearsal;
 			/* No cutover until it is over. */
 			last = sum;
 			r = rest(m, &sum, better, false, 0, err);
@@ -114,32 +151,9 @@ static int follow(struct move *m, struct error *err)
 				      : urged > URGED_ROUNDS))
 			break;
 		/* A copy has no budget that it could miss. */
-		if (o->copy && slow >= FORECAST_STUCK)
+		if (o->copy && was_slow >= FORECAST_STUCK)
 			break;
-		slow = forecast_slow(&last, &sum, o->downtime_ms, slow);
 		last = sum;
-		if (slow == FORECAST_STUCK)
-			move_note(m, "not-converging",
-				"the source writes %llu bytes a second, the "
-				"target takes %llu: at this rate the outage "
-				"would be %llu ms, more than the budget of "
-				"%llu ms; raise --downtime or --bwlimit, or "
-				"write less",
-				(unsigned long long)sum.dirty_rate,
-				(unsigned long long)sum.rate,
-				(unsigned long long)sum.forecast_ms,
-				(unsigned long long)o->downtime_ms);
-		if (is_asked(m) && !ready && !better && !told) {
-			told = true;
-			move_note(m, "cutover-waits",
-				"the outage would be %llu ms, more than the "
-				"budget of %llu ms: the %s waits until it "
-				"fits; or pause, and resume with a larger "
-				"--downtime",
-				(unsigned long long)sum.forecast_ms,
-				(unsigned long long)o->downtime_ms,
-				m->want_cutover ? "cutover" : "rehearsal");
-		}
 		r = rest(m, &sum, better, ready, clock_ms() - began, err);
 		if (r < 0)
 			return r;
@@ -270,18 +284,24 @@ static int try_rehearsal(struct move *m, uint64_t *ret_held, struct error *err)
 
 /* A step of it, between two rounds; ready: the source could be held now. That
  * it fails is a result, and no error of the move. */
-static int rehearse(struct move *m, bool ready, struct error *err)
+static int rehearse(struct move *m, const struct backlog *now, bool ready,
+	struct error *err)
 {
 	uint64_t held = 0;
 	int r;
 
 	if (!m->rehearsal) {
 		m->want_rehearsal = false;
+		/* Who asked a second time was refused. */
+		if (!m->rehearse_only && !rehearsal_is_asked(m))
+			return 0;
 		r = rehearsal_begin(m, &m->rehearsal, err);
 	} else {
 		r = rehearsal_is_up(m->rehearsal, err);
 	}
-	if (r == 0 || (r > 0 && !ready))
+	if (r > 0 && !ready)
+		r = rehearsal_wait(m->rehearsal, now, err);
+	if (r == 0)
 		return 0;
 	if (r > 0)
 		r = try_rehearsal(m, &held, err);
@@ -292,6 +312,7 @@ static int rehearse(struct move *m, bool ready, struct error *err)
 		return r;
 	if (!m->rehearse_only)
 		return 0;
+	m->rehearsed = true;
 	error_set(err, -EINTR, "go on");
 	return error_why(err, "it was resumed for a rehearsal alone");
 }
@@ -438,7 +459,8 @@ static int stop(struct move *m, struct error *err)
 		return EXIT_REFUSED;
 	}
 	move_set_state(m, "paused", "source");
-	move_set_error(m, err);
+	/* All that was asked for was done. */
+	move_set_error(m, m->rehearsed ? NULL : err);
 	if (!err->todo[0])
 		error_todo(err, "rehost resume %s", m->row.name);
 	(void)move_save(m, true, &ignored);

@@ -21,7 +21,7 @@
 #define SERVE_MS 5
 #define END_MS 1000
 #define ANSWER_MAX (1024 * 1024)
-#define WORDS_MAX 256
+#define WORDS_MAX 512 /* twice as many as with all disks */
 #define SCRIPT_MAX 32768
 
 struct throwaway {
@@ -565,6 +565,19 @@ int throwaway_screen(struct throwaway *t, const char *path, struct error *err)
 
 	return r < 0 ? r
 		     : ground_run(t->ground, "cat screen.png", "", path, err);
+}
+
+bool throwaway_is_full(struct throwaway *t)
+{
+	json_t *answer = NULL;
+	struct error ignored;
+	bool full;
+
+	if (t->gone || control(t, "query-status", NULL, &answer, &ignored) < 0)
+		return false;
+	full = strcmp(facts_text(answer, "status"), "io-error") == 0;
+	json_decref(answer);
+	return full;
 }
 
 /* ---- its disks ---- */

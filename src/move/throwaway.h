@@ -77,6 +77,10 @@ struct throwaway_wish {
 void throwaway_choose(const struct throwaway_wish *w,
 	struct throwaway_spec *ret, json_t *notes);
 
+/* Has QEMU room for so many disks of a kind? */
+int throwaway_fits(
+	const struct throwaway_spec *s, struct error *err) MUST_CHECK;
+
 /* The serial number of its disk, and a path that it may have there; NULL when
  * there are no more. */
 #define THROWAWAY_SERIAL_SIZE 16
@@ -122,6 +126,9 @@ int throwaway_fill(struct throwaway *t, const struct throwaway_spec *s,
 
 /* Is it on? When not, why: "" when it wanted to boot again or went off. */
 bool throwaway_is_on(struct throwaway *t, char *why, size_t size);
+
+/* Does it stand still because there is no room for what it writes? */
+bool throwaway_is_full(struct throwaway *t);
 
 /* The port of this machine by which one of its ports is reached. */
 unsigned throwaway_port(const struct throwaway *t, unsigned port);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of QEMU's devices are like those of the target. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,8 @@
 
 #define MEMORY_MIN_MIB 512
 #define CPUS_MAX 4U
+#define SLOTS                                                                  \
+	28U /* without the chipset, the screen, and the source of chance */
 #define PREFIX_MAX 29 /* room for gateway, name server and itself */
 
 /* ---- disks ---- */
@@ -157,14 +160,79 @@ void throwaway_serial(uint32_t disk, char buf[THROWAWAY_SERIAL_SIZE])
 const char *throwaway_path(
 	enum disk_model model, unsigned n, char *buf, size_t size)
 {
-	if (n >= 26)
+	char letters[3] = {(char)('a' + n % 26)};
+
+	if (n >= VOLUMES_MAX)
 		return NULL;
+	/* After z comes aa. */
+	if (n >= 26) {
+		letters[1] = letters[0];
+		letters[0] = 'a';
+	}
 	if (model == DISK_NVME)
 		(void)snprintf(buf, size, "/dev/nvme%un1", n);
 	else
-		(void)snprintf(buf, size, "/dev/%s%c",
-			model == DISK_VIRTIO_BLK ? "vd" : "sd", 'a' + (int)n);
+		(void)snprintf(buf, size, "/dev/%s%s",
+			model == DISK_VIRTIO_BLK ? "vd" : "sd", letters);
 	return buf;
+}
+
+/* How many of its first n disks hang on such a controller. */
+static unsigned count(
+	const struct throwaway_spec *s, enum disk_model model, uint32_t n)
+{
+	unsigned found = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		found += s->disks[i].model == model;
+	return found;
+}
+
+/* Those that are no devices of the PCI bus themselves need one there. */
+static unsigned free_slots(const struct throwaway_spec *s)
+{
+	unsigned used = s->n_nics;
+
+	for (int model = 0; model < DISK_MODELS; model++)
+		used += model != DISK_VIRTIO_BLK && model != DISK_NVME &&
+			model != DISK_IDE &&
+			count(s, (enum disk_model)model, s->n_disks) > 0;
+	return SLOTS - MIN(used, SLOTS);
+}
+
+int throwaway_fits(const struct throwaway_spec *s, struct error *err)
+{
+	static const struct {
+		enum disk_model model;
+		unsigned most;
+		const char *name;
+	} limits[] = {
+		{DISK_AHCI, 6, "AHCI"},
+		{DISK_IDE, 4, "IDE"},
+		{DISK_MPTSAS, 8, "LSI SAS 1068"},
+	};
+	unsigned slots = free_slots(s);
+	unsigned n = count(s, DISK_VIRTIO_BLK, s->n_disks) +
+		     count(s, DISK_NVME, s->n_disks);
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		unsigned has = count(s, limits[i].model, s->n_disks);
+
+		if (has <= limits[i].most)
+			continue;
+		error_set(err, -E2BIG, "make a machine like the target");
+		return error_why(err,
+			"%u of its disks hang on %s, and QEMU's controller "
+			"takes %u",
+			has, limits[i].name, limits[i].most);
+	}
+	if (n <= slots)
+		return 0;
+	error_set(err, -E2BIG, "make a machine like the target");
+	return error_why(err,
+		"%u of its disks are virtio-blk or NVMe, and QEMU's PCI bus "
+		"has room for %u",
+		n, slots);
 }
 
 void throwaway_disk_device(
@@ -175,19 +243,19 @@ void throwaway_disk_device(
 		[DISK_VIRTIO_SCSI] = "scsi-hd,bus=virtio-scsi.0",
 		[DISK_NVME] = "nvme",
 		[DISK_AHCI] = "ide-hd,bus=ahci.",
-		[DISK_IDE] = "ide-hd",
+		[DISK_IDE] = "ide-hd,bus=ide.",
 		[DISK_PVSCSI] = "scsi-hd,bus=pvscsi.0",
 		[DISK_MPTSAS] = "scsi-hd,bus=mptsas.0",
 		[DISK_MEGASAS] = "scsi-hd,bus=megasas.0",
 	};
 	enum disk_model model = s->disks[disk].model;
-	char serial[THROWAWAY_SERIAL_SIZE], port[12] = "";
-	unsigned n = 0;
+	char serial[THROWAWAY_SERIAL_SIZE], port[32] = "";
+	unsigned n = count(s, model, disk);
 
-	for (uint32_t i = 0; i < disk; i++)
-		n += s->disks[i].model == DISK_AHCI;
 	if (model == DISK_AHCI)
 		(void)snprintf(port, sizeof(port), "%u", n);
+	else if (model == DISK_IDE)
+		(void)snprintf(port, sizeof(port), "%u,unit=%u", n / 2, n % 2);
 	throwaway_serial(disk, serial);
 	(void)snprintf(buf, size, "%s%s,drive=d%u,serial=%s,bootindex=%u",
 		devices[model], port, disk, serial, disk + 1);

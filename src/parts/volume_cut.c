@@ -145,6 +145,8 @@ int volume_quiesce(struct part *p, struct error *err)
 		kill_hook(arm->quiesce, o->quiesce.v[0], PHASE_QUIESCE);
 		copy_hooks(&o->rollback, arm->rollback, &arm->n_rollback);
 	}
+	/* For who has to give the source back when its keeper died. */
+	move_set(m, "cutover", "hooks", !move_keeps_source(m));
 	move_set(m, "cutover", "begun", (int64_t)clock_wall_ms());
 	r = move_save(m, false, err);
 	if (r == 0)
@@ -671,7 +673,10 @@ static int unfence(struct part *p, bool back, struct error *err)
 	(void)snprintf(u->name, sizeof(u->name), "%s", m->row.name);
 	(void)snprintf(u->device, sizeof(u->device), "%s",
 		volume_of(p)->disks[0].source_path);
-	copy_hooks(&m->options.rollback, u->rollback_hooks, &u->n_rollback);
+	/* They undo what quiesce hooks did. */
+	if (move_get(m, "cutover", "hooks"))
+		copy_hooks(&m->options.rollback, u->rollback_hooks,
+			&u->n_rollback);
 	if (r == 0)
 		r = session_call(
 			&m->session, SOURCE, MSG_UNFENCE, u, &hooks, 0, err);

@@ -2,6 +2,8 @@
 /* Which devices a rehearsal's machine gets, and what a console tells. */
 #include "unit_json.h"
 
+#include <errno.h>
+
 #include "base/cleanup.h"
 #include "move/rehearse.h"
 #include "move/throwaway.h"
@@ -117,6 +119,38 @@ static void test_disks(void **state)
 	}
 }
 
+static bool fits(enum disk_model model, uint32_t n, uint32_t nics)
+{
+	struct throwaway_spec s = {.n_disks = n, .n_nics = nics};
+	struct error err = {0};
+	int r;
+
+	for (uint32_t i = 0; i < n; i++)
+		s.disks[i].model = model;
+	r = throwaway_fits(&s, &err);
+	assert_true(r == 0 || (r == -E2BIG && err.why[0]));
+	return r == 0;
+}
+
+static void test_limits(void **state)
+{
+	struct throwaway_spec s = {.n_disks = 4};
+	char device[256];
+
+	assert_true(fits(DISK_AHCI, 6, 1) && !fits(DISK_AHCI, 7, 1));
+	assert_true(fits(DISK_IDE, 4, 1) && !fits(DISK_IDE, 5, 1));
+	assert_true(fits(DISK_MPTSAS, 8, 1) && !fits(DISK_MPTSAS, 9, 1));
+	assert_true(fits(DISK_VIRTIO_SCSI, VOLUMES_MAX, 8));
+	assert_true(fits(DISK_NVME, 27, 1) && !fits(DISK_NVME, 27, 2));
+	assert_true(fits(DISK_VIRTIO_BLK, 20, 8));
+	assert_false(fits(DISK_VIRTIO_BLK, 21, 8));
+	for (uint32_t i = 0; i < 4; i++)
+		s.disks[i].model = DISK_IDE;
+	throwaway_disk_device(&s, 3, device, sizeof(device));
+	assert_string_equal(device, "ide-hd,bus=ide.1,unit=1,drive=d3,"
+				    "serial=rehearsal3,bootindex=4");
+}
+
 static void test_paths(void **state)
 {
 	char buf[32];
@@ -128,7 +162,9 @@ static void test_paths(void **state)
 		throwaway_path(DISK_NVME, 2, buf, sizeof(buf)), "/dev/nvme2n1");
 	assert_string_equal(
 		throwaway_path(DISK_AHCI, 25, buf, sizeof(buf)), "/dev/sdz");
-	assert_null(throwaway_path(DISK_AHCI, 26, buf, sizeof(buf)));
+	assert_string_equal(
+		throwaway_path(DISK_AHCI, 27, buf, sizeof(buf)), "/dev/sdab");
+	assert_null(throwaway_path(DISK_AHCI, VOLUMES_MAX, buf, sizeof(buf)));
 }
 
 static void test_machine(void **state)
@@ -241,16 +277,52 @@ static void test_console(void **state)
 		rehearsal_reason("Kernel panic - not syncing: VFS: Unable to "
 				 "mount root fs on unknown-block(0,0)"),
 		"root filesystem"));
+	assert_true(rehearsal_kernel_spoke(
+		"[    0.000000] Linux version 6.1.0-18-amd64 (debian)\n"));
+	assert_false(rehearsal_kernel_spoke(
+		"rescue: boots\nkexec_core: Starting new kernel\n"));
+}
+
+static void expect_cmdline(const char *before, const char *after)
+{
+	struct msg_fit *f = calloc(1, sizeof(*f));
+	struct error err = {0};
+	bool added = false;
+	json_t *wish;
+
+	assert_non_null(f);
+	(void)snprintf(f->cmdline, sizeof(f->cmdline), "%s", before);
+	f->n_wish = 2;
+	memcpy(f->wish, "{}", 2);
+	assert_int_equal(rehearsal_wish_console(f, &added, &err), 0);
+	assert_string_equal(f->cmdline, after);
+	assert_true(added);
+	wish = json_loadb((const char *)f->wish, f->n_wish, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(wish, "console")), 2);
+	json_decref(wish);
+	free(f);
+}
+
+static void test_wish_console(void **state)
+{
+	(void)state;
+	expect_cmdline("", "console=tty0 console=ttyS0,115200");
+	expect_cmdline("ro quiet splash",
+		"ro  splash console=tty0 console=ttyS0,115200");
+	expect_cmdline("root=/dev/quiet1 console=ttyS0",
+		"root=/dev/quiet1 console=ttyS0");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disks),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_machine),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_wish_console),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
