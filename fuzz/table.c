@@ -65,12 +65,17 @@ static void grow(const struct table *t, uint32_t sector)
 	static struct table now;
 	uint64_t start = t->n ? t->parts[t->n - 1].start : 0;
 	int fd = memfd_create("disk", MFD_CLOEXEC);
+	uint64_t source = (get_le(disk + sector + 32) + 1ULL) * sector;
+	struct layout_disk on = {.fd = fd,
+		.sector = sector,
+		.size = size,
+		.source = source < size ? source : size - sector};
 	struct layout_grown g;
 	struct error err = {0};
 
 	fuzz_check(fd >= 0);
 	fuzz_check(pwrite(fd, disk, size, 0) == (ssize_t)size);
-	if (layout_grow(fd, size, sector, start, &g, &err) < 0) {
+	if (layout_grow(&on, start, &g, &err) < 0) {
 		fuzz_check(err.code < 0);
 		(void)close(fd);
 		return;
@@ -87,7 +92,7 @@ static void grow(const struct table *t, uint32_t sector)
 					(now.parts[i].number == g.number &&
 						now.parts[i].size == g.now)));
 	}
-	fuzz_check(layout_grow(fd, size, sector, start, &g, &err) == 0);
+	fuzz_check(layout_grow(&on, start, &g, &err) == 0);
 	fuzz_check(!g.written && g.now == g.from);
 	(void)close(fd);
 }

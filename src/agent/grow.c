@@ -14,21 +14,23 @@
 #include "layout/grow.h"
 
 /* Nobody else may have it, nor a partition of it. */
-static int open_disk(const struct msg_grow_disk *d, uint64_t *ret_size,
-	uint32_t *ret_sector, struct error *err)
+static int open_disk(const struct msg_grow_disk *d, struct layout_disk *ret,
+	struct error *err)
 {
 	int fd = open(d->path, O_RDWR | O_EXCL | O_CLOEXEC);
 	int sector = 0;
 
 	if (fd < 0)
 		return error_set(err, -errno, "open %s", d->path);
-	if (ioctl(fd, BLKGETSIZE64, ret_size) < 0 ||
+	if (ioctl(fd, BLKGETSIZE64, &ret->size) < 0 ||
 		ioctl(fd, BLKSSZGET, &sector) < 0 || sector <= 0) {
 		error_set(err, -ENOTBLK, "tell the size of %s", d->path);
 		(void)close(fd);
 		return err->code;
 	}
-	*ret_sector = (uint32_t)sector;
+	ret->fd = fd;
+	ret->sector = (uint32_t)sector;
+	ret->source = d->source;
 	return fd;
 }
 
@@ -37,14 +39,13 @@ static int grow(const struct msg_grow_disk *d, struct msg_grown_disk *ret,
 {
 	struct layout_grown done;
 	struct error why = {0};
-	uint32_t sector = 0;
-	uint64_t size = 0;
-	CLEANUP_CLOSE int fd = open_disk(d, &size, &sector, err);
+	struct layout_disk disk;
+	CLEANUP_CLOSE int fd = open_disk(d, &disk, err);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = layout_grow(fd, size, sector, d->start, &done, &why);
+	r = layout_grow(&disk, d->start, &done, &why);
 	if (r < 0)
 		(void)snprintf(ret->why, sizeof(ret->why),
 			"cannot %.200s: %.500s", why.what, why.why);

@@ -40,7 +40,7 @@ struct gpt {
 
 struct disk {
 	int fd;
-	uint64_t blocks;
+	uint64_t blocks, source; /* its own, those of what it is a copy of */
 	uint32_t sector;
 	struct error *err;
 };
@@ -281,6 +281,15 @@ static int protect(const struct disk *d, uint8_t *mbr, struct layout_grown *ret)
 	return r == 0 && written ? flush(d) : r;
 }
 
+/* Did the table span the source, or does it this disk already? */
+static bool is_of_disk(const struct disk *d, const struct gpt *g)
+{
+	uint64_t other = get64(g->head + HEAD_OTHER);
+
+	return get64(g->head + HEAD_SELF) != 1 || other == d->source - 1 ||
+	       other == d->blocks - 1;
+}
+
 static int grow_gpt(const struct disk *d, uint8_t *mbr, uint64_t start,
 	struct layout_grown *ret)
 {
@@ -295,6 +304,11 @@ static int grow_gpt(const struct disk *d, uint8_t *mbr, uint64_t start,
 	if (r == 0)
 		return refuse(d, -EBADMSG,
 			"it is damaged, or made for blocks of another size");
+	if (!is_of_disk(d, &g))
+		return start == 0 ? 0
+				  : refuse(d, -EBADMSG,
+					    "its second copy was not at the "
+					    "end of the source's disk");
 	entries = get64(g.head + HEAD_SELF) == 1 ? get64(g.head + HEAD_ENTRIES)
 						 : 2;
 	/* Between both copies there must be room for both lists of entries. */
@@ -364,10 +378,11 @@ static int grow_dos(const struct disk *d, uint8_t *mbr, uint64_t start,
 	return r < 0 ? r : flush(d);
 }
 
-int layout_grow(int fd, uint64_t size, uint32_t sector, uint64_t start,
+int layout_grow(const struct layout_disk *disk, uint64_t start,
 	struct layout_grown *ret, struct error *err)
 {
-	struct disk d = {.fd = fd, .sector = sector, .err = err};
+	struct disk d = {.fd = disk->fd, .sector = disk->sector, .err = err};
+	uint32_t sector = disk->sector;
 	uint8_t mbr[512];
 	bool protective = false;
 	int r;
@@ -376,9 +391,15 @@ int layout_grow(int fd, uint64_t size, uint32_t sector, uint64_t start,
 	if (sector < 512 || sector > 65536 || (sector & (sector - 1)) != 0 ||
 		start % sector != 0)
 		return refuse(&d, -EINVAL, "its blocks make no sense");
-	d.blocks = size / sector;
-	if (d.blocks < 3)
+	d.blocks = disk->size / sector;
+	d.source = disk->source / sector;
+	if (d.blocks < 3 || d.source < 3)
 		return refuse(&d, -EINVAL, "the disk has no room for one");
+	if (disk->size == disk->source)
+		return start == 0 ? 0
+				  : refuse(&d, -ENOSPC,
+					    "the disk is as large as the "
+					    "source's");
 	r = read_at(&d, mbr, sizeof(mbr), 0);
 	if (r < 0)
 		return r;

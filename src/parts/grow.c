@@ -25,6 +25,23 @@ static const json_t *wish_of(const struct move *m, uint32_t i)
 	return NULL;
 }
 
+/* Does an array have it all? Then so it has what looks like its table. */
+static bool is_member(const struct move *m, uint32_t i)
+{
+	const json_t *d;
+	size_t k;
+
+	json_array_foreach(
+		json_object_get(m->options.wish, "filesystems"), k, d)
+	{
+		if (strcmp(facts_text(d, "device"),
+			    m->options.disks[i].source) == 0 &&
+			strcmp(facts_text(d, "type"), "linux_raid_member") == 0)
+			return true;
+	}
+	return false;
+}
+
 static json_t *report_of(const struct move *m, const char *disk)
 {
 	json_t *o;
@@ -67,6 +84,7 @@ int grow_target(struct part *p, struct error *err)
 	const struct options *o = &m->options;
 	struct msg_grow *grow = calloc(1, sizeof(*grow));
 	static struct msg_grown grown;
+	uint32_t disk[VOLUMES_MAX], n = 0;
 	int r;
 
 	if (!grow)
@@ -75,20 +93,25 @@ int grow_target(struct part *p, struct error *err)
 		json_int_t start = json_integer_value(
 			json_object_get(wish_of(m, i), "start"));
 
-		(void)snprintf(grow->v[i].path, sizeof(grow->v[i].path), "%s",
+		if (is_member(m, i))
+			continue;
+		disk[n] = i;
+		(void)snprintf(grow->v[n].path, sizeof(grow->v[n].path), "%s",
 			o->disks[i].target);
-		grow->v[i].start = start > 0 ? (uint64_t)start : 0;
+		grow->v[n].start = start > 0 ? (uint64_t)start : 0;
+		grow->v[n++].source = volume_source_bytes(p, i);
 	}
-	grow->n = o->n_disks;
-	r = session_call(
-		&m->session, TARGET, MSG_GROW, grow, &grown, CALL_MS, err);
+	grow->n = n;
+	r = n == 0 ? 0
+		   : session_call(&m->session, TARGET, MSG_GROW, grow, &grown,
+			     CALL_MS, err);
 	free(grow);
 	if (r < 0 && m->session.host[TARGET].alive &&
 		!(r == -EBUSY && m->resumed)) {
 		move_note(m, "not-grown", "cannot %s: %s", err->what, err->why);
 		return 0;
 	}
-	for (uint32_t i = 0; r == 0 && i < MIN(grown.n, o->n_disks); i++)
-		tell(m, i, &grown.v[i]);
+	for (uint32_t i = 0; r == 0 && i < MIN(grown.n, n); i++)
+		tell(m, disk[i], &grown.v[i]);
 	return r;
 }

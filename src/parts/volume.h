@@ -81,6 +81,9 @@ int volume_check_identity(struct part *p, enum side side, uint32_t disk,
 	const struct volume_facts *f, struct error *err);
 int volume_probe(struct part *p, enum side side, const char *path,
 	struct volume_facts *ret, struct error *err);
+/* How large the source was when the move began, of which it may be out of
+ * reach; bytes. */
+uint64_t volume_source_bytes(const struct part *p, uint32_t disk);
 /* Looks at all of the source, unless this process has; all must be those that
  * the move began with. -ERANGE as above. */
 int volume_know_source(struct part *p, struct error *err);

@@ -50,6 +50,14 @@ static void key_of(
 		(void)snprintf(buf, size, "%s%s_%u", name, what, disk + 1);
 }
 
+uint64_t volume_source_bytes(const struct part *p, uint32_t disk)
+{
+	char key[32];
+
+	key_of(SOURCE, disk, "_bytes", key, sizeof(key));
+	return (uint64_t)move_get(p->move, "identity", key);
+}
+
 int volume_check_identity(struct part *p, enum side side, uint32_t disk,
 	const struct volume_facts *f, struct error *err)
 {
@@ -606,8 +614,7 @@ static int discard_left(struct part *p, struct error *err)
 	for (uint32_t i = 0; i < v->n; i++) {
 		char key[32];
 
-		key_of(SOURCE, i, "_bytes", key, sizeof(key));
-		open->v[i].size = (uint64_t)move_get(p->move, "identity", key);
+		open->v[i].size = volume_source_bytes(p, i);
 		key_of(SOURCE, i, "_uuid", key, sizeof(key));
 		(void)snprintf(open->v[i].source_uuid,
 			sizeof(open->v[i].source_uuid), "%s", stored(p, key));

@@ -218,7 +218,7 @@ DEF(fitted, msg_fitted, F_U8(msg_fitted, loaded), F_STR(msg_fitted, why),
 	F_STR(msg_fitted, skipped),
 	F_U64(msg_fitted, ms), F_BLOB(msg_fitted, n_report, report));
 DEF(grow_disk, msg_grow_disk, F_STR(msg_grow_disk, path),
-	F_U64(msg_grow_disk, start));
+	F_U64(msg_grow_disk, start), F_U64(msg_grow_disk, source));
 DEF(grow, msg_grow, F_LIST(msg_grow, n, v, &grow_disk));
 DEF(grown_disk, msg_grown_disk, F_U8(msg_grown_disk, moved),
 	F_U32(msg_grown_disk, number), F_U64(msg_grown_disk, from),

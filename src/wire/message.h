@@ -658,10 +658,10 @@ struct msg_fitted {
 };
 
 /* Disks that hold the copy; start: of the partition that is to have the room
- * behind it, 0 for none. */
+ * behind it, 0 for none; source: bytes of the disk that it came from. */
 struct msg_grow_disk {
 	char path[4096];
-	uint64_t start;
+	uint64_t start, source;
 };
 struct msg_grow {
 	uint32_t n;

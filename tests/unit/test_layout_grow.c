@@ -14,6 +14,7 @@
 
 static char folder[] = "/tmp/rehost-test-grow.XXXXXX";
 static char image[64], other[64];
+static uint64_t source; /* bytes that the image had first */
 
 __attribute__((format(printf, 1, 2))) static int run(const char *format, ...)
 {
@@ -30,6 +31,7 @@ __attribute__((format(printf, 1, 2))) static int run(const char *format, ...)
 static void make(const char *table, unsigned from, unsigned to)
 {
 	(void)unlink(image);
+	source = from * MIB;
 	assert_int_equal(run("truncate -s %uM %s", from, image), 0);
 	assert_int_equal(
 		run("printf '%s' | sfdisk -q %s >/dev/null", table, image), 0);
@@ -40,13 +42,15 @@ static void make(const char *table, unsigned from, unsigned to)
 static int grow(uint64_t start, struct layout_grown *ret)
 {
 	int fd = open(image, O_RDWR | O_CLOEXEC);
+	struct layout_disk disk = {.fd = fd, .sector = 512, .source = source};
 	struct error err = {0};
 	struct stat st;
 	int r;
 
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
-	r = layout_grow(fd, (uint64_t)st.st_size, 512, start, ret, &err);
+	disk.size = (uint64_t)st.st_size;
+	r = layout_grow(&disk, start, ret, &err);
 	if (r < 0) {
 		assert_int_equal(err.code, r);
 		assert_true(err.why[0] != '\0');
@@ -195,6 +199,52 @@ static void gpt_is_refused(void **state)
 	expect_untouched();
 }
 
+/* The members of a mirror whose superblocks are at their ends have the table of
+ * what is on it. */
+static void gpt_of_something_else(void **state)
+{
+	struct layout_grown g;
+
+	(void)state;
+	make(GPT, 63, 64);
+	source = 64 * MIB;
+	assert_int_equal(run("printf SUPERBLOCK | dd of=%s bs=1 seek=%llu "
+			     "conv=notrunc status=none && cp %s %s",
+				 image, 64 * MIB - 8192, image, other),
+		0);
+	assert_int_equal(grow(0, &g), 0);
+	assert_false(g.moved || g.written);
+	expect_untouched();
+	assert_int_equal(grow(9 * MIB, &g), -ENOSPC);
+	expect_untouched();
+	/* Also where there is more room. */
+	assert_int_equal(run("truncate -s 96M %s %s", image, other), 0);
+	assert_int_equal(grow(0, &g), 0);
+	assert_false(g.moved || g.written);
+	expect_untouched();
+	assert_int_equal(grow(9 * MIB, &g), -EBADMSG);
+	expect_untouched();
+}
+
+/* Nothing is done to a disk that is as large, whatever could be. */
+static void as_large_as_the_source(void **state)
+{
+	struct layout_grown g;
+
+	(void)state;
+	make(GPT, 64, 64);
+	assert_int_equal(run("dd if=/dev/zero of=%s bs=512 seek=131071 "
+			     "count=1 conv=notrunc status=none && cp %s %s",
+				 image, image, other),
+		0);
+	assert_int_equal(grow(0, &g), 0);
+	assert_false(g.moved || g.written);
+	expect_untouched();
+	make("label: dos\\nstart=1MiB, size=8MiB\\n", 64, 64);
+	assert_int_equal(grow(1 * MIB, &g), -ENOSPC);
+	expect_untouched();
+}
+
 #define DOS                                                                    \
 	"label: dos\\nlabel-id: 0x12345678\\nstart=1MiB, size=8MiB, "          \
 	"bootable\\nstart=9MiB, type=8e\\n"
@@ -264,22 +314,29 @@ static void blocks_make_sense(void **state)
 {
 	struct layout_grown g;
 	struct error err = {0};
-	int fd;
+	struct layout_disk d = {.size = 64 * MIB, .source = 32 * MIB};
 
 	(void)state;
 	make(GPT, 64, 64);
-	fd = open(image, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(layout_grow(fd, 64 * MIB, 0, 0, &g, &err), -EINVAL);
-	assert_int_equal(layout_grow(fd, 64 * MIB, 513, 0, &g, &err), -EINVAL);
-	assert_int_equal(layout_grow(fd, 1024, 512, 0, &g, &err), -EINVAL);
+	d.fd = open(image, O_RDWR | O_CLOEXEC);
+	assert_true(d.fd >= 0);
+	assert_int_equal(layout_grow(&d, 0, &g, &err), -EINVAL);
+	d.sector = 513;
+	assert_int_equal(layout_grow(&d, 0, &g, &err), -EINVAL);
 	/* Made for others. */
-	assert_int_equal(
-		layout_grow(fd, 64 * MIB, 4096, 0, &g, &err), -EBADMSG);
+	d.sector = 4096;
+	assert_int_equal(layout_grow(&d, 0, &g, &err), -EBADMSG);
+	d.sector = 512;
+	d.size = 1024;
+	assert_int_equal(layout_grow(&d, 0, &g, &err), -EINVAL);
+	d.size = 64 * MIB;
+	d.source = 0;
+	assert_int_equal(layout_grow(&d, 0, &g, &err), -EINVAL);
 	/* It says that it is larger than it is. */
-	assert_int_equal(
-		layout_grow(fd, 80 * MIB, 512, 9 * MIB, &g, &err), -EIO);
-	assert_int_equal(close(fd), 0);
+	d.size = 80 * MIB;
+	d.source = 64 * MIB;
+	assert_int_equal(layout_grow(&d, 9 * MIB, &g, &err), -EIO);
+	assert_int_equal(close(d.fd), 0);
 	expect_parts("2048+16384 18432+110592");
 	assert_int_equal(run("sfdisk --verify %s >/dev/null 2>&1", image), 0);
 }
@@ -291,6 +348,8 @@ int main(void)
 		cmocka_unit_test(gpt_grows),
 		cmocka_unit_test(gpt_goes_on_after_a_crash),
 		cmocka_unit_test(gpt_is_refused),
+		cmocka_unit_test(gpt_of_something_else),
+		cmocka_unit_test(as_large_as_the_source),
 		cmocka_unit_test(dos_grows),
 		cmocka_unit_test(dos_is_refused),
 		cmocka_unit_test(dos_ends_at_its_limit),
