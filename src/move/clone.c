@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "facts/facts.h"
+#include "move/plan_make.h"
 
 #define DEPTH 4 /* of what is a part of something else */
 
@@ -100,50 +101,138 @@ static bool has_card(const struct plan *p)
 	return false;
 }
 
-static int refuse(const char *address, const char *name, const char *todo,
-	struct error *err)
+static bool is_planned(const struct plan *p, const json_t *card)
 {
-	error_set(err, -EADDRINUSE, "make a clone");
-	error_why(err,
+	const char *mac = facts_text(card, "permanent_mac");
+
+	if (!mac[0])
+		mac = facts_text(card, "mac");
+	for (uint32_t i = 0; i < p->n_nics; i++)
+		if (!p->nics[i].exclude && p->nics[i].target &&
+			strcasecmp(p->nics[i].target, mac) == 0)
+			return true;
+	return false;
+}
+
+/* Has the target a card that no interface was given? The kernel may give it
+ * the name of one that was left out. As in plan_make_network, what looks like
+ * hardware counts where nothing is. */
+static bool has_free_card(const struct plan *p, const json_t *target)
+{
+	const json_t *list = facts_at(target, "network.interfaces"), *i;
+	bool hardware = false, free_one[2] = {false};
+	size_t k;
+
+	json_array_foreach(list, k, i)
+	{
+		bool is = facts_text(i, "address")[0] != '\0';
+
+		if (!plan_is_card(i))
+			continue;
+		hardware |= is;
+		free_one[is] |= !is_planned(p, i);
+	}
+	return free_one[hardware];
+}
+
+/* A card that no card of the target takes the place of, or what such a one is a
+ * part of. */
+static bool is_left_out(
+	const struct plan *p, const json_t *list, const json_t *which)
+{
+	if (plan_is_card(which) && facts_text(which, "address")[0])
+		return true;
+	for (uint32_t i = 0; i < p->n_nics; i++)
+		if ((p->nics[i].exclude || !p->nics[i].target) &&
+			carries(list, p->nics[i].mac, which))
+			return true;
+	return false;
+}
+
+/* Has it addresses by its configuration, whether it has them now or not? */
+static bool is_static(const json_t *source, const char *name)
+{
+	const json_t *by, *how;
+	size_t k;
+
+	json_array_foreach(facts_at(source, "network.configured_by"), k, by)
+	{
+		/* Not by facts_text: names may have dots. */
+		how = json_object_get(json_object_get(by, "interfaces"), name);
+		if (!json_is_false(json_object_get(by, "active")) &&
+			json_is_string(how) &&
+			strcmp(json_string_value(how), "static") == 0)
+			return true;
+	}
+	return false;
+}
+
+struct look {
+	struct move *m;
+	const struct plan *p;
+	const json_t *list; /* the source's interfaces */
+	bool free_card;
+	struct error *err;
+};
+
+static const char give[] =
+	"give its interface a card of the target and mode: dhcp, or mode: map "
+	"with addresses of its own, in the plan";
+static const char let[] = "let the fix-up network be true in the plan";
+
+static int refuse(const struct look *l, const char *address, const char *name,
+	const char *todo)
+{
+	error_set(l->err, -EADDRINUSE, "make a clone");
+	error_why(l->err,
 		"it would have %.64s (%.40s) as well, which the source keeps",
 		address, name);
-	return error_todo(err, "%s", todo);
+	return error_todo(l->err, "%s", todo);
+}
+
+static int refuse_configured(
+	const struct look *l, const char *name, const char *todo)
+{
+	error_set(l->err, -EADDRINUSE, "make a clone");
+	error_why(l->err,
+		"it would have the addresses as well that %.40s is configured "
+		"with on the source",
+		name);
+	return error_todo(l->err, "%s", todo);
+}
+
+static bool is_kept(const struct plan *p, const struct plan_nic *n)
+{
+	return n->mode == PLAN_KEEP || !p->fixups[PLAN_NETWORK];
 }
 
 /* One address of one interface of the source. */
-static int check(struct move *m, const struct plan *p, const json_t *list,
-	const json_t *i, const char *address, struct error *err)
+static int check(const struct look *l, const json_t *i, const char *address)
 {
 	const char *name = facts_text(i, "name");
-	const struct plan_nic *nic = nic_of(p, list, i);
-	bool mode_is_kept =
-		nic && (nic->mode == PLAN_KEEP || !p->fixups[PLAN_NETWORK]);
+	const struct plan *p = l->p;
+	const struct plan_nic *nic = nic_of(p, l->list, i);
 
-	if (mode_is_kept)
-		return refuse(address, name,
-			p->fixups[PLAN_NETWORK]
-				? "give its interface mode: dhcp, or mode: map "
-				  "with addresses of its own, in the plan; or "
-				  "exclude: true"
-				: "let the fix-up network be true in the plan",
-			err);
+	if (nic && is_kept(p, nic))
+		return refuse(
+			l, address, name, p->fixups[PLAN_NETWORK] ? give : let);
 	for (uint32_t k = 0; k < p->n_nics; k++)
 		for (uint32_t a = 0; a < p->nics[k].addresses.n; a++)
 			if (!p->nics[k].exclude &&
 				is_same(address, p->nics[k].addresses.v[a]))
-				return refuse(address, name,
-					"give it another address in the plan",
-					err);
-	if (nic || !has_card(p))
+				return refuse(l, address, name,
+					"give it another address in the plan");
+	if (nic || (!has_card(p) && !l->free_card))
 		return 0;
 	if (strcmp(facts_text(i, "kind"), "vlan") == 0)
-		return refuse(address, name,
+		return refuse(l, address, name,
 			"rehost gives VLANs no other addresses: take it away "
-			"for the time of the copy, or exclude all interfaces "
-			"and set the clone's network up at its console",
-			err);
-	if (strcmp(facts_text(i, "kind"), "ethernet") != 0)
-		move_note(m, "same-address",
+			"for the time of the copy, and set up the clone's when "
+			"it is there");
+	if (l->free_card && is_left_out(p, l->list, i))
+		return refuse(l, address, name, give);
+	if (!plan_is_card(i))
+		move_note(l->m, "same-address",
 			"the clone has %.64s (%.40s), too: nothing leads there "
 			"but what the system itself makes; see that both may "
 			"have it",
@@ -151,23 +240,54 @@ static int check(struct move *m, const struct plan *p, const json_t *list,
 	return 0;
 }
 
-int clone_check(struct move *m, const struct plan *p, const json_t *source,
-	struct error *err)
+/* What the source may have later, and the clone at once. */
+static int check_configured(const struct look *l, const json_t *source)
 {
-	const json_t *list = facts_at(source, "network.interfaces"), *i, *a;
+	const struct plan *p = l->p;
+	const json_t *i;
+	size_t k;
+
+	for (uint32_t n = 0; n < p->n_nics; n++) {
+		const struct plan_nic *nic = &p->nics[n];
+
+		if (!nic->exclude && nic->target && is_kept(p, nic))
+			return refuse_configured(l,
+				nic->name ? nic->name : nic->mac,
+				p->fixups[PLAN_NETWORK] ? give : let);
+	}
+	json_array_foreach(l->list, k, i)
+	{
+		const char *name = facts_text(i, "name");
+
+		if (l->free_card && !nic_of(p, l->list, i) &&
+			is_left_out(p, l->list, i) && is_static(source, name))
+			return refuse_configured(l, name, give);
+	}
+	return 0;
+}
+
+int clone_check(struct move *m, const struct plan *p, const json_t *source,
+	const json_t *target, struct error *err)
+{
+	const struct look l = {.m = m,
+		.p = p,
+		.list = facts_at(source, "network.interfaces"),
+		.free_card = has_free_card(p, target),
+		.err = err};
 	struct address ignored;
+	const json_t *i, *a;
 	size_t k, n;
 	int r = 0;
 
-	json_array_foreach(list, k, i)
+	json_array_foreach(l.list, k, i)
 	{
 		json_array_foreach(json_object_get(i, "addresses"), n, a)
 		{
 			const char *text = json_string_value(a);
 
 			if (r == 0 && text && parse(text, &ignored))
-				r = check(m, p, list, i, text, err);
+				r = check(&l, i, text);
 		}
 	}
-	return r;
+	return r < 0 ? r : check_configured(&l, source);
 }

@@ -10,10 +10,13 @@
 #include "move/plan.h"
 
 /* Refuses a plan by which the clone would have an address that the source
- * keeps, and names it (-EADDRINUSE). What only the source itself reaches, as
+ * keeps, and names it (-EADDRINUSE): one that moves as it is, also when the
+ * source has it by its configuration only, and one of an interface that is left
+ * out while the target has a card for which the plan says nothing, as the
+ * kernel may give that its name. What only the source itself reaches, as
  * bridges and tunnels that no network card carries, is noted. Writes nothing.
  */
 int clone_check(struct move *m, const struct plan *p, const json_t *source,
-	struct error *err) MUST_CHECK;
+	const json_t *target, struct error *err) MUST_CHECK;
 
 #endif

@@ -399,7 +399,7 @@ int machine_plan(struct move *m, struct error *err)
 		error_todo(err, "leave them away");
 	}
 	if (r == 0 && o->clone)
-		r = clone_check(m, &p, b.source, err);
+		r = clone_check(m, &p, b.source, b.target, err);
 	if (r == 0)
 		r = preflight_all(m, &p, &b, err);
 	if (r == 0)

@@ -14,6 +14,9 @@ int plan_make_disks(struct plan *p, const json_t *source, const json_t *target,
 int plan_make_network(struct plan *p, const json_t *source,
 	const json_t *target, bool clone, struct error *err) MUST_CHECK;
 
+/* Is an interface that facts have of a kind that a plan pairs? */
+bool plan_is_card(const json_t *interface);
+
 /* A comment that is written line by line, each but the last ended by \n. */
 struct plan_note {
 	FILE *f;

@@ -64,7 +64,7 @@ static int rank(const json_t *j)
 	       (json_is_true(json_object_get(j, "carrier")) ? 0 : 1);
 }
 
-static bool is_hardware(const json_t *j)
+bool plan_is_card(const json_t *j)
 {
 	static const char *const kinds[] = {
 		"ethernet", "wireless", "infiniband"};
@@ -115,7 +115,8 @@ static int load(struct network *w, const json_t *facts)
 		for (int at = 0; r == 0 && at < 4; at++)
 			json_array_foreach(w->all, i, j)
 			{
-				if (r == 0 && is_hardware(j) && rank(j) == at &&
+				if (r == 0 && plan_is_card(j) &&
+					rank(j) == at &&
 					(!hardware ||
 						facts_text(j, "address")[0]))
 					r = add_nic(w, j);
@@ -202,12 +203,12 @@ static size_t count_addresses(const json_t *j, const char *key)
 	return n;
 }
 
-/* As it is configured; otherwise as the kernel has its addresses. */
-static bool uses_dhcp(const struct network *w, const json_t *j)
+/* How it is configured: see facts; "": not. */
+static const char *configured(const struct network *w, const json_t *j)
 {
 	const char *name = facts_text(j, "name");
 	const json_t *v;
-	size_t i, all = count_addresses(j, "addresses");
+	size_t i;
 
 	json_array_foreach(json_object_get(w->facts, "configured_by"), i, v)
 	{
@@ -219,8 +220,19 @@ static bool uses_dhcp(const struct network *w, const json_t *j)
 			break;
 		if (!json_is_false(json_object_get(v, "active")) && how &&
 			how[0])
-			return strcmp(how, "dhcp") == 0;
+			return how;
 	}
+	return "";
+}
+
+/* As it is configured; otherwise as the kernel has its addresses. */
+static bool uses_dhcp(const struct network *w, const json_t *j)
+{
+	size_t all = count_addresses(j, "addresses");
+	const char *how = configured(w, j);
+
+	if (how[0])
+		return strcmp(how, "dhcp") == 0;
 	return all > 0 && count_addresses(j, "dynamic_addresses") == all;
 }
 
@@ -322,6 +334,26 @@ static bool target_has_subnet(const struct network *t, const json_t *from)
 	return false;
 }
 
+/* One without an address may yet have some by its configuration, or serve what
+ * it is a part of. */
+static void choose_unused(const struct pairing *k, struct plan_nic *n,
+	const struct nic *from, FILE *f)
+{
+	if (strcmp(configured(k->source, from->holder), "static") == 0 ||
+		from->holder != from->j || facts_text(from->j, "master")[0]) {
+		n->mode = PLAN_DHCP;
+		(void)fputs("\ndhcp: a clone cannot have the addresses that "
+			    "the source may have here.",
+			f);
+		return;
+	}
+	n->exclude = true;
+	free(n->target);
+	n->target = NULL;
+	(void)fputs(
+		"\nLeft out: it has no address, and a clone keeps none.", f);
+}
+
 static int choose_mode(const struct pairing *k, struct plan_nic *n,
 	const struct nic *from, const struct nic *to, FILE *f)
 {
@@ -332,6 +364,8 @@ static int choose_mode(const struct pairing *k, struct plan_nic *n,
 	if (uses_dhcp(k->source, s)) {
 		n->mode = PLAN_DHCP;
 		(void)fputs("\ndhcp: the source uses DHCP.", f);
+	} else if (k->clone && count_addresses(s, "addresses") == 0) {
+		choose_unused(k, n, from, f);
 	} else if (count_addresses(s, "addresses") == 0) {
 		(void)fputs("\nkeep: it has no address that could be wrong on "
 			    "the target.",

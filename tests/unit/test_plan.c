@@ -436,6 +436,17 @@ static void modes(void **state)
 		"a>c:map 192.0.2.77/24;");
 	expect_network(NETWORK(STATIC_A), NETWORK(NIC("e", MAC_C, "true", "")),
 		true, "a>c:dhcp;");
+	/* What it has not yet it would keep as well. */
+	expect_network("{\"interfaces\":[" NIC("eth0", MAC_A, "true",
+			       "") "],"
+				   "\"configured_by\":[{\"kind\":\"ifupdown\","
+				   "\"active\":true,"
+				   "\"interfaces\":{\"eth0\":\"static\"}}]}",
+		NETWORK(NIC("e", MAC_C, "true", "")), true, "a>c:dhcp;");
+	expect_network(NETWORK(NIC("eth0", MAC_A, "true", "")),
+		NETWORK(NIC("e", MAC_C, "true", "")), true, "a>~:no;");
+	expect_network(NETWORK(NIC("eth0", MAC_A, "true", "")),
+		NETWORK(NIC("e", MAC_C, "true", "")), false, "a>c:keep;");
 }
 
 static void pairs(void **state)

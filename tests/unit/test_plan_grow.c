@@ -215,6 +215,7 @@ static void mounts_that_a_script_can_have(void **state)
 
 #define MAC_A "52:54:00:00:00:0a"
 #define MAC_B "52:54:00:00:00:0b"
+#define MAC_C "52:54:00:00:00:0c"
 #define NIC(name, mac, kind, more)                                             \
 	"{\"name\":\"" name "\",\"mac\":\"" mac "\",\"kind\":\"" kind          \
 	"\",\"addresses\":[" more "]}"
@@ -223,7 +224,13 @@ struct clone {
 	enum plan_mode mode;
 	const char *address;
 	bool exclude, no_fixup;
+	const char *cards;	/* of the target; NULL: that of the plan only */
+	const char *configured; /* of the source, or NULL */
 };
+
+#define CARD(mac)                                                              \
+	"{\"name\":\"e\",\"mac\":\"" mac                                       \
+	"\",\"kind\":\"ethernet\",\"address\":\"0000:00:03.0\"}"
 
 static size_t noted;
 
@@ -241,15 +248,23 @@ static const char *refusal(
 {
 	static struct error err;
 	static struct move m;
-	json_t *facts;
+	json_t *facts, *target;
 	char *text = NULL;
 	struct plan p;
 	struct plan_nic *n;
 	int r;
 
-	assert_true(asprintf(&text, "{\"network\":{\"interfaces\":[%s]}}",
-			    nics) > 0);
+	assert_true(asprintf(&text,
+			    "{\"network\":{\"interfaces\":[%s],"
+			    "\"configured_by\":[%s]}}",
+			    nics, c->configured ? c->configured : "") > 0);
 	facts = read_json(text);
+	free(text);
+	assert_true(asprintf(&text, "{\"network\":{\"interfaces\":[%s]}}",
+			    c->cards	 ? c->cards
+			    : c->exclude ? ""
+					 : CARD(MAC_B)) > 0);
+	target = read_json(text);
 	free(text);
 	memset(&err, 0, sizeof(err));
 	memset(&m, 0, sizeof(m));
@@ -266,11 +281,12 @@ static const char *refusal(
 	if (c->address)
 		assert_int_equal(
 			plan_list_add(&n->addresses, c->address, 4), 0);
-	r = clone_check(&m, &p, facts, &err);
+	r = clone_check(&m, &p, facts, target, &err);
 	assert_int_equal(r, err.why[0] ? -EADDRINUSE : 0);
 	*ret_notes = noted;
 	plan_done(&p);
 	json_decref(facts);
+	json_decref(target);
 	return err.why;
 }
 
@@ -310,8 +326,87 @@ static void addresses_of_the_source(void **state)
 	/* What it has of itself only. */
 	assert_string_equal(
 		refusal(NIC("eth0", MAC_A, "ethernet", "\"fe80::1/64\""),
-			&(struct clone){PLAN_KEEP}, &notes),
+			&(struct clone){PLAN_DHCP}, &notes),
 		"");
+}
+
+#define CONFIGURED(name, how)                                                  \
+	"{\"kind\":\"ifupdown\",\"active\":true,\"interfaces\":{\"" name       \
+	"\":\"" how "\"}}"
+
+/* Its configuration stays, and a card may get its name. */
+static void interfaces_that_are_left_out(void **state)
+{
+	static const char two[] = NIC("eth0", MAC_A, "ethernet",
+		"\"192.0.2.15/24\"") "," NIC("eth1", MAC_C, "ethernet", "");
+	static const char bridge[] =
+		"{\"name\":\"eth0\",\"mac\":\"" MAC_A "\",\"kind\":"
+		"\"ethernet\",\"master\":\"br0\"}," NIC(
+			"br0", MAC_A, "bridge", "\"192.0.2.15/24\"");
+	static const char other[] = "{\"name\":\"eth9\",\"mac\":\"" MAC_C
+				    "\",\"address\":\"0000:00:09.0\","
+				    "\"kind\":\"ethernet\",\"addresses\":"
+				    "[\"192.0.2.19/24\"]}";
+	static const char keeps[] =
+		"it would have 192.0.2.15/24 (eth0) as well, which the source "
+		"keeps";
+	struct clone c = {PLAN_DHCP, .exclude = true};
+	size_t notes;
+
+	(void)state;
+	/* There is no card that could. */
+	assert_string_equal(refusal(two, &c, &notes), "");
+	/* What software made is no card where there is hardware. */
+	c = (struct clone){PLAN_DHCP,
+		.cards = CARD(MAC_B) "," NIC("veth7", MAC_A, "ethernet", "")};
+	assert_string_equal(refusal(other, &c, &notes), "");
+	/* All are left out, and there is one. */
+	c = (struct clone){PLAN_DHCP, .exclude = true, .cards = CARD(MAC_B)};
+	assert_string_equal(refusal(two, &c, &notes), keeps);
+	assert_string_equal(refusal(bridge, &c, &notes),
+		"it would have 192.0.2.15/24 (br0) as well, which the source "
+		"keeps");
+	assert_string_equal(
+		refusal(NIC("eth0.7", MAC_A, "vlan", "\"10.0.7.1/24\""), &c,
+			&notes),
+		"it would have 10.0.7.1/24 (eth0.7) as well, which the source "
+		"keeps");
+	/* As in a container. */
+	c.cards = NIC("host0", MAC_B, "ethernet", "");
+	assert_string_equal(refusal(two, &c, &notes), keeps);
+	/* One has a card, there is another. */
+	c = (struct clone){PLAN_DHCP, .cards = CARD(MAC_B) "," CARD(MAC_C)};
+	assert_string_equal(refusal(two, &c, &notes), "");
+	assert_string_equal(refusal(other, &c, &notes),
+		"it would have 192.0.2.19/24 (eth9) as well, which the source "
+		"keeps");
+}
+
+/* What it has not now, but by its files. */
+static void addresses_in_configuration(void **state)
+{
+	static const char unused[] = NIC("eth0", MAC_A, "ethernet", "");
+	static const char would[] = "it would have the addresses as well that "
+				    "eth0 is configured with on the source";
+	static const char keeps[] =
+		"it would have the addresses as well that " MAC_A
+		" is configured with on the source";
+	struct clone c = {PLAN_KEEP};
+	size_t notes;
+
+	(void)state;
+	assert_string_equal(refusal(unused, &c, &notes), keeps);
+	c = (struct clone){PLAN_DHCP, .no_fixup = true};
+	assert_string_equal(refusal(unused, &c, &notes), keeps);
+	c = (struct clone){
+		PLAN_DHCP, .configured = CONFIGURED("eth0", "static")};
+	assert_string_equal(refusal(unused, &c, &notes), "");
+	c.exclude = true;
+	assert_string_equal(refusal(unused, &c, &notes), "");
+	c.cards = CARD(MAC_B);
+	assert_string_equal(refusal(unused, &c, &notes), would);
+	c.configured = CONFIGURED("eth0", "dhcp");
+	assert_string_equal(refusal(unused, &c, &notes), "");
 }
 
 static void addresses_that_software_has(void **state)
@@ -359,6 +454,8 @@ int main(void)
 		cmocka_unit_test(whole_disks),
 		cmocka_unit_test(mounts_that_a_script_can_have),
 		cmocka_unit_test(addresses_of_the_source),
+		cmocka_unit_test(interfaces_that_are_left_out),
+		cmocka_unit_test(addresses_in_configuration),
 		cmocka_unit_test(addresses_that_software_has),
 	};
 
