@@ -142,12 +142,23 @@ static int wipe_old(
 	return r;
 }
 
-/* Only a disk keeps its size, and can be left as it was. */
+/* Only a disk keeps its size, and can be left as it was; what has parts may not
+ * find a filesystem of the source in one of them. */
 static int check_trial(const struct volume_facts *f, struct error *err)
 {
-	if (f->kind == VOLUME_BLOCK)
+	const char *parts = spared_parts(f);
+
+	if (f->kind == VOLUME_BLOCK && !parts)
 		return 0;
 	error_set(err, -EOPNOTSUPP, "write samples to %s", f->path);
+	if (f->kind == VOLUME_BLOCK) {
+		error_why(err,
+			"it is divided into parts (%s), and one of them could "
+			"look like a filesystem of the source afterwards",
+			parts);
+		return error_todo(err, "name a disk that is not, or estimate "
+				       "without --write");
+	}
 	error_why(err, "it is a file, which would be changed by that");
 	return error_todo(err, "name a disk, or estimate without --write");
 }
@@ -189,10 +200,10 @@ static int open_disk(struct agent *a, const struct msg_open_target *m,
 	if (r == 0 && f->kind == VOLUME_FILE && f->size < d->size &&
 		(f->size == 0 || m->resume))
 		f->size = d->size;
-	if (r == 0)
-		r = check_writable(f, d, m->resume, err);
 	if (r == 0 && m->trial)
 		r = check_trial(f, err);
+	if (r == 0)
+		r = check_writable(f, d, m->resume, err);
 	if (r < 0 || m->check)
 		return r;
 	r = leave_old_system(f, err);

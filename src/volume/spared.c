@@ -99,6 +99,28 @@ int spared_add(struct spared *s, uint64_t from, uint64_t bytes)
 	return 0;
 }
 
+const char *spared_parts(const struct volume_facts *f)
+{
+	/* As libblkid calls them; "minix" is a filesystem as well. */
+	static const char *const tables[] = {"gpt", "dos", "PMBR", "aix",
+		"atari", "bsd", "mac", "sgi", "sun", "solaris_x86", "ultrix",
+		"unixware"};
+	static const char member[] = "_member";
+
+	for (uint32_t i = 0; i < f->n_signatures; i++) {
+		const char *name = f->signatures[i].name;
+		size_t n = strlen(name);
+
+		for (size_t k = 0; k < ARRAY_LEN(tables); k++)
+			if (strcmp(name, tables[k]) == 0)
+				return name;
+		if (n >= strlen(member) &&
+			strcmp(name + n - strlen(member), member) == 0)
+			return name;
+	}
+	return NULL;
+}
+
 int spared_add_disk(struct spared *s, const struct volume_facts *f)
 {
 	uint64_t tail = MIN(f->size, (uint64_t)SIGNATURES_TAIL);

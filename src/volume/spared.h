@@ -35,4 +35,9 @@ int spared_add(struct spared *s, uint64_t from, uint64_t bytes) MUST_CHECK;
  * its ends that may be, and the signatures that it has. */
 int spared_add_disk(struct spared *s, const struct volume_facts *f) MUST_CHECK;
 
+/* The signature by which a disk has parts of its own: a partition table, or
+ * that of a member of a volume group or an array; NULL: none. Where such parts
+ * begin is not spared. */
+const char *spared_parts(const struct volume_facts *f);
+
 #endif

@@ -300,6 +300,19 @@ expect_same "$ends" "$(ends)" "both ends of the target's disk"
 expect_same 11111111-2222-3333-4444-555555555555 \
 	"$(on new blkid -p -o value -s UUID /dev/vdb)" "its UUID"
 
+say "one that is divided into parts is refused, also when it is named"
+on_sh new 'printf "label: gpt\nstart=16MiB\n" |
+	sfdisk -q --no-reread --no-tell-kernel /dev/vdc && sync /dev/vdc'
+table=$(digest_on new vdc)
+expect_exit 1 rehost_run estimate root@old:/dev/vdb root@new:/dev/vdc \
+	--sample 0 --write
+expect_out 'divided into parts \((gpt|PMBR)\)'
+expect_exit 1 rehost_run estimate root@old:/dev/vdb root@new:/dev/vdc \
+	--sample 0 --write \
+	--overwrite "uuid:$(on new blkid -p -o value -s PTUUID /dev/vdc)"
+expect_out 'divided into parts'
+expect_same "$table" "$(digest_on new vdc)" "the disk with a table"
+
 say "one that is in use is refused"
 mkfs_on new vdb ext4 -U 11111111-2222-3333-4444-555555555555
 mount_on new vdb /used

@@ -114,12 +114,41 @@ static void test_bounds(void **state)
 	assert_int_equal(spared_add(&s, 0, 1), -E2BIG);
 }
 
+static void test_parts(void **state)
+{
+	static const char *const have[] = {"gpt", "dos", "PMBR", "sun",
+		"LVM2_member", "linux_raid_member", "isw_raid_member"};
+	static const char *const have_not[] = {
+		"ext4", "btrfs", "swap", "crypto_LUKS", "minix", "vfat", ""};
+	CLEANUP_FREE struct volume_facts *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_null(spared_parts(f));
+	f->n_signatures = 2;
+	for (size_t i = 0; i < ARRAY_LEN(have_not); i++)
+		for (int at = 0; at < 2; at++) {
+			(void)snprintf(f->signatures[at].name,
+				sizeof(f->signatures[at].name), "%s",
+				have_not[i]);
+			assert_null(spared_parts(f));
+		}
+	/* Also behind another one, as on an image for both. */
+	(void)snprintf(f->signatures[0].name, sizeof(f->signatures[0].name),
+		"iso9660");
+	for (size_t i = 0; i < ARRAY_LEN(have); i++) {
+		(void)snprintf(f->signatures[1].name,
+			sizeof(f->signatures[1].name), "%s", have[i]);
+		assert_string_equal(spared_parts(f), have[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ranges, begin, end),
 		cmocka_unit_test_setup_teardown(test_disk, begin, end),
 		cmocka_unit_test_setup_teardown(test_bounds, begin, end),
+		cmocka_unit_test(test_parts),
 	};
 
 	return cmocka_run_group_tests_name("spared", tests, NULL, NULL);
