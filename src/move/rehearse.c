@@ -16,7 +16,6 @@
 #include "move/aside.h"
 #include "move/fit.h"
 #include "move/inspect.h"
-#include "move/plan.h"
 #include "move/probe.h"
 #include "move/rehearse_ask.h"
 #include "move/ground.h"
@@ -61,29 +60,6 @@ struct rehearsal {
 	struct asked asked[HOOKS_MAX];
 };
 
-int rehearsal_check(
-	const struct store_row *row, const struct options *o, struct error *err)
-{
-	struct place source;
-	int e = place_parse(o->source, &source, err);
-
-	if (e < 0)
-		return e;
-	error_set(err, -EINVAL, "rehearse %s", row->name);
-	if (source.path[0])
-		return error_why(err, "only whole machines can be rehearsed");
-	if (o->copy)
-		return error_why(err, "it is a copy, which does not boot");
-	if (strcmp(row->live, "source") != 0 ||
-		strcmp(row->state, "rolled-back") == 0)
-		return error_why(err,
-			"it is %s and not on its way any more: what can be "
-			"rehearsed is the replica of a move that follows",
-			row->state);
-	memset(err, 0, sizeof(*err));
-	return 0;
-}
-
 /* ---- what is told ---- */
 
 static void step(struct rehearsal *r, const char *text)
@@ -116,66 +92,6 @@ static void set(struct rehearsal *r, const char *key, json_t *value)
 }
 
 /* ---- before the checkpoint ---- */
-
-bool rehearsal_is_asked(struct move *m)
-{
-	CLEANUP_FREE void *bytes = NULL;
-	struct error ignored;
-	uint32_t n = 0;
-
-	return store_get_blob(m->store, m->row.name, REHEARSAL_REQUEST, &bytes,
-		       &n, &ignored) < 0 ||
-	       n > 0;
-}
-
-/* It can be asked for another one. */
-static void empty_request(struct rehearsal *r)
-{
-	struct move *m = r->m;
-	struct error why = {0};
-
-	if (store_put_blob(
-		    m->store, m->row.name, REHEARSAL_REQUEST, "", 0, &why) < 0)
-		move_note(m, "store", "%s: %s", why.what, why.why);
-}
-
-static int get_request(struct rehearsal *r, struct error *err)
-{
-	CLEANUP_FREE void *bytes = NULL;
-	struct move *m = r->m;
-	json_t *probe, *list;
-	uint32_t n;
-	size_t i;
-	int e = store_get_blob(
-		m->store, m->row.name, REHEARSAL_REQUEST, &bytes, &n, err);
-
-	if (e < 0)
-		return e;
-	r->request = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(r->request))
-		return error_set(err, -EINVAL, "read what was asked for");
-	list = json_object_get(r->request, "probes");
-	json_array_foreach(list, i, probe)
-	{
-		const char *text = json_string_value(probe);
-
-		if (text && plan_is_probe(text) &&
-			options_add_hook(&r->probes, text) < 0)
-			return error_set(err, -E2BIG, "probe so much");
-	}
-	for (i = 0; r->probes.n == 0 && i < m->options.probes.n; i++)
-		if (options_add_hook(&r->probes, m->options.probes.v[i]) < 0)
-			break;
-	r->boot_timeout_ms = (uint64_t)json_integer_value(
-		json_object_get(r->request, "boot_timeout_ms"));
-	if (r->boot_timeout_ms == 0)
-		r->boot_timeout_ms = m->options.boot_timeout_ms;
-	if (r->probes.n > 0)
-		return 0;
-	error_set(err, -EINVAL, "rehearse");
-	error_why(err, "nothing says what must answer");
-	return error_todo(err, "name it: --probe tcp:22 --probe http://:80/");
-}
 
 static int check_move(struct rehearsal *r, struct error *err)
 {
@@ -486,10 +402,14 @@ int rehearsal_begin(struct move *m, struct rehearsal **ret, struct error *err)
 		(struct asked){.probe = "tcp:22", .port = SSH_PORT, .fd = -1};
 	clock_text(now);
 	set(r, "when", json_string(now));
-	e = get_request(r, err);
+	e = rehearsal_read(m, &r->request, &r->probes, err);
+	r->boot_timeout_ms = (uint64_t)json_integer_value(
+		json_object_get(r->request, "boot_timeout_ms"));
+	if (r->boot_timeout_ms == 0)
+		r->boot_timeout_ms = m->options.boot_timeout_ms;
 	if (r->request)
 		step(r, "gets ready");
-	empty_request(r);
+	rehearsal_forget(m);
 	if (e == 0)
 		e = check_move(r, err);
 	if (e == 0)

@@ -33,15 +33,7 @@
  */
 #define REHEARSAL_REQUEST "rehearsal"
 
-/* Is it a move that can be rehearsed at all, and once it follows? */
-int rehearsal_check(const struct store_row *row, const struct options *o,
-	struct error *err) MUST_CHECK;
-
 struct rehearsal;
-
-/* Is one asked for? When that cannot be read it is, for rehearsal_begin to say
- * so. */
-bool rehearsal_is_asked(struct move *m);
 
 /* *ret is set unless there is no memory. */
 int rehearsal_begin(
@@ -62,6 +54,24 @@ int rehearsal_run(struct rehearsal *r, struct error *err) MUST_CHECK;
  * held. Frees; NULL is fine. */
 void rehearsal_end(
 	struct rehearsal *r, const struct error *failed, uint64_t held_ms);
+
+/* ---- rehearse_request.c ---- */
+
+/* Is it a move that can be rehearsed at all, and once it follows? */
+int rehearsal_check(const struct store_row *row, const struct options *o,
+	struct error *err) MUST_CHECK;
+
+/* Is one asked for? When that cannot be read it is, for rehearsal_begin to say
+ * so. */
+bool rehearsal_is_asked(struct move *m);
+
+/* Takes it: a new reference, and what is to be probed, the move's probes when
+ * it names none; the caller frees both, also on failure. */
+int rehearsal_read(struct move *m, json_t **ret, struct hook_list *probes,
+	struct error *err) MUST_CHECK;
+
+/* It was taken: another one can be asked for. */
+void rehearsal_forget(struct move *m);
 
 /* ---- rehearse_told.c ---- */
 
