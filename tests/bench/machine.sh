@@ -52,7 +52,7 @@ rig_up bios
 by=${BENCH_BOOT:-kexec}
 echo "Away for clients, in ms; the new machine started by $by:"
 echo
-echo "| run | plain reboot | move | to the order to boot | of it hold to proof, fitting | slower than the host |"
+echo "| run | plain reboot | move | to the order to boot | of it freezing, fitting | slower than the host |"
 echo "| --- | --- | --- | --- | --- | --- |"
 for ((i = 0; i < runs; i++)); do
 	boot=$(boot_of old)
@@ -79,9 +79,9 @@ for ((i = 0; i < runs; i++)); do
 	NO_F=1 expect_exit 0 rehost_run cutover $name
 	rehost_wait 900 0
 	clients_end
-	report_of $name | jq -r --arg i "$((i + 1))" --arg r "$rebooted" --arg g "$gap" \
+	report_of $name . | jq -r --arg i "$((i + 1))" --arg r "$rebooted" --arg g "$gap" \
 		--arg s "$slow" '"| \($i) | \($r) | \($g) | " +
-		"\(.downtime_ms.to_boot) | \(.downtime_ms.own), \(.machine.fit_ms) | \($s) |"'
+		"\(.downtime_ms.to_boot) | \(.downtime_ms.freeze), \(.machine.fit_ms) | \($s) |"'
 	NO_F=1 expect_exit 0 rehost_run rollback $name
 	ends "${rig_pid[t$i]}" 120
 	wait_for 60 answers old
