@@ -31,6 +31,7 @@
 #include "fixup/fixup.h"
 #include "fixup/tree.h"
 #include "volume/assemble.h"
+#include "volume/mounts.h"
 
 #define TREE "/run/rehost.tree"
 #define ANSWER_MS 100 /* for the answer to get away */
@@ -98,18 +99,6 @@ static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 	return err->code;
 }
 
-/* It boots from these, or its settings are there; others are not looked into
- * when they cannot be. */
-static bool is_needed(const char *point)
-{
-	static const char *const needed[] = {"/", "/boot", "/etc", "/usr"};
-
-	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-		if (strcmp(point, needed[i]) == 0)
-			return true;
-	return false;
-}
-
 /* What was read of the disks before they had their contents is not what is
  * there now, and their partitions want to be seen. Files have neither. */
 static void see_disks(const struct msg_fit *m)
@@ -136,7 +125,7 @@ static int mount_all(
 		return error_set(err, -errno, "make " TREE);
 	for (uint32_t i = 0; i < m->n_mounts && r == 0; i++) {
 		r = mount_one(m, i, err);
-		if (r == 0 || is_needed(m->mounts[i].point))
+		if (r == 0 || mounts_is_needed(m->mounts[i].point))
 			continue;
 		n = strlen(ret->skipped);
 		(void)snprintf(ret->skipped + n, sizeof(ret->skipped) - n,

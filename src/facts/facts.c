@@ -27,6 +27,19 @@ const char *facts_text(const json_t *j, const char *path)
 	return s ? s : "";
 }
 
+const json_t *facts_named(const json_t *list, const char *name)
+{
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		if (name[0] && strcmp(facts_text(o, "name"), name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
 json_t *facts_kernel(const json_t *facts)
 {
 	const json_t *list = facts_at(facts, "kernels");

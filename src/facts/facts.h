@@ -44,6 +44,10 @@ const json_t *facts_at(const json_t *j, const char *path);
 /* A text, or "". */
 const char *facts_text(const json_t *j, const char *path);
 
+/* The object of a list ("disks", "network.interfaces") that has that name, or
+ * NULL; "" is the name of none. */
+const json_t *facts_named(const json_t *list, const char *name);
+
 /* The one of "kernels" that boots next: the boot loader's default, else the one
  * that runs, else the last, which is the newest as far as names tell; NULL when
  * there is none. */

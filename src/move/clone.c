@@ -43,19 +43,6 @@ static bool is_same(const char *a, const char *b)
 	return parse(a, &x) && parse(b, &y) && memcmp(&x, &y, sizeof(x)) == 0;
 }
 
-static const json_t *interface_named(const json_t *list, const char *name)
-{
-	const json_t *i;
-	size_t k;
-
-	json_array_foreach(list, k, i)
-	{
-		if (name[0] && strcmp(facts_text(i, "name"), name) == 0)
-			return i;
-	}
-	return NULL;
-}
-
 /* Whether an interface is the card with that MAC, or a bridge or bond that the
  * card is a part of. */
 static bool carries(const json_t *list, const char *mac, const json_t *which)
@@ -76,7 +63,7 @@ static bool carries(const json_t *list, const char *mac, const json_t *which)
 		for (int d = 0; up && d < DEPTH; d++) {
 			if (up == which)
 				return true;
-			up = interface_named(list, facts_text(up, "master"));
+			up = facts_named(list, facts_text(up, "master"));
 		}
 	}
 	return false;

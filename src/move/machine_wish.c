@@ -10,19 +10,6 @@
 #include "move/machine.h"
 #include "move/plan_grow.h"
 
-static const json_t *disk_named(const json_t *facts, const char *name)
-{
-	const json_t *d;
-	size_t i;
-
-	json_array_foreach(json_object_get(facts, "disks"), i, d)
-	{
-		if (name[0] && strcmp(facts_text(d, "name"), name) == 0)
-			return d;
-	}
-	return NULL;
-}
-
 static void set_text(json_t *o, const char *key, const char *text)
 {
 	if (text[0])
@@ -172,7 +159,8 @@ static void root_name(const json_t *facts, char *buf, size_t size)
 	{
 		if (strcmp(facts_text(f, "mount"), "/") != 0)
 			continue;
-		d = disk_named(facts, facts_text(f, "disk"));
+		d = facts_named(
+			json_object_get(facts, "disks"), facts_text(f, "disk"));
 		if (strcmp(facts_text(d, "kind"), "lvm") == 0)
 			(void)snprintf(buf, size, "%s", facts_text(d, "path"));
 		else if (facts_text(f, "uuid")[0])
@@ -237,7 +225,8 @@ static json_t *mounts(const json_t *facts)
 		json_array_foreach(json_object_get(facts, "filesystems"), i, f)
 		{
 			const json_t *d =
-				disk_named(facts, facts_text(f, "disk"));
+				facts_named(json_object_get(facts, "disks"),
+					facts_text(f, "disk"));
 			json_t *o;
 
 			if (!d || strcmp(facts_text(f, "mount"), wanted[k]))

@@ -8,19 +8,6 @@
 #include "facts/facts.h"
 #include "move/plan_text.h"
 
-static const json_t *disk_named(const json_t *facts, const char *name)
-{
-	const json_t *d;
-	size_t i;
-
-	json_array_foreach(json_object_get(facts, "disks"), i, d)
-	{
-		if (name[0] && strcmp(facts_text(d, "name"), name) == 0)
-			return d;
-	}
-	return NULL;
-}
-
 static bool is_kind(const json_t *d, const char *kind)
 {
 	return strcmp(facts_text(d, "kind"), kind) == 0;
@@ -142,7 +129,8 @@ static const json_t *physical_of(
 	json_array_foreach(json_object_get(logical, "parents"), i, name)
 	{
 		d = json_is_string(name)
-			    ? disk_named(facts, json_string_value(name))
+			    ? facts_named(json_object_get(facts, "disks"),
+				      json_string_value(name))
 			    : NULL;
 		if (d && is_on(d, disk) &&
 			strcmp(facts_text(d, "content.type"), "LVM2_member") ==
@@ -165,7 +153,8 @@ int plan_grow_find(const json_t *facts, const json_t *disk, const char *mount,
 	const json_t *on;
 
 	g.fs = filesystem_at(facts, mount);
-	g.device = disk_named(facts, facts_text(g.fs, "disk"));
+	g.device = facts_named(
+		json_object_get(facts, "disks"), facts_text(g.fs, "disk"));
 	if (!g.device)
 		return refuse(f, "no filesystem of a disk is mounted there");
 	if (!can_grow(facts_text(g.fs, "type"))) {

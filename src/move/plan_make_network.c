@@ -29,19 +29,6 @@ struct network {
 	size_t n;
 };
 
-static const json_t *interface_named(const struct network *w, const char *name)
-{
-	const json_t *j;
-	size_t i;
-
-	json_array_foreach(w->all, i, j)
-	{
-		if (name[0] && strcmp(facts_text(j, "name"), name) == 0)
-			return j;
-	}
-	return NULL;
-}
-
 /* The interface that has the addresses: a slave's are at its bond or bridge. */
 static const json_t *find_holder(const struct network *w, const json_t *nic)
 {
@@ -50,7 +37,7 @@ static const json_t *find_holder(const struct network *w, const json_t *nic)
 	for (int depth = 0; depth < 4; depth++) {
 		if (json_array_size(json_object_get(j, "addresses")) > 0)
 			return j;
-		up = interface_named(w, facts_text(j, "master"));
+		up = facts_named(w->all, facts_text(j, "master"));
 		if (!up)
 			break;
 		j = up;

@@ -15,6 +15,7 @@
 #include "move/steps.h"
 #include "parts/grow.h"
 #include "parts/volume.h"
+#include "volume/mounts.h"
 
 #define GONE_MS 60000
 #define HELD_MS 200000 /* longer than agents live without a controller */
@@ -69,16 +70,6 @@ static int add_mount(struct part *p, const json_t *mount, struct error *err)
 	return 0;
 }
 
-static bool is_needed(const char *mount)
-{
-	static const char *const needed[] = {"/", "/boot", "/etc", "/usr"};
-
-	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-		if (strcmp(mount, needed[i]) == 0)
-			return true;
-	return false;
-}
-
 static int make_fit(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -97,8 +88,7 @@ static int make_fit(struct part *p, struct error *err)
 	json_array_foreach(json_object_get(o->wish, "mounts"), i, mount)
 	{
 		r = add_mount(p, mount, err);
-		/* The others can do without: agent/fit.c. */
-		if (r < 0 && is_needed(facts_text(mount, "mount")))
+		if (r < 0 && mounts_is_needed(facts_text(mount, "mount")))
 			return r;
 		if (r < 0 && p->move->session.host[SOURCE].alive)
 			move_note(p->move, "not-mounted",

@@ -34,6 +34,16 @@ static char *word(char **line)
 	return strsep(line, " ");
 }
 
+bool mounts_is_needed(const char *point)
+{
+	static const char *const needed[] = {"/", "/boot", "/etc", "/usr"};
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		if (strcmp(point, needed[i]) == 0)
+			return true;
+	return false;
+}
+
 int mounts_parse_dev(const char *text, dev_t *ret)
 {
 	const char *colon = strchr(text, ':');

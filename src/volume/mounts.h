@@ -10,6 +10,7 @@
 #ifndef REHOST_VOLUME_MOUNTS_H
 #define REHOST_VOLUME_MOUNTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,11 @@ int mounts_each(mounts_fn *fn, void *arg) MUST_CHECK;
  * 0, -EBADMSG or -ENOMEM. */
 int mounts_parse(const char *line, uint64_t *ret_id, struct mount_info *ret,
 	char *source) MUST_CHECK;
+
+/* Whether a system that moves needs what is mounted there to be made ready: it
+ * boots from it, or its settings are there. Others are not looked into when
+ * they cannot be. */
+bool mounts_is_needed(const char *point);
 
 /* Undoes the kernel's \ooo in names. 0 or -EBADMSG (also when to, of size
  * bytes, is too small). */
