@@ -22,326 +22,12 @@
 #include "base/hook.h"
 #include "base/io.h"
 #include "track/blocks.h"
-#include "track/hold.h"
-#include "track/netfence.h"
-#include "track/tracker.h"
-#include "volume/probe.h"
+#include "track/keeper_state.h"
 
-#define COLLECT_MS 5
-#define SETTLE_MS 10000
-#define SWEEP_S 60
 #define ANSWER_MS 300 /* for an answer to get away */
 #define HUSH_MS 50
 
-struct keeper {
-	struct keeper_config config;
-	struct maps maps;
-	int listen_fd, conn;
-	struct channel *channel;
-	uint64_t alone_since;
-
-	/* The tracker and whatever uses it. */
-	pthread_mutex_t tracker_lock;
-	struct tracker *tracker;
-	struct segments segments; /* that it follows */
-
-	/* From ARM until RELEASE or commit. */
-	bool armed, quiesced;
-	uint64_t lease; /* clock_ms */
-	struct msg_arm arm;
-	const char *commands[HOOKS_MAX];
-	struct hook_run hook;
-	uint32_t answer_to; /* id of the request that the hooks answer */
-
-	struct hold hold;
-	/* Of a machine: made ready with ARM, cut with the hold. */
-	struct netfence *net;
-	struct netfence_allow allow;
-	bool held_tracking; /* when it was taken */
-	/* The hold is being taken; and whether that was cut short, which the
-	 * watching thread does. */
-	pthread_mutex_t hold_lock;
-	bool holding, hold_late;
-	uint64_t holding_since; /* of the watching thread */
-	struct msg_keeper_state state;
-	bool ending;
-	bool ends_later; /* when the hooks are done */
-	uint32_t end_id; /* of the request that said so */
-};
-
-/* ---- tracking ---- */
-
-static void lost(struct keeper *k, const char *why)
-{
-	struct maps_shared *s = k->maps.shared;
-
-	if (!s->tracking && s->reason[0])
-		return;
-	(void)snprintf(s->reason, sizeof(s->reason), "%s", why);
-	s->tracking = 0;
-}
-
-static void mark(
-	void *arg, enum track_kind kind, uint64_t offset, uint64_t bytes)
-{
-	struct keeper *k = arg;
-
-	if (kind == TRACK_WRITE || !k->config.filesystem) {
-		maps_mark(&k->maps, offset, bytes);
-		k->maps.shared->written += MIN(bytes, k->maps.shared->size);
-		return;
-	}
-	maps_discard(&k->maps, offset, bytes);
-}
-
-/* The one thing that this build may have broken on purpose. */
-static bool undrained(const struct keeper *k)
-{
-#ifdef BREAK_NO_FINAL_DRAIN
-	return k->armed;
-#endif
-	return false;
-}
-
-/* A freeze waits for writers that may wait for the network, which is cut: then
- * the main thread hangs, and nobody else can give the source back. */
-static void watch_hold(struct keeper *k)
-{
-	struct maps_shared *s = k->maps.shared;
-	bool cut;
-
-	(void)pthread_mutex_lock(&k->hold_lock);
-	cut = k->holding && !k->hold_late &&
-	      (k->net || s->phase == KEEPER_HOLDING);
-	if (!cut)
-		k->holding_since = 0;
-	else if (k->holding_since == 0)
-		k->holding_since = clock_ms();
-	if (cut && clock_ms() - k->holding_since >= k->arm.lease_ms) {
-		k->hold_late = true;
-		if (k->net)
-			netfence_lift(k->net);
-		for (uint32_t i = s->n_held; i-- > 0;)
-			hold_release_one(&s->held[i]);
-	}
-	(void)pthread_mutex_unlock(&k->hold_lock);
-}
-
-static void begin_holding(struct keeper *k)
-{
-	(void)pthread_mutex_lock(&k->hold_lock);
-	k->hold_late = false;
-	k->holding = true;
-	(void)pthread_mutex_unlock(&k->hold_lock);
-}
-
-/* Was it in time? */
-static bool end_holding(struct keeper *k)
-{
-	bool late;
-
-	(void)pthread_mutex_lock(&k->hold_lock);
-	k->holding = false;
-	late = k->hold_late;
-	(void)pthread_mutex_unlock(&k->hold_lock);
-	return !late;
-}
-
-static void *collect_thread(void *arg)
-{
-	struct keeper *k = arg;
-
-	while (!k->ending) {
-		watch_hold(k);
-		struct error err;
-
-		(void)pthread_mutex_lock(&k->tracker_lock);
-		if (k->tracker && !undrained(k) &&
-			tracker_collect(k->tracker, &err) < 0)
-			lost(k, err.why);
-		(void)pthread_mutex_unlock(&k->tracker_lock);
-		clock_sleep_ms(COLLECT_MS);
-	}
-	return NULL;
-}
-
-/* Where all volumes together lie on the disks of the machine. */
-static int find_segments(
-	const struct keeper_config *c, struct segments *ret, struct error *err)
-{
-	CLEANUP_FREE struct segments *one = calloc(1, sizeof(*one));
-	int r = 0;
-
-	if (!one)
-		return error_set(err, -ENOMEM, "find the disks of a volume");
-	for (uint32_t i = 0; i < c->n && r == 0; i++) {
-		const struct maps_disk *d = &c->disks[i];
-
-		r = segments_find(d->major, d->minor, one, err);
-		if (r == 0 && one->n > SEGMENTS_MAX - ret->n) {
-			r = error_set(err, -EOPNOTSUPP, "follow changes");
-			error_why(err, "the volumes lie in too many pieces");
-		}
-		for (uint32_t k = 0; r == 0 && k < one->n; k++) {
-			one->v[k].volume_start += d->start / 512;
-			ret->v[ret->n++] = one->v[k];
-		}
-	}
-	return r;
-}
-
-/* Do the volumes still lie where the tracker looks? Asked after the events
- * were read: what was written elsewhere before is then not overlooked. */
-static int check_place(struct keeper *k, struct error *err)
-{
-	CLEANUP_FREE struct segments *now = calloc(1, sizeof(*now));
-
-	if (!now)
-		return error_set(err, -ENOMEM, "say what changed");
-	if (find_segments(&k->config, now, err) == 0 &&
-		memcmp(now, &k->segments, sizeof(*now)) == 0)
-		return 0;
-	error_set(err, -ENODATA, "say what changed");
-	return error_why(err, "the volume was moved or resized on its disks");
-}
-
-static bool has_file(const struct keeper_config *c)
-{
-	for (uint32_t i = 0; i < c->n; i++)
-		if (c->disks[i].kind != VOLUME_BLOCK)
-			return true;
-	return false;
-}
-
-static void start_tracker(struct keeper *k)
-{
-	char name[64];
-	struct error err;
-	int r;
-
-	if (!k->config.track) {
-		lost(k, "comparison was asked for");
-		return;
-	}
-	if (has_file(&k->config)) {
-		lost(k, "it is an image file, which no tracker can follow");
-		return;
-	}
-	keeper_instance_name(k->config.key, name);
-	(void)tracker_sweep(name);
-	tracker_sweep_left(SWEEP_S);
-	memset(&k->segments, 0, sizeof(k->segments));
-	r = find_segments(&k->config, &k->segments, &err);
-	if (r == 0)
-		r = tracker_start(name, &k->segments, k->config.trace_kb, mark,
-			k, &k->tracker, &err);
-	/* It may have moved before the first event was recorded. */
-	if (r == 0)
-		r = check_place(k, &err);
-	if (r < 0) {
-		tracker_stop(k->tracker);
-		k->tracker = NULL;
-		lost(k, err.why);
-		return;
-	}
-	tracker_drop_every(k->tracker, k->config.drop_every);
-	k->maps.shared->tracking = 1;
-}
-
-/* Begins anew after a loss; the caller compares what may have been missed. */
-static int retrack(struct keeper *k, struct error *err)
-{
-	struct maps_shared *s = k->maps.shared;
-
-	(void)pthread_mutex_lock(&k->tracker_lock);
-	tracker_stop(k->tracker);
-	k->tracker = NULL;
-	s->tracking = 0;
-	s->reason[0] = '\0';
-	start_tracker(k);
-	(void)pthread_mutex_unlock(&k->tracker_lock);
-	if (s->tracking)
-		return 0;
-	error_set(err, -EOPNOTSUPP, "follow what changes");
-	return error_why(err, "%s", s->reason);
-}
-
-/* ---- the machine's network ---- */
-
-/* Can it be let through? Not one that cannot be reached from here, or only by a
- * tunnel. */
-static bool has_way(const struct netfence_address *peer)
-{
-	struct netfence_allow one = {0};
-	struct error ignored;
-
-	return netfence_add_peer(&one, peer) == 0 &&
-	       netfence_find_near(&one, &ignored) == 0;
-}
-
-/* The first one is who has to get through; of the others those that can. */
-static int add_peers(struct netfence_allow *allow,
-	const struct msg_peers *peers, struct error *err)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; i < peers->n && r == 0; i++) {
-		struct netfence_address a;
-
-		if (peers->v[i].port > UINT16_MAX)
-			return error_set(err, -EINVAL, "fence the network");
-		/* Some are names of interfaces that are not here. */
-		if (netfence_address(peers->v[i].text, &a) < 0)
-			continue;
-		a.port = (uint16_t)peers->v[i].port;
-		if (i > 0 && !has_way(&a))
-			continue;
-		r = netfence_add_peer(allow, &a);
-		if (r < 0)
-			error_set(err, r, "fence the network");
-	}
-	return r < 0 ? r : netfence_find_near(allow, err);
-}
-
-static int prepare_network(
-	struct keeper *k, const struct msg_peers *peers, struct error *err)
-{
-	int r;
-
-	memset(&k->allow, 0, sizeof(k->allow));
-	r = add_peers(&k->allow, peers, err);
-	return r < 0 ? r : netfence_prepare(&k->net, err);
-}
-
-static void open_network(struct keeper *k)
-{
-	if (!k->net)
-		return;
-	netfence_forget(k->config.name);
-	netfence_end(k->net);
-	k->net = NULL;
-}
-
-/* Others than before, or nobody, may talk to it from now on. */
-static int hush(
-	struct keeper *k, const struct msg_peers *peers, struct error *err)
-{
-	struct netfence_allow allow = {0};
-	int r = add_peers(&allow, peers, err);
-
-	if (r < 0)
-		return r;
-	if (!k->net || k->maps.shared->phase != KEEPER_COMMITTED)
-		return error_set(err, -EINVAL, "fence the network");
-	return netfence_change(k->net, &allow, err);
-}
-
 /* ---- giving the source back ---- */
-
-static void phase(struct keeper *k, enum keeper_phase p)
-{
-	k->maps.shared->phase = p;
-}
 
 static void send_msg(struct keeper *k, uint32_t type, uint32_t id, void *msg)
 {
@@ -393,9 +79,9 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
 		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
 	s->n_saved = 0;
-	phase(k, KEEPER_RELEASING);
+	keeper_phase(k, KEEPER_RELEASING);
 	hold_release(&k->hold, k->maps.shared);
-	open_network(k);
+	keeper_open_network(k);
 	k->armed = k->quiesced = false;
 	run_hooks(k, k->arm.rollback,
 		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
@@ -424,10 +110,10 @@ static void hooks_done(struct keeper *k)
 	memset(&m, 0, sizeof(m));
 	fill_result(&k->hook, &m);
 	if (k->maps.shared->phase == KEEPER_QUIESCING) {
-		phase(k, KEEPER_QUIESCED);
+		keeper_phase(k, KEEPER_QUIESCED);
 	} else {
 		k->state.rollback = m;
-		phase(k, KEEPER_IDLE);
+		keeper_phase(k, KEEPER_IDLE);
 	}
 	k->answer_to = 0;
 	if (id)
@@ -437,173 +123,6 @@ static void hooks_done(struct keeper *k)
 			send_ok(k, k->end_id);
 		k->ending = true;
 	}
-}
-
-/* ---- holding it still ---- */
-
-static int take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
-{
-	int r;
-
-	if (k->maps.shared->phase != KEEPER_QUIESCED) {
-		error_set(err, -EBUSY, "hold the source");
-		return error_why(err, "the cutover is no longer under way: %s",
-			k->state.reason);
-	}
-	/* What is written by now need not be written in the outage. */
-	r = k->net ? hold_sync(k->maps.shared, err) : 0;
-	if (r < 0)
-		return r;
-	begin_holding(k);
-	/* First, so that nobody is told anything that is not frozen then. */
-	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
-	if (r == 0)
-		r = hold_take(
-			&k->hold, k->config.machine, k->maps.shared, ret, err);
-	if (!end_holding(k) && r == 0) {
-		hold_release(&k->hold, k->maps.shared);
-		r = error_set(err, -ETIMEDOUT, "hold the source");
-		error_why(err, "its filesystems did not stand still in time; "
-			       "something writes that waits for the network, "
-			       "perhaps");
-		error_todo(err, "stop it in the quiesce hook");
-	}
-	if (r == 0 && k->net)
-		(void)netfence_text(k->net, ret->network, sizeof(ret->network));
-	if (r < 0 && k->net)
-		netfence_lift(k->net);
-	/* Renewals lay unread while this took its time. */
-	k->lease = clock_ms() + k->arm.lease_ms;
-	if (r < 0)
-		return r;
-	k->held_tracking = k->maps.shared->tracking != 0;
-	phase(k, KEEPER_HELD);
-	return 0;
-}
-
-/* ---- settle and commit ---- */
-
-static int settle(
-	struct keeper *k, bool live, unsigned timeout_ms, struct error *err)
-{
-	int r;
-
-	if (!k->maps.shared->tracking) {
-		error_set(err, -ENODATA, "say what changed");
-		return error_why(err, "%s", k->maps.shared->reason);
-	}
-	if (undrained(k))
-		return 0;
-	(void)pthread_mutex_lock(&k->tracker_lock);
-	r = tracker_settle(k->tracker, live, timeout_ms, err);
-	if (r == 0 || r == -EAGAIN) {
-		int e = check_place(k, err);
-
-		r = e < 0 ? e : r;
-	}
-	(void)pthread_mutex_unlock(&k->tracker_lock);
-	if (r == -ENODATA)
-		lost(k, err->why);
-	return r;
-}
-
-/* Is the source exactly as it was when the last round was sent? */
-static int check_still(struct keeper *k, struct error *err)
-{
-	struct maps_shared *s = k->maps.shared;
-	int r;
-
-	if (s->phase != KEEPER_HELD) {
-		error_set(err, -EBUSY, "commit");
-		return error_why(err, "the source is no longer held: %s",
-			k->state.reason);
-	}
-	r = hold_check(&k->hold, s, err);
-	if (r < 0)
-		return r;
-	if (k->held_tracking && !s->tracking) {
-		error_set(err, -EBUSY, "commit");
-		return error_why(
-			err, "the tracker was lost since: %s", s->reason);
-	}
-	if (s->tracking) {
-		r = settle(k, false, SETTLE_MS, err);
-		/* Other partitions of the disk may be busy. */
-		if (r == -EAGAIN)
-			r = settle(k, true, SETTLE_MS, err);
-		if (r < 0)
-			return r;
-	}
-	if (maps_dirty(&k->maps) || bitmap_count(&k->maps.inflight)) {
-		error_set(err, -EBUSY, "commit");
-		return error_why(err, "%s was written after the last round",
-			s->n_disks == 1 ? s->disks[0].path : "a disk");
-	}
-	/* An interface that came up last, or could not be fenced yet. */
-	r = k->net ? netfence_refresh(k->net, err) : 0;
-	return MIN(r, 0);
-}
-
-static int commit(
-	struct keeper *k, const struct msg_commit *m, struct error *err)
-{
-	struct maps_shared *s = k->maps.shared;
-	int r;
-
-	if (s->phase == KEEPER_COMMITTED)
-		return 0;
-	r = check_still(k, err);
-	if (r < 0 || m->fence == FENCE_AUTO)
-		return r;
-	if ((m->fence == FENCE_FREEZE && s->hold != HOLD_FROZEN) ||
-		(m->fence == FENCE_UNMOUNTED && s->hold != HOLD_UNMOUNTED)) {
-		error_set(err, -EINVAL, "make the fence");
-		return error_why(err, "the source is %s",
-			s->hold == HOLD_FROZEN ? "mounted" : "not mounted");
-	}
-	if (m->fence == FENCE_SIGNATURE) {
-		s->n_saved = 0;
-		r = blocks_read(s, m, s->saved, err);
-		if (r < 0)
-			return r;
-		s->n_saved = m->n;
-		phase(k, KEEPER_FENCING);
-		r = blocks_write(s, s->saved, s->n_saved, true, err);
-		if (r < 0)
-			return r;
-	}
-	/* If it cannot, the fence of the network ends with this process. */
-	if (k->net && netfence_keep(k->net, k->config.name, err) < 0)
-		(void)snprintf(k->state.reason, sizeof(k->state.reason),
-			"the network's fence ends with the keeper: %.400s",
-			err->why);
-	s->fence = m->fence;
-	phase(k, KEEPER_COMMITTED);
-	k->armed = false;
-	return 0;
-}
-
-/* After commit, knowingly: put everything back. Also for a keeper that was
- * made afresh after a reboot. */
-static int unfence(
-	struct keeper *k, const struct msg_unfence *m, struct error *err)
-{
-	struct maps_shared *s = k->maps.shared;
-	int r;
-
-	for (uint32_t i = 0; i < m->n; i++) {
-		r = blocks_put_back(s, &m->v[i], err);
-		if (r < 0)
-			return r;
-	}
-	s->n_saved = 0;
-	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
-		hold_release_one(&m->mounts[i]);
-	phase(k, KEEPER_RELEASING);
-	hold_release(&k->hold, k->maps.shared);
-	open_network(k);
-	netfence_forget(k->config.name);
-	return 0;
 }
 
 /* ---- requests ---- */
@@ -639,8 +158,9 @@ static void on_arm(struct keeper *k, uint32_t id, struct error *err)
 		send_error(k, id, err);
 		return;
 	}
-	if (in.arm.network && prepare_network(k, &in.arm.peers, err) < 0) {
-		open_network(k);
+	if (in.arm.network &&
+		keeper_prepare_network(k, &in.arm.peers, err) < 0) {
+		keeper_open_network(k);
 		send_error(k, id, err);
 		return;
 	}
@@ -648,7 +168,7 @@ static void on_arm(struct keeper *k, uint32_t id, struct error *err)
 	k->armed = k->quiesced = true;
 	k->lease = clock_ms() + k->arm.lease_ms;
 	k->state.reason[0] = '\0';
-	phase(k, KEEPER_QUIESCING);
+	keeper_phase(k, KEEPER_QUIESCING);
 	run_hooks(k, k->arm.quiesce, k->arm.n_quiesce, "quiesce", true, id);
 }
 
@@ -673,7 +193,7 @@ static void on_unfence(struct keeper *k, uint32_t id, struct error *err)
 		send_error(k, id, err);
 		return;
 	}
-	r = unfence(k, &in.unfence, err);
+	r = keeper_unfence(k, &in.unfence, err);
 	if (r < 0) {
 		send_error(k, id, err);
 		return;
@@ -702,17 +222,18 @@ static void request(struct keeper *k, const struct frame *f)
 	}
 	switch (f->type) {
 	case MSG_SETTLE:
-		r = settle(k, in.settle.live, in.settle.timeout_ms, &err);
+		r = keeper_settle(
+			k, in.settle.live, in.settle.timeout_ms, &err);
 		break;
 	case MSG_RETRACK:
-		r = retrack(k, &err);
+		r = keeper_retrack(k, &err);
 		break;
 	case MSG_HUSH:
 		/* Who asks may be among those who hear nothing more. */
 		send_ok(k, f->id);
 		(void)channel_flush(k->channel, true);
 		clock_sleep_ms(HUSH_MS);
-		if (hush(k, &in.peers, &err) < 0)
+		if (keeper_hush(k, &in.peers, &err) < 0)
 			(void)snprintf(k->state.reason, sizeof(k->state.reason),
 				"%s", err.what);
 		return;
@@ -724,14 +245,14 @@ static void request(struct keeper *k, const struct frame *f)
 			k->lease = clock_ms() + in.renew.lease_ms;
 		break;
 	case MSG_HOLD:
-		r = take_hold(k, &held, &err);
+		r = keeper_take_hold(k, &held, &err);
 		if (r == 0) {
 			send_msg(k, MSG_HELD, f->id, &held);
 			return;
 		}
 		break;
 	case MSG_COMMIT:
-		r = commit(k, &in.commit, &err);
+		r = keeper_commit(k, &in.commit, &err);
 		break;
 	case MSG_RELEASE:
 		if (may_roll_back(k)) {
@@ -776,7 +297,7 @@ static void request(struct keeper *k, const struct frame *f)
 			return;
 		}
 		hold_release(&k->hold, k->maps.shared);
-		open_network(k);
+		keeper_open_network(k);
 		k->ending = true;
 		break;
 	default:
@@ -968,7 +489,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	memcpy(k.maps.shared->name, c->name, sizeof(c->name));
 	k.maps.shared->n_disks = c->n;
 	memcpy(k.maps.shared->disks, c->disks, sizeof(c->disks));
-	start_tracker(&k);
+	keeper_track(&k);
 	(void)signal(SIGTERM, on_sigterm);
 	/* Here and not before the fork: SO_PEERCRED tells who listened. */
 	if (listen(listen_fd, 4) < 0)
@@ -977,7 +498,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	if (io_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "-1000") < 0)
 		errno = 0; /* an advantage, no need */
-	r = pthread_create(&thread, NULL, collect_thread, &k);
+	r = pthread_create(&thread, NULL, keeper_collect, &k);
 	if (r > 0)
 		return r;
 	if (io_write_all(ready, "", 1) < 0)
@@ -986,7 +507,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	loop(&k);
 	(void)pthread_join(thread, NULL);
 	hold_release(&k.hold, k.maps.shared);
-	open_network(&k);
+	keeper_open_network(&k);
 	tracker_stop(k.tracker);
 	maps_close(&k.maps);
 	return 0;
