@@ -35,8 +35,10 @@ struct search {
 	uint64_t steps;
 };
 
-/* Kernels before 5.2 do not tell the aliases of what is within them. These are
- * the drivers of such machines that a move meets. */
+/* What is within a kernel does not tell the devices that it drives: to date
+ * MODULE_DEVICE_TABLE (include/linux/module.h) is empty there, so that
+ * modules.builtin.modinfo, which kernels have since 5.2, has only the aliases
+ * that were written by hand. These are the drivers that a move meets. */
 static const struct modalias known[] = {
 	{"virtio:d00000001v*", "virtio_net"},
 	{"virtio:d00000002v*", "virtio_blk"},
@@ -50,6 +52,14 @@ static const struct modalias known[] = {
 	{"pci:v000015ADd000007B0*", "vmxnet3"},
 	{"pci:v00008086d0000100*", "e1000"},
 	{"pci:v*d*sv*sd*bc01sc06i01*", "ahci"},
+	{"pci:v00008086d000010D3*", "e1000e"},
+	{"pci:v00001D0Fd0000EC2*", "ena"},
+	{"pci:v00001AE0d00000042*", "gve"},
+	{"pci:v00008086d00007010*", "ata_piix"},
+	{"pci:v00008086d00007111*", "ata_piix"},
+	{"pci:v00001000d00000030*", "mptspi"},
+	{"pci:v00001000d00000054*", "mptsas"},
+	{"pci:v00001000d00000060*", "megaraid_sas"},
 	{"pci:v*d*sv*sd*bc01sc08i02*", "nvme"},
 	{"scsi:t_0x00*", "sd_mod"},
 	/* What disks of USB, cards, and disks behind Hyper-V hang on. */
@@ -148,10 +158,9 @@ static void search_all(struct search *s, const char *release)
 	bool modinfo = search_file(s, release, "modules.builtin.modinfo");
 	bool alias;
 
-	if (!modinfo)
-		for (size_t i = 0; i < ARRAY_LEN(known); i++)
-			if (has(s, "builtin", known[i].module))
-				offer(s, &known[i], true);
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (has(s, "builtin", known[i].module))
+			offer(s, &known[i], true);
 	alias = search_file(s, release, "modules.alias");
 	/* Nothing found where nothing was searched says nothing. */
 	if (!alias && !modinfo)
