@@ -257,9 +257,9 @@ static int check_content(const struct plan *p, const struct plan_disk *d,
 			? ", and another disk has the same id"
 			: "");
 	(void)error_todo(err,
-		"if all on it may be destroyed, write overwrite: \"%s\" into "
-		"the plan",
-		key);
+		"if all on it may be destroyed, give --overwrite %s, or write "
+		"overwrite: \"%s\" into the plan if there is one",
+		key, key);
 	return error_host(err, p->target.place);
 }
 

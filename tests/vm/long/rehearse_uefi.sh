@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 3600
+#
+# A machine with UEFI is rehearsed for a target of other parts: an NVMe disk that is
+# larger, started by its firmware. What the rehearsal saw is then what the move does.
+MACHINES=uefi
+. "$(dirname "$0")/../move_lib.sh"
+
+rehearsed=(--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/*)
+names='[.fixups.changes[].fixup] | unique | sort | join(" ")'
+
+rig_witness_start
+rig_up uefi
+boot=$(boot_of old)
+mac=$(mac_of old)
+rig_drive=nvme
+rig_target new uefi 3G
+up new
+
+expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
+sed -i 's|grow: ~|grow: /|' "$dir/plan"
+grep -q 'grow: /$' "$dir/plan" || fail "nothing grows by the plan"
+rehost_start move --plan "$dir/plan" --name web --downtime 60s --cutover wait \
+	--boot firmware
+move_pid=$rehost_pid
+wait_for 900 status_is web .phase follow
+
+say "the rehearsal"
+NO_F=1 expect_exit 0 rehost_run rehearse web --probe tcp:22 "${rehearsed[@]}"
+say "$out"
+expect_out '^web: rehearsal passed'
+result() {
+	report_of web ".rehearsals[0] | $1"
+}
+expect_same true "$(result .passed)" "passed"
+expect_same firmware "$(result .boots_by)" "boots by"
+expect_same '' "$(result '.not_rehearsed | join("; ")')" "not rehearsed"
+say "held $(result .held_ms) ms; fitted in $(result .fit_ms) ms; answered after $(result '.probes[0].ms') ms"
+expected=$(result "$names")
+[[ $expected == *bootloader*grow* ]] || fail "fix-ups: $expected"
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+
+say "the move"
+NO_F=1 expect_exit 0 rehost_run cutover web
+rehost_pid=$move_pid
+rehost_wait 900 0
+report_is web .live target
+report_is web .proof.ok true
+report_is web .machine.boots_by firmware
+expect_same "$expected" "$(report_of web "$names")" "fix-ups"
+wait_for 900 is_another_boot old "$boot"
+expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
+on old 'test -b /dev/nvme0n1p2 && ls /sys/firmware/efi >/dev/null' ||
+	fail "another machine than planned"
+rig_witness_check "$mac" "$(rig_mac 16)"
