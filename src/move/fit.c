@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "move/steps.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
-#define HELD_MS 200000 /* longer than agents live without a controller */
 
 int fit_load(struct move *m, struct msg_fit *ret, struct error *err)
 {
@@ -23,25 +22,6 @@ int fit_load(struct move *m, struct msg_fit *ret, struct error *err)
 		return error_set(err, -EINVAL, "read what was stored");
 	memcpy(ret, stored, n);
 	return 0;
-}
-
-/* The agent of an earlier process, behind a connection that was cut, may hold
- * the disks for a while. */
-static int ask(struct move *m, enum side side, const struct msg_fit *fit,
-	struct msg_fitted *ret, struct error *err)
-{
-	uint64_t until = clock_ms() + HELD_MS;
-	int r;
-
-	for (;;) {
-		r = session_call(
-			&m->session, side, MSG_FIT, fit, ret, FIT_MS, err);
-		if (r != -EBUSY || !m->resumed || clock_ms() > until)
-			return r;
-		r = session_idle(&m->session, 1000, err);
-		if (r < 0)
-			return r;
-	}
 }
 
 static json_t *take_report(const struct msg_fitted *f)
@@ -60,12 +40,16 @@ int fit_system(struct move *m, enum side side, struct msg_fit *fit,
 {
 	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
 	static struct msg_fitted fitted;
+	uint64_t until = 0;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	if (firmware)
 		fit->kernel[0] = '\0';
-	r = ask(m, side, fit, &fitted, err);
+	do
+		r = session_call(
+			&m->session, side, MSG_FIT, fit, &fitted, FIT_MS, err);
+	while (move_waits_for_disks(m, &until, &r, err));
 	if (r < 0)
 		return r;
 	ret->ms = fitted.ms;

@@ -18,6 +18,7 @@
 #include "move/steps.h"
 
 #define COPY_FROZEN_MS 60000
+#define HELD_MS 200000 /* longer than agents live without a controller */
 
 volatile int move_signal;
 
@@ -80,6 +81,19 @@ static uint64_t cut_limit(const struct move *m)
 bool move_keeps_source(const struct move *m)
 {
 	return m->options.copy || m->rehearsing;
+}
+
+bool move_waits_for_disks(
+	struct move *m, uint64_t *until, int *r, struct error *err)
+{
+	if (*r != -EBUSY || !m->resumed)
+		return false;
+	if (*until == 0)
+		*until = clock_ms() + HELD_MS;
+	if (clock_ms() > *until)
+		return false;
+	*r = session_idle(&m->session, 1000, err);
+	return *r >= 0;
 }
 
 int move_budget_missed(struct move *m, struct error *err)

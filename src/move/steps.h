@@ -6,7 +6,9 @@
 #ifndef REHOST_MOVE_STEPS_H
 #define REHOST_MOVE_STEPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "move/move.h"
 
@@ -46,6 +48,13 @@ int move_run_phase(
 /* Calls an operation of every part, the last one first. */
 int move_run_all(struct move *m, size_t offset, struct error *err);
 #define ALL(m, op, err) move_run_all(m, offsetof(struct part_ops, op), err)
+
+/* What a call to the target came to: is it worth another try? The agent of an
+ * earlier process, behind a connection that was cut, may hold the disks for a
+ * while. Waits a second then; *until begins as 0. *r is the error of the wait
+ * when that fails. */
+bool move_waits_for_disks(
+	struct move *m, uint64_t *until, int *r, struct error *err);
 
 /* Is it past the commit, as far as the store knows? */
 bool move_committed(const struct move *m);

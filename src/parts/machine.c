@@ -18,7 +18,6 @@
 #include "volume/mounts.h"
 
 #define GONE_MS 60000
-#define HELD_MS 200000 /* longer than agents live without a controller */
 #define HEARD_MS 1000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
@@ -273,30 +272,13 @@ static int await_silence(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
-/* The agent of an earlier process, behind a connection that was cut, may hold
- * the disks for a while. */
-static int grow(struct part *p, struct error *err)
-{
-	struct move *m = p->move;
-	uint64_t until = clock_ms() + HELD_MS;
-	int r;
-
-	for (;;) {
-		r = grow_target(p, err);
-		if (r != -EBUSY || !m->resumed || clock_ms() > until)
-			return r;
-		r = session_idle(&m->session, 1000, err);
-		if (r < 0)
-			return r;
-	}
-}
-
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	CLEANUP(fit_result_done) struct fit_result fitted = {0};
+	uint64_t until = 0;
 	int r = 0;
 
 	/* What becomes of the source is no matter any more, but where it has to
@@ -306,7 +288,9 @@ static int boot(struct part *p, struct error *err)
 	if (v->fit->n_mounts == 0)
 		r = fit_load(m, v->fit, err);
 	if (r == 0)
-		r = grow(p, err);
+		do
+			r = grow_target(p, err);
+		while (move_waits_for_disks(m, &until, &r, err));
 	if (r == 0)
 		r = fit_system(m, TARGET, v->fit, &fitted, err);
 	if (r < 0)
