@@ -44,7 +44,7 @@ deactivate='! mountpoint -q /data || umount /data &&
 committed() {
 	case $1 in
 	activate.*:hook) false ;;
-	commit.after:* | activate.* | settle.*) true ;;
+	commit.acked:* | commit.after:* | activate.* | settle.*) true ;;
 	*) false ;;
 	esac
 }
