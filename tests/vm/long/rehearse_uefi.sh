@@ -38,7 +38,7 @@ expect_same firmware "$(result .boots_by)" "boots by"
 expect_same '' "$(result '.not_rehearsed | join("; ")')" "not rehearsed"
 say "held $(result .held_ms) ms; fitted in $(result .fit_ms) ms; answered after $(result '.probes[0].ms') ms"
 expected=$(result "$names")
-[[ $expected == *bootloader*grow* ]] || fail "fix-ups: $expected"
+[[ $expected == *grow* ]] || fail "fix-ups: $expected"
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
 
 say "the move"
