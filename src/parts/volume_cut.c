@@ -696,8 +696,9 @@ int volume_unfence(struct part *p, struct error *err)
 	return unfence(p, true, err);
 }
 
-/* A keeper that lives has given the source back by itself, or will. One that
- * died in the middle of a cutover, with its agent, left that to us. */
+/* A keeper that lives has given the source back by itself, or is about to: it
+ * answers when that is done. One that died in the middle of a cutover, with its
+ * agent, left it to us. */
 int volume_recover(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -706,8 +707,8 @@ int volume_recover(struct part *p, struct error *err)
 	if (!move_get(p->move, "cutover", "begun"))
 		return 0;
 	r = volume_open_source_agent(p, false, err);
-	if (r == 0 && v->fresh)
-		r = volume_unfence(p, err);
+	if (r == 0)
+		r = v->fresh ? volume_unfence(p, err) : volume_rollback(p, err);
 	if (r == 0)
 		move_set(p->move, "cutover", "begun", 0);
 	return r;

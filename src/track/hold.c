@@ -111,28 +111,41 @@ static int freeze(struct hold *h, int fd, const char *point,
 				 : 0;
 }
 
-static void undo_one(const struct msg_held_mount *held, int fd)
+/* 0, or an errno. What somebody thawed before is fine. */
+static int undo_one(const struct msg_held_mount *held, int fd)
 {
 	if (held->how == HELD_READONLY)
-		(void)mount(
-			NULL, held->point, NULL, flags_of(held->point), NULL);
-	else if (fd >= 0)
-		(void)ioctl(fd, FITHAW, 0);
-	else
+		return mount(NULL, held->point, NULL, flags_of(held->point),
+			       NULL) < 0
+			       ? errno
+			       : 0;
+	if (fd < 0)
 		hold_thaw(held->point);
+	else if (ioctl(fd, FITHAW, 0) < 0 && errno != EINVAL)
+		return errno;
+	return 0;
 }
 
 /* The root was the last to be frozen, and goes first. */
-static void undo_all(struct hold *h, struct maps_shared *s)
+static int undo_all(struct hold *h, struct maps_shared *s, struct error *err)
 {
+	int r = 0;
+
 	while (s->n_held > 0) {
 		uint32_t i = s->n_held - 1;
+		int e = undo_one(&s->held[i], h ? h->frozen[i] : -1);
 
-		undo_one(&s->held[i], h ? h->frozen[i] : -1);
+		if (e && r == 0)
+			r = error_set(err, -e, "%s %s",
+				s->held[i].how == HELD_READONLY
+					? "make writable"
+					: "thaw",
+				s->held[i].point);
 		if (h && h->frozen[i] >= 0)
 			(void)close(STEAL_FD(h->frozen[i]));
 		s->n_held--;
 	}
+	return r;
 }
 
 /* All are synced before the first one is frozen. */
@@ -170,7 +183,9 @@ static int freeze_all(struct hold *h, const struct stack *stack,
 			r = freeze(h, fds[i], stack->v[i].mount.point, s, err);
 	ret->freeze_ms = clock_ms() - t;
 	if (r < 0) {
-		undo_all(h, s);
+		struct error ignored;
+
+		(void)undo_all(h, s, &ignored);
 		s->phase = KEEPER_QUIESCED;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -395,7 +410,10 @@ int hold_take(struct hold *h, bool machine, struct maps_shared *s,
 		r = stack.n > 0 ? freeze_all(h, &stack, s, ret, err)
 				: hold_unmounted(h, s, ret, err);
 	if (r < 0) {
-		hold_release(h, s);
+		struct error ignored;
+
+		if (hold_release(h, s, &ignored) < 0)
+			*err = ignored;
 		return r;
 	}
 	for (uint32_t i = 0; i < s->n_disks; i++)
@@ -455,24 +473,29 @@ int hold_check(struct hold *h, const struct maps_shared *s, struct error *err)
 	return r;
 }
 
-void hold_release(struct hold *h, struct maps_shared *s)
+int hold_release(struct hold *h, struct maps_shared *s, struct error *err)
 {
+	int r;
+
 	s->used_holds = 0;
-	undo_all(h, s);
+	r = undo_all(h, s, err);
 	for (uint32_t i = 0; i < s->n_disks; i++)
 		if (h->disks[i].excl_fd >= 0)
 			(void)close(STEAL_FD(h->disks[i].excl_fd));
 	s->hold = HOLD_NONE;
+	return r;
 }
 
 void hold_release_dead(struct maps_shared *s)
 {
-	undo_all(NULL, s);
+	struct error ignored;
+
+	(void)undo_all(NULL, s, &ignored);
 }
 
 void hold_release_one(const struct msg_held_mount *held)
 {
-	undo_one(held, -1);
+	(void)undo_one(held, -1);
 }
 
 void hold_thaw(const char *mount)

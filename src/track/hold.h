@@ -43,8 +43,10 @@ int hold_take(struct hold *h, bool machine, struct maps_shared *s,
  * unwritten? */
 int hold_check(struct hold *h, const struct maps_shared *s, struct error *err);
 
-/* Lets them go, the last first; fine when nothing is held. */
-void hold_release(struct hold *h, struct maps_shared *s);
+/* Lets them go, the last first; fine when nothing is held. All are tried; the
+ * error is that of the first that could not be let go. */
+int hold_release(
+	struct hold *h, struct maps_shared *s, struct error *err) MUST_CHECK;
 
 /* The same without the descriptors, for what a keeper held that is no more. */
 void hold_release_dead(struct maps_shared *s);

@@ -69,19 +69,33 @@ static void run_hooks(struct keeper *k, const struct msg_hook *v, uint32_t n,
 	k->answer_to = id;
 }
 
-/* Gives the source back: thaw first, then everything that may take time. */
+static void answer_hooks(struct keeper *k, struct msg_hooks_result *m)
+{
+	uint32_t id = k->answer_to;
+
+	k->answer_to = 0;
+	if (id)
+		send_msg(k, MSG_HOOKS_RESULT, id, m);
+}
+
+/* Gives the source back: what may hang or take time comes last. Writers may
+ * wait for the network, and a thaw for writers. */
 static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 {
 	struct maps_shared *s = k->maps.shared;
 	bool had_quiesced = k->armed && k->quiesced;
+	struct msg_hooks_result killed = {0};
 
 	hook_kill(&k->hook, "the move was rolled back");
+	/* Whoever waits for them, as ARM does, waits no longer. */
+	fill_result(&k->hook, &killed);
+	answer_hooks(k, &killed);
+	keeper_open_network(k);
 	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
 		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
 	s->n_saved = 0;
 	keeper_phase(k, KEEPER_RELEASING);
-	hold_release(&k->hold, k->maps.shared);
-	keeper_open_network(k);
+	keeper_let_go(k);
 	k->armed = k->quiesced = false;
 	run_hooks(k, k->arm.rollback,
 		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
@@ -104,10 +118,8 @@ static bool may_roll_back(const struct keeper *k)
 
 static void hooks_done(struct keeper *k)
 {
-	struct msg_hooks_result m;
-	uint32_t id = k->answer_to;
+	struct msg_hooks_result m = {0};
 
-	memset(&m, 0, sizeof(m));
 	fill_result(&k->hook, &m);
 	if (k->maps.shared->phase == KEEPER_QUIESCING) {
 		keeper_phase(k, KEEPER_QUIESCED);
@@ -115,9 +127,7 @@ static void hooks_done(struct keeper *k)
 		k->state.rollback = m;
 		keeper_phase(k, KEEPER_IDLE);
 	}
-	k->answer_to = 0;
-	if (id)
-		send_msg(k, MSG_HOOKS_RESULT, id, &m);
+	answer_hooks(k, &m);
 	if (k->ends_later && k->maps.shared->phase == KEEPER_IDLE) {
 		if (k->end_id)
 			send_ok(k, k->end_id);
@@ -296,8 +306,8 @@ static void request(struct keeper *k, const struct frame *f)
 			power_off(k, f->id);
 			return;
 		}
-		hold_release(&k->hold, k->maps.shared);
 		keeper_open_network(k);
+		keeper_let_go(k);
 		k->ending = true;
 		break;
 	default:
@@ -326,6 +336,11 @@ static void drop_conn(struct keeper *k, const char *why)
 	if (k->conn >= 0)
 		(void)close(STEAL_FD(k->conn));
 	k->alone_since = clock_ms();
+	/* Nobody else waits for these answers, or wants the end. */
+	k->answer_to = 0;
+	if (k->end_id)
+		k->ends_later = false;
+	k->end_id = 0;
 	/* What it had read and not confirmed has to be sent again. */
 	bitmap_move(&k->maps.dirty, &k->maps.inflight);
 	if (gives_back(k))
@@ -506,8 +521,8 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	(void)close(ready);
 	loop(&k);
 	(void)pthread_join(thread, NULL);
-	hold_release(&k.hold, k.maps.shared);
 	keeper_open_network(&k);
+	keeper_let_go(&k);
 	tracker_stop(k.tracker);
 	maps_close(&k.maps);
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the keeper does to the source at the cut: network, hold, commit. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,11 +37,15 @@ static int add_peers(struct netfence_allow *allow,
 
 	for (uint32_t i = 0; i < peers->n && r == 0; i++) {
 		struct netfence_address a;
+		bool known = netfence_address(peers->v[i].text, &a) == 0;
 
-		if (peers->v[i].port > UINT16_MAX)
-			return error_set(err, -EINVAL, "fence the network");
+		if (peers->v[i].port > UINT16_MAX || (i == 0 && !known)) {
+			error_set(err, -EINVAL, "fence the network");
+			return error_why(err, "%.100s port %u is nobody's",
+				peers->v[i].text, peers->v[i].port);
+		}
 		/* Some are names of interfaces that are not here. */
-		if (netfence_address(peers->v[i].text, &a) < 0)
+		if (!known)
 			continue;
 		a.port = (uint16_t)peers->v[i].port;
 		if (i > 0 && !has_way(&a))
@@ -130,6 +135,25 @@ static bool end_holding(struct keeper *k)
 	return !late;
 }
 
+void keeper_let_go(struct keeper *k)
+{
+	struct error err = {0};
+
+	if (hold_release(&k->hold, k->maps.shared, &err) == 0)
+		return;
+	(void)snprintf(k->state.reason, sizeof(k->state.reason),
+		"%.200s: %.200s", err.what, err.why);
+}
+
+/* Who asked for it may be gone, and nobody would take the hold back before the
+ * lease is over. */
+static bool is_alone(const struct keeper *k)
+{
+	struct pollfd p = {.fd = k->conn, .events = POLLRDHUP};
+
+	return k->conn < 0 || (poll(&p, 1, 0) > 0 && p.revents);
+}
+
 int keeper_take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 {
 	int r;
@@ -143,14 +167,19 @@ int keeper_take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 	r = k->net ? hold_sync(k->maps.shared, err) : 0;
 	if (r < 0)
 		return r;
-	begin_holding(k);
+	if (is_alone(k)) {
+		error_set(err, -ECONNRESET, "hold the source");
+		return error_why(err, "nobody asks for it any more");
+	}
 	/* First, so that nobody is told anything that is not frozen then. */
 	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
+	/* Not before: the thread that watches takes the fence away. */
+	begin_holding(k);
 	if (r == 0)
 		r = hold_take(
 			&k->hold, k->config.machine, k->maps.shared, ret, err);
 	if (!end_holding(k) && r == 0) {
-		hold_release(&k->hold, k->maps.shared);
+		keeper_let_go(k);
 		r = error_set(err, -ETIMEDOUT, "hold the source");
 		error_why(err, "its filesystems did not stand still in time; "
 			       "something writes that waits for the network, "
@@ -263,8 +292,8 @@ int keeper_unfence(
 	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
 		hold_release_one(&m->mounts[i]);
 	keeper_phase(k, KEEPER_RELEASING);
-	hold_release(&k->hold, k->maps.shared);
 	keeper_open_network(k);
+	keeper_let_go(k);
 	netfence_forget(k->config.name);
 	return 0;
 }

@@ -103,6 +103,9 @@ int keeper_hush(struct keeper *k, const struct msg_peers *peers,
 int keeper_take_hold(
 	struct keeper *k, struct msg_held *ret, struct error *err) MUST_CHECK;
 
+/* Lets the volumes go; what cannot be thawed is said in the keeper's state. */
+void keeper_let_go(struct keeper *k);
+
 /* For the collecting thread, again and again: gives back a hold that is not
  * complete within the lease, as the main thread may hang in it. */
 void keeper_watch_hold(struct keeper *k);

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,18 +185,25 @@ static void prepare_out(struct netfence *f)
 /* The first time that a program is attached for XDP the kernel puts it into its
  * dispatcher and waits for a grace period of RCU (kernel/bpf/dispatcher.c),
  * which takes longer than all the rest. So that is done before the cut: on the
- * loopback of a network namespace of our own, where nothing comes by. Without
- * it the cut takes longer, that is all. */
-static int warm_up(struct netfence *f)
+ * loopback of a network namespace of our own, where nothing comes by, by a
+ * thread that ends there. Without it the cut takes longer, that is all. */
+static void *attach_elsewhere(void *arg)
 {
-	CLEANUP_CLOSE int home =
-		open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct netfence *f = arg;
 
-	if (home < 0 || unshare(CLONE_NEWNET) < 0)
-		return 0;
+	if (unshare(CLONE_NEWNET) < 0)
+		return NULL;
 	f->warm_link = bpf_attach_xdp(f->filter, 1);
 	f->warm_space = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	return setns(home, CLONE_NEWNET) < 0 ? -errno : 0;
+	return NULL;
+}
+
+static void warm_up(struct netfence *f)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, attach_elsewhere, f) == 0)
+		(void)pthread_join(thread, NULL);
 }
 
 static int open_events(void)
@@ -229,7 +237,6 @@ static void end_p(struct netfence **f)
 int netfence_prepare(struct netfence **ret, struct error *err)
 {
 	CLEANUP(end_p) struct netfence *f = calloc(1, sizeof(*f));
-	int r;
 
 	if (!f)
 		return error_set(err, -ENOMEM, "fence the network");
@@ -250,9 +257,7 @@ int netfence_prepare(struct netfence **ret, struct error *err)
 	f->events = open_events();
 	if (f->events < 0)
 		return error_set(err, f->events, "watch the interfaces");
-	r = warm_up(f);
-	if (r < 0)
-		return error_set(err, r, "return to the network namespace");
+	warm_up(f);
 	prepare_out(f);
 	f->folder = open_bpf_folder();
 	*ret = STEAL_PTR(f);
@@ -517,11 +522,9 @@ int netfence_refresh(struct netfence *f, struct error *err)
 {
 	int r;
 
-	if (!f->up)
-		return 0;
 	if (drain_events(f))
 		f->stale = true;
-	if (!f->stale)
+	if (!f->up || !f->stale)
 		return 0;
 	r = fence_all(f, err);
 	f->stale = r < 0;

@@ -98,8 +98,8 @@ int netfence_check(struct error *err);
 
 /* Does all that may take long or needs files: loads the programs, attaches one
  * in an empty network namespace that lasts as long as *ret, opens the cgroup
- * hierarchy. Nothing is fenced. -EOPNOTSUPP as above; after another error the
- * calling thread should end. The caller frees *ret with netfence_end. */
+ * hierarchy. Nothing is fenced. -EOPNOTSUPP as above, others. The caller frees
+ * *ret with netfence_end. */
 int netfence_prepare(struct netfence **ret, struct error *err);
 
 /* Cuts the network. All or nothing: after an error everything is open. -EBUSY

@@ -73,9 +73,11 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+	struct error err;
+
 	if (!is_root)
 		return 0;
-	hold_release(&t.hold, t.s);
+	assert_int_equal(hold_release(&t.hold, t.s, &err), 0);
 	(void)umount(t.point[2]);
 	device_detach(&t.image);
 	for (int i = 0; i < 2; i++)
@@ -154,7 +156,7 @@ static void test_together(void **state)
 	hold_thaw(t.point[1]);
 	assert_int_equal(hold_check(&t.hold, t.s, &err), -EBUSY);
 	assert_non_null(strstr(err.why, t.point[1]));
-	hold_release(&t.hold, t.s);
+	assert_int_equal(hold_release(&t.hold, t.s, &err), 0);
 	assert_int_equal(t.s->n_held, 0);
 	assert_frozen(false, false, false);
 }
@@ -210,7 +212,7 @@ static void test_read_only(void **state)
 	memset(&held, 0, sizeof(held));
 	assert_int_equal(hold_take(&t.hold, true, t.s, &held, &err), 0);
 	assert_int_equal(t.s->n_held, 2);
-	hold_release(&t.hold, t.s);
+	assert_int_equal(hold_release(&t.hold, t.s, &err), 0);
 	assert_frozen(false, false, false);
 }
 

@@ -41,6 +41,20 @@ expect_exit 1 rehost_run move root@old root@new --name web -n \
 	--power-off "$dir/off"
 expect_out '\-\-power-on for the way back, or --no-rollback'
 
+say "it cannot be switched off: nothing boots, and the source is given back"
+command_for off-fails "echo no answer from the board >&2" "exit 3"
+expect_exit 1 rehost_run move root@old root@new --name never --downtime 60s \
+	--probe tcp:22 --boot firmware --power-off "$dir/off-fails" \
+	--power-on "$dir/on" --target-power-off "$dir/target-off"
+expect_out 'no answer from the board'
+report_is never .live source
+report_is never .state rolled-back
+expect_same $'off-fails\non' "$(<"$dir/power")" "commands that ran"
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+on old 'touch /root/alive && sync' || fail "the source cannot write"
+on new true || fail "the target boots"
+: >"$dir/power"
+
 say "the move switches the source off"
 expect_exit 0 rehost_run move root@old root@new --name web --downtime 60s \
 	--probe tcp:22 --boot firmware --power-off "$dir/off" \

@@ -75,7 +75,7 @@ say "$out"
 expect_out '^web: rehearsal failed'
 expect_out 'the driver of the disk.s controller is missing'
 expect_out 'tcp:22 was not answered'
-report_is web '.rehearsals[0].on' 127.0.0.1
+report_is web '.rehearsals[0].on' elsewhere
 report_is web '.rehearsals[0].boots_by' kexec
 report_is web '.rehearsals[0].not_rehearsed | length' 0
 [[ -s $(report_of web '.rehearsals[0].screenshot') ]] || fail "no picture"
