@@ -433,6 +433,7 @@ static void test_lease(void **state)
 /* A hook that hangs does not outlive the lease. */
 static void test_hanging_hook(void **state)
 {
+	static struct msg_hooks_result result;
 	char hang[600], trace[600];
 
 	NEEDS_ROOT;
@@ -441,20 +442,10 @@ static void test_hanging_hook(void **state)
 	(void)snprintf(hang, sizeof(hang), "sleep 1000; echo >>'%s'", hook_log);
 	(void)snprintf(trace, sizeof(trace),
 		"echo one $REHOST_PHASE $REHOST_DEVICE >>'%s'", hook_log);
-	{
-		static struct msg_arm m;
-
-		memset(&m, 0, sizeof(m));
-		m.lease_ms = 300;
-		m.hook_timeout_ms = 600000;
-		strcpy(m.device, t.device.path);
-		m.n_quiesce = m.n_rollback = 1;
-		strcpy(m.quiesce[0].command, hang);
-		strcpy(m.rollback[0].command, trace);
-		assert_int_equal(
-			channel_send(t.link.channel, MSG_ARM, ++t.id, &m), 0);
-	}
-	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	/* And who waits for it is told. */
+	assert_int_equal(arm_with(300, hang, trace, &result), 0);
+	assert_int_equal(result.failed, 1);
+	assert_non_null(strstr(result.why, "rolled back"));
 	wait_phase(KEEPER_IDLE);
 	assert_int_equal(keeper_state()->rollbacks, 1);
 	assert_hooks("rollback");
@@ -545,6 +536,42 @@ static void test_take_over(void **state)
 	assert_false(is_frozen());
 	assert_int_equal(keeper_state()->rollbacks, 1);
 	assert_non_null(strstr(keeper_state()->reason, "took over"));
+}
+
+/* What the older one asked for, and wanted, is not the newer one's. */
+static void test_take_over_in_rollback(void **state)
+{
+	static struct msg_hooks_result result;
+	struct msg_release release_it = {.rollback = true};
+	struct msg_end end_it = {0};
+	struct keeper_link old;
+	struct frame f;
+
+	NEEDS_ROOT;
+	attach(true);
+	assert_int_equal(
+		arm_with(60000, NULL, "sleep 0.5; echo slow", &result), 0);
+	assert_int_equal(
+		channel_send(t.link.channel, MSG_RELEASE, ++t.id, &release_it),
+		0);
+	assert_int_equal(
+		channel_send(t.link.channel, MSG_END, ++t.id, &end_it), 0);
+	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	old = t.link;
+	attach(false);
+	keeper_detach(&old);
+	assert_int_equal(keeper_state()->phase, KEEPER_RELEASING);
+	assert_int_equal(
+		channel_send(t.link.channel, MSG_RELEASE, ++t.id, &release_it),
+		0);
+	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	/* The first that comes is the answer, when the hook is done. */
+	assert_true(next_frame(&t.link, &f));
+	assert_int_equal(f.id, t.id);
+	assert_int_equal(f.type, MSG_HOOKS_RESULT);
+	assert_int_equal(frame_decode(&f, &result), 0);
+	assert_string_equal(result.output, "slow\n");
+	assert_int_equal(keeper_state()->phase, KEEPER_IDLE);
 }
 
 /* Connects without knowing more than the name; returns what comes back. */
@@ -1077,6 +1104,7 @@ int main(void)
 		MOUNTED(test_loud_hook),
 		MOUNTED(test_lost_agent),
 		MOUNTED(test_take_over),
+		MOUNTED(test_take_over_in_rollback),
 		MOUNTED(test_wrong_key),
 		MOUNTED(test_commit),
 		MOUNTED(test_commit_refused),
