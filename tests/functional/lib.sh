@@ -50,8 +50,9 @@ finish() {
 			cat "$dir/why" 2>/dev/null
 		} >&2
 	fi
+	# One that has ended may have left its number to somebody else's process.
 	for f in "${background[@]}"; do
-		kill "$f" 2>/dev/null
+		[[ $(ps -o ppid= -p "$f") -ne $$ ]] || kill "$f" 2>/dev/null
 	done
 	timeout -k 5 90 "$lab" down "$dir" || set -- 1
 	if (($1 == 0 || $1 == 77)); then

@@ -19,8 +19,29 @@ machines=$vm/machine
 machine_life=3600
 moved=192.0.2.15
 pgclient=$top/tests/lab/pgclient
+
+# keep_evidence: what the source's QEMU and console have to say, before it goes; the
+# rest of the test's logs are kept anyhow.
+keep_evidence() {
+	local at name ask
+
+	for at in "$dir"/m/*/; do
+		name=$(basename "$at")
+		for ask in console qemu; do
+			cp "$at$ask.log" "$dir/log/$name.$ask" 2>/dev/null || :
+		done
+		for ask in status 'registers -a' network; do
+			timeout 20 "$machines" ask "$dir/m" "$name" \
+				'{"execute":"human-monitor-command","arguments":{"command-line":"info '"$ask"'"}}' ||
+				break
+		done >"$dir/log/$name.monitor" 2>&1
+		ip -s link show "$name" >"$dir/log/$name.link" 2>&1
+	done
+}
+
 code=0
-trap 'code=$?; "$machines" down "$dir/m"; finish $code' EXIT
+trap 'code=$?; ((code == 0 || code == 77)) || (keep_evidence) || :
+	"$machines" down "$dir/m"; finish $code' EXIT
 
 # ---- the source ------------------------------------------------------------
 
