@@ -282,6 +282,8 @@ bool place_is_local(const struct place *p)
 const char *place_text(const struct place *p, char *buf, unsigned long size)
 {
 	bool v6 = strchr(p->host, ':') != NULL;
+	/* "host://path" would be read as an URL of another kind. */
+	bool url = p->port || strncmp(p->path, "//", 2) == 0;
 	char port[16] = "";
 
 	if (place_is_local(p)) {
@@ -290,9 +292,8 @@ const char *place_text(const struct place *p, char *buf, unsigned long size)
 	}
 	if (p->port)
 		(void)snprintf(port, sizeof(port), ":%u", p->port);
-	(void)snprintf(buf, size, "%s%s%s%s%s%s%s%s%s", p->port ? SCHEME : "",
+	(void)snprintf(buf, size, "%s%s%s%s%s%s%s%s%s", url ? SCHEME : "",
 		p->user, p->user[0] ? "@" : "", v6 ? "[" : "", p->host,
-		v6 ? "]" : "", port, !p->port && p->path[0] ? ":" : "",
-		p->path);
+		v6 ? "]" : "", port, !url && p->path[0] ? ":" : "", p->path);
 	return buf;
 }
