@@ -58,7 +58,8 @@ on new true || fail "the target boots"
 say "the move switches the source off"
 expect_exit 0 rehost_run move root@old root@new --name web --downtime 60s \
 	--probe tcp:22 --boot firmware --power-off "$dir/off" \
-	--power-on "$dir/on" --target-power-off "$dir/target-off"
+	--power-on "$dir/on" --target-power-off "$dir/target-off" \
+	--overwrite serial:new-0
 report_is web .live target
 report_is web .machine.power off
 report_is web .fence.kind freeze
