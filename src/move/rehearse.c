@@ -738,7 +738,7 @@ static void add_result(struct rehearsal *r, bool passed)
 }
 
 void rehearsal_end(
-	struct rehearsal *r, const struct error *failed, uint64_t held_ms)
+	struct rehearsal *r, const struct error *failed, uint64_t held_since)
 {
 	struct session *s;
 	struct error ignored;
@@ -760,12 +760,14 @@ void rehearsal_end(
 	if (r->exported && s->host[TARGET].alive)
 		(void)session_call(
 			s, TARGET, MSG_UNEXPORT, NULL, NULL, CALL_MS, &ignored);
+	set(r, "held_ms",
+		json_integer(held_since ? (json_int_t)(clock_ms() - held_since)
+					: 0));
 	if (failed)
 		reason(r, "%s", error_text(failed, text, sizeof(text)));
 	passed = !failed && r->answered;
 	if (!passed && r->console[0])
 		explain(r);
-	set(r, "held_ms", json_integer((json_int_t)held_ms));
 	add_result(r, passed);
 	move_note(r->m, "rehearsal", "%s%s%s", passed ? "passed" : "failed",
 		passed ? "" : ": ",

@@ -50,10 +50,11 @@ int rehearsal_wait(struct rehearsal *r, const struct backlog *now,
 /* Passed or failed, unless it is negative: then it could not be tried. */
 int rehearsal_run(struct rehearsal *r, struct error *err) MUST_CHECK;
 
-/* failed: why it could not be tried, or NULL. held_ms is how long rounds were
- * held. Frees; NULL is fine. */
+/* failed: why it could not be tried, or NULL. held_since (clock_ms): from then
+ * on no round could begin, until this has switched the machine off; 0: not at
+ * all. Frees; NULL is fine. */
 void rehearsal_end(
-	struct rehearsal *r, const struct error *failed, uint64_t held_ms);
+	struct rehearsal *r, const struct error *failed, uint64_t held_since);
 
 /* ---- rehearse_request.c ---- */
 

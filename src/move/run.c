@@ -268,17 +268,15 @@ static int checkpoint(struct move *m, struct error *err)
 	return r;
 }
 
-/* Its machine is up. held: how long no round could begin. */
-static int try_rehearsal(struct move *m, uint64_t *ret_held, struct error *err)
+/* Its machine is up. */
+static int try_rehearsal(struct move *m, struct error *err)
 {
-	uint64_t begun = clock_ms();
 	struct error ignored;
 	int r = checkpoint(m, err);
 	int e = move_enter(m, PHASE_FOLLOW, r < 0 ? &ignored : err);
 
 	if (r == 0 && e == 0)
 		r = rehearsal_run(m->rehearsal, err);
-	*ret_held = clock_ms() - begun;
 	return r < 0 ? r : e;
 }
 
@@ -287,7 +285,7 @@ static int try_rehearsal(struct move *m, uint64_t *ret_held, struct error *err)
 static int rehearse(struct move *m, const struct backlog *now, bool ready,
 	struct error *err)
 {
-	uint64_t held = 0;
+	uint64_t held_since = 0; /* from then on no round could begin */
 	int r;
 
 	if (!m->rehearsal) {
@@ -303,9 +301,11 @@ static int rehearse(struct move *m, const struct backlog *now, bool ready,
 		r = rehearsal_wait(m->rehearsal, now, err);
 	if (r == 0)
 		return 0;
-	if (r > 0)
-		r = try_rehearsal(m, &held, err);
-	rehearsal_end(m->rehearsal, r < 0 ? err : NULL, held);
+	if (r > 0) {
+		held_since = clock_ms();
+		r = try_rehearsal(m, err);
+	}
+	rehearsal_end(m->rehearsal, r < 0 ? err : NULL, held_since);
 	m->rehearsal = NULL;
 	if (r == -EINTR || !m->session.host[SOURCE].alive ||
 		!m->session.host[TARGET].alive)
