@@ -214,13 +214,14 @@ static int take(struct disks *k, size_t index, struct plan_disk *d,
 	}
 	if (c->size >= d->size + LEFT_MIN)
 		put_grow(f, k, index);
-	if (c->empty)
-		return 0;
-	if (strcmp(k->overwrite, key) == 0) {
+	/* Also what no facts tell of: the agent looks for zeros as well. */
+	if (key[0] && strcmp(k->overwrite, key) == 0) {
 		d->overwrite = STEAL_PTR(key);
 		(void)fputs("\nWhat is on it is destroyed.", f);
 		return 0;
 	}
+	if (c->empty)
+		return 0;
 	(void)fputs(
 		"\nIt is NOT EMPTY. If all on it may be destroyed, write ", f);
 	if (strcmp(key, d->target_id) == 0)
