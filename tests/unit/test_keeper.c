@@ -546,11 +546,15 @@ static void test_take_over_in_rollback(void **state)
 	struct msg_end end_it = {0};
 	struct keeper_link old;
 	struct frame f;
+	char slow[600];
+	FILE *gate;
 
 	NEEDS_ROOT;
 	attach(true);
-	assert_int_equal(
-		arm_with(60000, NULL, "sleep 0.5; echo slow", &result), 0);
+	(void)unlink(hook_log);
+	(void)snprintf(slow, sizeof(slow),
+		"until [ -e '%s' ]; do sleep 0.02; done; echo slow", hook_log);
+	assert_int_equal(arm_with(60000, NULL, slow, &result), 0);
 	assert_int_equal(
 		channel_send(t.link.channel, MSG_RELEASE, ++t.id, &release_it),
 		0);
@@ -565,6 +569,9 @@ static void test_take_over_in_rollback(void **state)
 		channel_send(t.link.channel, MSG_RELEASE, ++t.id, &release_it),
 		0);
 	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	gate = fopen(hook_log, "we");
+	assert_non_null(gate);
+	assert_int_equal(fclose(gate), 0);
 	/* The first that comes is the answer, when the hook is done. */
 	assert_true(next_frame(&t.link, &f));
 	assert_int_equal(f.id, t.id);
