@@ -182,12 +182,6 @@ static int freeze_all(struct hold *h, const struct stack *stack,
 		if (fds[i] >= 0)
 			r = freeze(h, fds[i], stack->v[i].mount.point, s, err);
 	ret->freeze_ms = clock_ms() - t;
-	if (r < 0) {
-		struct error ignored;
-
-		(void)undo_all(h, s, &ignored);
-		s->phase = KEEPER_QUIESCED;
-	}
 	for (size_t i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
@@ -410,10 +404,16 @@ int hold_take(struct hold *h, bool machine, struct maps_shared *s,
 		r = stack.n > 0 ? freeze_all(h, &stack, s, ret, err)
 				: hold_unmounted(h, s, ret, err);
 	if (r < 0) {
-		struct error ignored;
+		struct error undone;
+		int e = hold_release(h, s, &undone);
 
-		if (hold_release(h, s, &ignored) < 0)
-			*err = ignored;
+		/* That something stays frozen is the worse news. */
+		if (e < 0) {
+			*err = undone;
+			r = e;
+		}
+		if (s->phase == KEEPER_HOLDING)
+			s->phase = KEEPER_QUIESCED;
 		return r;
 	}
 	for (uint32_t i = 0; i < s->n_disks; i++)
