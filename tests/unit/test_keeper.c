@@ -458,18 +458,9 @@ static void test_loud_hook(void **state)
 
 	NEEDS_ROOT;
 	attach(true);
-	{
-		static struct msg_arm m;
-
-		memset(&m, 0, sizeof(m));
-		m.lease_ms = 300;
-		m.hook_timeout_ms = 600000;
-		m.n_quiesce = 1;
-		strcpy(m.quiesce[0].command, "yes & yes & yes & yes");
-		assert_int_equal(
-			channel_send(t.link.channel, MSG_ARM, ++t.id, &m), 0);
-	}
-	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	assert_int_equal(
+		arm_with(300, "yes & yes & yes & yes", NULL, &result), 0);
+	assert_int_equal(result.failed, 1);
 	wait_phase(KEEPER_IDLE);
 	assert_int_equal(keeper_state()->rollbacks, 1);
 	/* A failing one is told, and what it said. */

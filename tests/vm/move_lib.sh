@@ -258,6 +258,24 @@ rig_off() {
 	ends "${rig_pid[$1]}" 60
 }
 
+# on_moved CMD: on the machine that has moved to the address that the first target
+# got by DHCP, with the keys of the source.
+on_moved() {
+	timeout -k 5 120 ssh -F "$dir/ssh_config" -o HostName=192.0.2.16 old \
+		"$@" </dev/null
+}
+
+# ---- rehearsals ------------------------------------------------------------
+
+# What the throwaway machine runs first.
+# shellcheck disable=SC2034 # for the tests
+rehearsed=(--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/*)
+
+# rehearsal_is STEP: of the last one started in the background; for wait_for.
+rehearsal_is() {
+	grep -q "^rehearsal: $1" "$dir/log/rehost.$rehost_n.log"
+}
+
 # ---- the network -----------------------------------------------------------
 
 # rig_port NAME: the port of the bridge where "old" or a target is.

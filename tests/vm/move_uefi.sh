@@ -10,11 +10,6 @@
 MACHINES=uefi
 . "$(dirname "$0")/move_lib.sh"
 
-# on_moved CMD: on the machine that was moved, which has the keys of the source.
-on_moved() {
-	timeout -k 5 120 ssh -F "$dir/ssh_config" -o HostName=192.0.2.16 old \
-		"$@" </dev/null
-}
 moved_answers() {
 	timeout -k 1 20 ssh -F "$dir/ssh_config" -o ConnectTimeout=15 \
 		-o HostName=192.0.2.16 old true </dev/null

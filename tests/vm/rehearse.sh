@@ -13,13 +13,6 @@ target_writes() {
 		sed -n 's/^d0.* wr_operations=\([0-9]*\) .*/\1/p'
 }
 
-# rehearsal_is STEP: for wait_for.
-rehearsal_is() {
-	grep -q "^rehearsal: $1" "$dir/log/rehost.$rehost_n.log"
-}
-
-rehearsed=(--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/*)
-
 rig_up bios
 boot=$(boot_of old)
 rig_target new bios 2G

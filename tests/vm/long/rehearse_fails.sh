@@ -9,19 +9,13 @@
 # shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../move_lib.sh"
 
-# rehearsal_is STEP: for wait_for.
-rehearsal_is() {
-	grep -q "^rehearsal: $1" "$dir/log/rehost.$rehost_n.log"
-}
-
 # Processes and folders of rehearsals are gone, for wait_for.
 nothing_left() {
 	! pgrep -f '[/]rehost-rehearsal\.' >/dev/null &&
 		! compgen -G '/var/tmp/rehost-rehearsal.*' >/dev/null
 }
 
-rehearsed=(--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/*
-	--boot-timeout 5m)
+rehearsed+=(--boot-timeout 5m)
 
 say "another host"
 mkdir -p /run/sshd

@@ -7,14 +7,7 @@
 MACHINES=uefi
 . "$(dirname "$0")/../move_lib.sh"
 
-rehearsed=(--kernel "$debian"/boot/vmlinuz-* --modules "$debian"/lib/modules/*)
 names='[.fixups.changes[].fixup] | unique | sort | join(" ")'
-
-# moved CMD: on the machine that was moved, which has the keys of the source.
-on_moved() {
-	timeout -k 5 120 ssh -F "$dir/ssh_config" -o HostName=192.0.2.16 old \
-		"$@" </dev/null
-}
 
 rig_addresses=dhcp
 rig_up uefi
