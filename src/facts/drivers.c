@@ -35,8 +35,8 @@ struct search {
 	uint64_t steps;
 };
 
-/* What is within a kernel does not tell the devices that it drives: to date
- * MODULE_DEVICE_TABLE (include/linux/module.h) is empty there, so that
+/* What is within a kernel seldom tells the devices that it drives: there
+ * MODULE_DEVICE_TABLE (include/linux/module.h; seen in 6.1) is empty, so that
  * modules.builtin.modinfo, which kernels have since 5.2, has only the aliases
  * that were written by hand. These are the drivers that a move meets. */
 static const struct modalias known[] = {
