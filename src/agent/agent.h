@@ -71,8 +71,10 @@ struct agent {
 	} asked[8];
 	unsigned n_asked;
 	/* What the keeper would do to give the source back; the agent does it
-	 * when the keeper was killed. */
+	 * when the keeper was killed, if it was told. Else, when a cutover that
+	 * another agent began was under way, the controller has to do it. */
 	struct msg_arm arm;
+	bool armed, left_undone;
 	struct msg_hooks_result undone;
 	/* Held to replace the sender, and to tell it something while a job
 	 * may be replacing it. */

@@ -346,7 +346,7 @@ static void answer_for_keeper(struct agent *a, uint32_t type, uint32_t id)
 		agent_answer(a, MSG_KEEPER_STATE, id, &none);
 		return;
 	}
-	if (type == MSG_RELEASE &&
+	if (type == MSG_RELEASE && !a->left_undone &&
 		a->keeper.maps.shared->phase != KEEPER_COMMITTED) {
 		agent_answer(a, MSG_HOOKS_RESULT, id, &a->undone);
 		return;
@@ -391,6 +391,7 @@ static void keeper_died(struct agent *a)
 	a->keeper_gone = true;
 	for (unsigned i = 0; i < a->n_asked; i++)
 		unacknowledged |= a->asked[i].type == MSG_COMMIT;
+	a->left_undone = phase != KEEPER_IDLE && !a->armed;
 	if (keeper_undo(&a->keeper.maps, unacknowledged)) {
 		run_rollback(a, phase);
 		agent_answer(a, MSG_LOG, 0, &m);
@@ -404,8 +405,11 @@ int source_forward(struct agent *a, const struct frame *f, struct error *err)
 {
 	int r;
 
-	if (f->type == MSG_ARM && frame_decode(f, &a->arm) < 0)
-		return error_set(err, -EPROTO, "understand a request");
+	if (f->type == MSG_ARM) {
+		if (frame_decode(f, &a->arm) < 0)
+			return error_set(err, -EPROTO, "understand a request");
+		a->armed = true;
+	}
 	if (a->keeper_gone) {
 		answer_for_keeper(a, f->type, f->id);
 		return 0;
