@@ -52,6 +52,22 @@ static int hook_error(struct part *p, enum side side, const char *phase,
 	return error_why(err, "%s%s%.400s", h->why, last[0] ? ": " : "", last);
 }
 
+/* How the source went back. */
+static void note_back(struct move *m, const struct msg_hooks_result *h)
+{
+	move_add_hooks(m, "rollback", h->failed, h->why, h->output);
+	if (h->stuck[0])
+		move_note(m, "stuck",
+			"the source was not let go altogether: %s; its writers "
+			"wait until that is mended there",
+			h->stuck);
+	if (h->failed)
+		move_note(m, "rollback-failed",
+			"rollback hook %u failed on the source: %s; what the "
+			"hook should start is not running",
+			h->failed, h->why);
+}
+
 /* ---- quiesce ---- */
 
 /* What was held, for a rollback after its keeper has died. */
@@ -635,13 +651,7 @@ int volume_rollback(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	move_set(m, "cutover", "begun", 0);
-	move_add_hooks(m, "rollback", hooks.failed, hooks.why, hooks.output);
-	if (hooks.failed)
-		move_note(m, "rollback-failed",
-			"rollback hook %u failed on the source: %s; its "
-			"filesystem is free, but what the hook should start is "
-			"not",
-			hooks.failed, hooks.why);
+	note_back(m, &hooks);
 	return 0;
 }
 
@@ -683,11 +693,7 @@ static int unfence(struct part *p, bool back, struct error *err)
 	free(u);
 	if (r < 0)
 		return r;
-	move_add_hooks(m, "rollback", hooks.failed, hooks.why, hooks.output);
-	if (hooks.failed)
-		move_note(m, "rollback-failed",
-			"rollback hook %u failed on the source: %s",
-			hooks.failed, hooks.why);
+	note_back(m, &hooks);
 	return 0;
 }
 

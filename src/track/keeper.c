@@ -90,11 +90,12 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 	/* Whoever waits for them, as ARM does, waits no longer. */
 	fill_result(&k->hook, &killed);
 	answer_hooks(k, &killed);
-	keeper_open_network(k);
 	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
 		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
 	s->n_saved = 0;
+	keeper_open_network(k);
 	keeper_phase(k, KEEPER_RELEASING);
+	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
 	keeper_let_go(k);
 	k->armed = k->quiesced = false;
 	run_hooks(k, k->arm.rollback,
@@ -118,17 +119,18 @@ static bool may_roll_back(const struct keeper *k)
 
 static void hooks_done(struct keeper *k)
 {
-	struct msg_hooks_result m = {0};
+	struct msg_hooks_result quiesced = {0};
 
-	fill_result(&k->hook, &m);
 	if (k->maps.shared->phase == KEEPER_QUIESCING) {
+		fill_result(&k->hook, &quiesced);
 		keeper_phase(k, KEEPER_QUIESCED);
-	} else {
-		k->state.rollback = m;
-		keeper_phase(k, KEEPER_IDLE);
+		answer_hooks(k, &quiesced);
+		return;
 	}
-	answer_hooks(k, &m);
-	if (k->ends_later && k->maps.shared->phase == KEEPER_IDLE) {
+	fill_result(&k->hook, &k->state.rollback);
+	keeper_phase(k, KEEPER_IDLE);
+	answer_hooks(k, &k->state.rollback);
+	if (k->told_to_end || k->end_id) {
 		if (k->end_id)
 			send_ok(k, k->end_id);
 		k->ending = true;
@@ -168,6 +170,8 @@ static void on_arm(struct keeper *k, uint32_t id, struct error *err)
 		send_error(k, id, err);
 		return;
 	}
+	/* How an earlier one went back is no answer about this one. */
+	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
 	if (in.arm.network &&
 		keeper_prepare_network(k, &in.arm.peers, err) < 0) {
 		keeper_open_network(k);
@@ -198,6 +202,11 @@ static void on_unfence(struct keeper *k, uint32_t id, struct error *err)
 	uint32_t p = k->maps.shared->phase;
 	int r;
 
+	/* It is on its way back: say how that goes. */
+	if (p == KEEPER_RELEASING) {
+		k->answer_to = id;
+		return;
+	}
 	if (p != KEEPER_COMMITTED && p != KEEPER_IDLE) {
 		error_set(err, -EBUSY, "remove the fence");
 		send_error(k, id, err);
@@ -290,7 +299,6 @@ static void request(struct keeper *k, const struct frame *f)
 	case MSG_END:
 		/* Rollback hooks are not left half-way. */
 		if (!k->hook.done) {
-			k->ends_later = true;
 			k->end_id = f->id;
 			return;
 		}
@@ -338,8 +346,6 @@ static void drop_conn(struct keeper *k, const char *why)
 	k->alone_since = clock_ms();
 	/* Nobody else waits for these answers, or wants the end. */
 	k->answer_to = 0;
-	if (k->end_id)
-		k->ends_later = false;
 	k->end_id = 0;
 	/* What it had read and not confirmed has to be sent again. */
 	bitmap_move(&k->maps.dirty, &k->maps.inflight);
@@ -439,7 +445,7 @@ static void end_by_signal(struct keeper *k)
 		return;
 	if (may_roll_back(k))
 		roll_back_alone(k, "the keeper was told to end");
-	k->ends_later = !k->hook.done;
+	k->told_to_end = !k->hook.done;
 	k->ending = k->hook.done;
 }
 

@@ -69,9 +69,9 @@ int keeper_prepare_network(
 
 void keeper_open_network(struct keeper *k)
 {
+	netfence_forget(k->config.name);
 	if (!k->net)
 		return;
-	netfence_forget(k->config.name);
 	netfence_end(k->net);
 	k->net = NULL;
 }
@@ -139,10 +139,10 @@ void keeper_let_go(struct keeper *k)
 {
 	struct error err = {0};
 
-	if (hold_release(&k->hold, k->maps.shared, &err) == 0)
-		return;
-	(void)snprintf(k->state.reason, sizeof(k->state.reason),
-		"%.200s: %.200s", err.what, err.why);
+	if (hold_release(&k->hold, k->maps.shared, &err) < 0)
+		(void)snprintf(k->state.rollback.stuck,
+			sizeof(k->state.rollback.stuck), "%.250s: %.250s",
+			err.what, err.why);
 }
 
 /* Who asked for it may be gone, and nobody would take the hold back before the
@@ -173,7 +173,8 @@ int keeper_take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 	}
 	/* First, so that nobody is told anything that is not frozen then. */
 	r = k->net ? netfence_begin(k->net, &k->allow, err) : 0;
-	/* Not before: the thread that watches takes the fence away. */
+	/* Not before: the thread that watches takes the fence away. So nobody
+	 * watches it being made, which waits for nothing that is held. */
 	begin_holding(k);
 	if (r == 0)
 		r = hold_take(
@@ -289,11 +290,11 @@ int keeper_unfence(
 			return r;
 	}
 	s->n_saved = 0;
-	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
-		hold_release_one(&m->mounts[i]);
 	keeper_phase(k, KEEPER_RELEASING);
 	keeper_open_network(k);
+	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
+		hold_release_one(&m->mounts[i]);
+	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
 	keeper_let_go(k);
-	netfence_forget(k->config.name);
 	return 0;
 }

@@ -62,11 +62,11 @@ bool keeper_undo(struct maps *m, bool unacknowledged)
 	s->hold = HOLD_NONE;
 	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
 		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
+	/* The network's fence ended with the keeper, unless it was told to
+	 * stay. Before the thaw, which waits for writers. */
+	netfence_forget(s->name);
 	if (phase >= KEEPER_HOLDING)
 		hold_release_dead(s);
-	/* The network's fence ended with the keeper, unless it was told to
-	 * stay. */
-	netfence_forget(s->name);
 	s->phase = KEEPER_IDLE;
 	return true;
 }

@@ -55,8 +55,9 @@ struct keeper {
 	uint64_t holding_since; /* of the watching thread */
 	struct msg_keeper_state state;
 	bool ending;
-	bool ends_later; /* when the hooks are done */
-	uint32_t end_id; /* of the request that said so */
+	/* When the hooks are done: for SIGTERM, or for this request. */
+	bool told_to_end;
+	uint32_t end_id;
 };
 
 /* Where the cut is: in the maps, so that it outlives this process. */
@@ -90,7 +91,9 @@ void *keeper_collect(void *k);
 int keeper_prepare_network(struct keeper *k, const struct msg_peers *peers,
 	struct error *err) MUST_CHECK;
 
-/* Everybody may talk to it again; fine without a fence. */
+/* Everybody may talk to it again, also when the fence is that of a keeper that
+ * is no more; fine without one. Before a thaw, which waits for writers, and
+ * they may wait for the network. */
 void keeper_open_network(struct keeper *k);
 
 /* After the commit: others than before, or nobody, may talk to it from now
@@ -103,7 +106,8 @@ int keeper_hush(struct keeper *k, const struct msg_peers *peers,
 int keeper_take_hold(
 	struct keeper *k, struct msg_held *ret, struct error *err) MUST_CHECK;
 
-/* Lets the volumes go; what cannot be thawed is said in the keeper's state. */
+/* Lets the volumes go; what cannot be thawed is said in the answer to whoever
+ * asks how the source went back (state.rollback.stuck). */
 void keeper_let_go(struct keeper *k);
 
 /* For the collecting thread, again and again: gives back a hold that is not

@@ -122,7 +122,7 @@ DEF(arm, msg_arm, F_U8(msg_arm, network),
 	F_LIST(msg_arm, n_rollback, rollback, &hook));
 DEF(hooks_result, msg_hooks_result, F_U32(msg_hooks_result, failed),
 	F_STR(msg_hooks_result, why), F_STR(msg_hooks_result, output),
-	F_U64(msg_hooks_result, ms));
+	F_U64(msg_hooks_result, ms), F_STR(msg_hooks_result, stuck));
 DEF(renew, msg_renew, F_U32(msg_renew, lease_ms));
 DEF(held_mount, msg_held_mount, F_STR(msg_held_mount, point),
 	F_U8(msg_held_mount, how));
@@ -139,7 +139,8 @@ DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
 	F_U32(msg_keeper_state, rollback.failed),
 	F_STR(msg_keeper_state, rollback.why),
 	F_STR(msg_keeper_state, rollback.output),
-	F_U64(msg_keeper_state, rollback.ms));
+	F_U64(msg_keeper_state, rollback.ms),
+	F_STR(msg_keeper_state, rollback.stuck));
 DEF(end, msg_end, F_U8(msg_end, confirm), F_U8(msg_end, poweroff));
 DEF(release, msg_release, F_U8(msg_release, rollback));
 DEF(blocks, msg_blocks, F_STR(msg_blocks, path),

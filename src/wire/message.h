@@ -410,6 +410,7 @@ struct msg_hooks_result {
 	char why[256];
 	char output[16384];
 	uint64_t ms;
+	char stuck[512]; /* RELEASE and UNFENCE: what could not be let go */
 };
 
 struct msg_renew {

@@ -8,8 +8,11 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -38,6 +41,25 @@ static struct {
 	struct keeper_link link;
 	uint32_t id;
 } t;
+
+/* No filesystem here refuses a thaw: the keeper, which is a fork of this test,
+ * calls this one instead of the library's. */
+static bool thaw_fails;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	if (request == FITHAW && thaw_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_ioctl, fd, request, arg);
+}
 
 /* ---- talking ---- */
 
@@ -142,6 +164,21 @@ static int arm_with(uint32_t lease_ms, const char *quiesce,
 	(void)snprintf(m.rollback[0].command, sizeof(m.rollback[0].command),
 		"%s", rollback ? rollback : "");
 	return ask(MSG_ARM, &m, result);
+}
+
+static int arm_network(uint32_t port)
+{
+	static struct msg_hooks_result result;
+	static struct msg_arm m;
+
+	memset(&m, 0, sizeof(m));
+	m.lease_ms = m.hook_timeout_ms = 60000;
+	strcpy(m.name, "one");
+	m.network = 1;
+	m.peers.n = 1;
+	strcpy(m.peers.v[0].text, "127.0.0.1");
+	m.peers.v[0].port = port;
+	return ask(MSG_ARM, &m, &result);
 }
 
 /* With a rollback hook that leaves a trace. */
@@ -471,6 +508,41 @@ static void test_loud_hook(void **state)
 	assert_int_equal(release(true, &result), 0);
 }
 
+/* Who is told how the source went back is told what stayed frozen, and nothing
+ * of an earlier time. */
+static void test_stuck(void **state)
+{
+	static struct msg_hooks_result result;
+
+	NEEDS_ROOT;
+	thaw_fails = true;
+	attach(true);
+	thaw_fails = false;
+	arm(60000);
+	hold(HOLD_FROZEN);
+	assert_int_equal(release(true, &result), 0);
+	assert_int_equal(result.failed, 0);
+	assert_non_null(strstr(result.stuck, mount_point));
+	assert_non_null(strstr(result.stuck, strerror(EIO)));
+	assert_true(is_frozen());
+	assert_hooks("quiesce rollback");
+	/* Whoever asks later, too. */
+	memset(&result, 0, sizeof(result));
+	assert_int_equal(release(true, &result), 0);
+	assert_non_null(strstr(result.stuck, mount_point));
+	assert_int_equal(run("fsfreeze -u '%s'", mount_point), 0);
+	arm(60000);
+	assert_int_equal(release(true, &result), 0);
+	assert_string_equal(result.stuck, "");
+	/* A cutover that could not begin: the failure was another's. */
+	assert_int_equal(arm_with(60000, NULL, "exit 3", &result), 0);
+	assert_int_equal(release(true, &result), 0);
+	assert_int_equal(result.failed, 1);
+	assert_int_equal(arm_network(65536), -EINVAL);
+	assert_int_equal(release(true, &result), 0);
+	assert_int_equal(result.failed, 0);
+}
+
 static void test_lost_agent(void **state)
 {
 	NEEDS_ROOT;
@@ -529,6 +601,27 @@ static void test_take_over(void **state)
 	assert_non_null(strstr(keeper_state()->reason, "took over"));
 }
 
+/* Ends the hook that waits for it. */
+static void open_gate(void)
+{
+	FILE *gate = fopen(hook_log, "we");
+
+	assert_non_null(gate);
+	assert_int_equal(fclose(gate), 0);
+}
+
+/* The first that comes is the answer, when the hook is done. */
+static void expect_slow(uint32_t id, struct msg_hooks_result *ret)
+{
+	struct frame f;
+
+	assert_true(next_frame(&t.link, &f));
+	assert_int_equal(f.id, id);
+	assert_int_equal(f.type, MSG_HOOKS_RESULT);
+	assert_int_equal(frame_decode(&f, ret), 0);
+	assert_string_equal(ret->output, "slow\n");
+}
+
 /* What the older one asked for, and wanted, is not the newer one's. */
 static void test_take_over_in_rollback(void **state)
 {
@@ -536,9 +629,7 @@ static void test_take_over_in_rollback(void **state)
 	struct msg_release release_it = {.rollback = true};
 	struct msg_end end_it = {0};
 	struct keeper_link old;
-	struct frame f;
 	char slow[600];
-	FILE *gate;
 
 	NEEDS_ROOT;
 	attach(true);
@@ -560,16 +651,58 @@ static void test_take_over_in_rollback(void **state)
 		channel_send(t.link.channel, MSG_RELEASE, ++t.id, &release_it),
 		0);
 	assert_int_equal(channel_flush(t.link.channel, true), 0);
-	gate = fopen(hook_log, "we");
-	assert_non_null(gate);
-	assert_int_equal(fclose(gate), 0);
-	/* The first that comes is the answer, when the hook is done. */
-	assert_true(next_frame(&t.link, &f));
-	assert_int_equal(f.id, t.id);
-	assert_int_equal(f.type, MSG_HOOKS_RESULT);
-	assert_int_equal(frame_decode(&f, &result), 0);
-	assert_string_equal(result.output, "slow\n");
+	open_gate();
+	expect_slow(t.id, &result);
 	assert_int_equal(keeper_state()->phase, KEEPER_IDLE);
+}
+
+/* A keeper that gives the source back says at the end how that went, also to
+ * who took it for a fence; and then it ends, if a signal said so, although who
+ * wanted the same is gone. */
+static void test_unfence_and_end_in_rollback(void **state)
+{
+	static struct msg_hooks_result result;
+	static struct msg_unfence unfence_it;
+	struct msg_end end_it = {0};
+	struct keeper_link old;
+	uint32_t asked;
+	pid_t pid;
+	char slow[600];
+
+	NEEDS_ROOT;
+	attach(true);
+	(void)unlink(hook_log);
+	(void)snprintf(slow, sizeof(slow),
+		"until [ -e '%s' ]; do sleep 0.02; done; echo slow; exit 3",
+		hook_log);
+	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
+	wait_phase(KEEPER_RELEASING);
+	assert_int_equal(
+		channel_send(t.link.channel, MSG_UNFENCE, ++t.id, &unfence_it),
+		0);
+	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	asked = t.id;
+	assert_int_equal(keeper_state()->phase, KEEPER_RELEASING);
+	open_gate();
+	expect_slow(asked, &result);
+	assert_int_equal(result.failed, 1);
+
+	(void)unlink(hook_log);
+	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
+	wait_phase(KEEPER_RELEASING);
+	assert_int_equal(
+		channel_send(t.link.channel, MSG_END, ++t.id, &end_it), 0);
+	assert_int_equal(channel_flush(t.link.channel, true), 0);
+	assert_int_equal(keeper_state()->phase, KEEPER_RELEASING);
+	pid = t.link.pid;
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	old = t.link;
+	attach(false);
+	keeper_detach(&old);
+	assert_int_equal(keeper_state()->phase, KEEPER_RELEASING);
+	open_gate();
+	wait_gone(pid);
+	keeper_detach(&t.link);
 }
 
 /* Connects without knowing more than the name; returns what comes back. */
@@ -994,21 +1127,6 @@ static int end_network(void **state)
 	return remove_cgroup() ? r : -1;
 }
 
-static int arm_network(uint32_t port)
-{
-	static struct msg_hooks_result result;
-	static struct msg_arm m;
-
-	memset(&m, 0, sizeof(m));
-	m.lease_ms = m.hook_timeout_ms = 60000;
-	strcpy(m.name, "one");
-	m.network = 1;
-	m.peers.n = 1;
-	strcpy(m.peers.v[0].text, "127.0.0.1");
-	m.peers.v[0].port = port;
-	return ask(MSG_ARM, &m, &result);
-}
-
 static bool is_fenced(const char *device)
 {
 	return run("ip -d link show %s | grep -q xdp", device) == 0;
@@ -1100,9 +1218,11 @@ int main(void)
 		MOUNTED(test_lease),
 		MOUNTED(test_hanging_hook),
 		MOUNTED(test_loud_hook),
+		MOUNTED(test_stuck),
 		MOUNTED(test_lost_agent),
 		MOUNTED(test_take_over),
 		MOUNTED(test_take_over_in_rollback),
+		MOUNTED(test_unfence_and_end_in_rollback),
 		MOUNTED(test_wrong_key),
 		MOUNTED(test_commit),
 		MOUNTED(test_commit_refused),
