@@ -70,12 +70,7 @@ struct agent {
 		uint32_t type, id;
 	} asked[8];
 	unsigned n_asked;
-	/* What the keeper would do to give the source back; the agent does it
-	 * when the keeper was killed, if it was told. Else, when a cutover that
-	 * another agent began was under way, the controller has to do it. */
-	struct msg_arm arm;
-	bool armed, left_undone;
-	struct msg_hooks_result undone;
+	uint32_t died_in; /* enum keeper_phase of a keeper that is gone */
 	/* Held to replace the sender, and to tell it something while a job
 	 * may be replacing it. */
 	pthread_mutex_t sender_lock;

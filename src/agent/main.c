@@ -13,12 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/sha.h>
+
 #include "agent/agent.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hook.h"
 #include "base/io.h"
@@ -32,7 +37,8 @@
  * other side. */
 #define SILENCE_MS 180000
 #define HEARD_MS 1000
-#define SWEEP_S 3600 /* no agent is that long on its way */
+#define HOOKS_WAIT_MS 10000 /* for one that is being killed */
+#define SWEEP_S 3600	    /* no agent is that long on its way */
 
 static struct agent the_agent;
 static volatile sig_atomic_t told_to_end;
@@ -91,9 +97,42 @@ static int on_probe(struct agent *a, const struct frame *f, struct error *err)
 	return r;
 }
 
+/* The hooks of a move run one at a time: an agent behind a connection that was
+ * cut may live on, with a hook that undoes what this one is asked for. The lock
+ * is an abstract socket's name (unix(7)), which goes with its process; *fd is
+ * the caller's. */
+static int lock_hooks(
+	const uint8_t secret[SECRET_SIZE], int *fd, struct error *err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	uint64_t end = clock_ms() + HOOKS_WAIT_MS;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char hex[33];
+
+	(void)SHA256(secret, SECRET_SIZE, digest);
+	parse_hex(digest, 16, hex);
+	(void)snprintf(
+		a.sun_path + 1, sizeof(a.sun_path) - 1, "rehost/hooks/%s", hex);
+	*fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return error_set(err, -errno, "run hooks");
+	while (bind(*fd, (const void *)&a, sizeof(a)) < 0) {
+		if (errno != EADDRINUSE)
+			return error_set(err, -errno, "run hooks");
+		if (clock_ms() >= end) {
+			error_set(err, -EBUSY, "run hooks");
+			return error_why(err,
+				"those of an earlier connection still run");
+		}
+		clock_sleep_ms(20);
+	}
+	return 0;
+}
+
 static int on_hooks(struct agent *a, const struct frame *f, struct error *err)
 {
 	CLEANUP_FREE struct hook_run *run = calloc(1, sizeof(*run));
+	CLEANUP_CLOSE int lock = -1;
 	static struct msg_hooks m;
 	static struct msg_hooks_result out;
 	const char *commands[HOOKS_MAX];
@@ -103,15 +142,13 @@ static int on_hooks(struct agent *a, const struct frame *f, struct error *err)
 		return error_set(err, -ENOMEM, "run a hook");
 	if (frame_decode(f, &m) < 0)
 		return error_set(err, -EPROTO, "understand a request");
+	if (lock_hooks(m.secret, &lock, err) < 0)
+		return err->code;
 	for (uint32_t i = 0; i < m.n; i++)
 		commands[i] = m.v[i].command;
 	hook_begin(run, commands, m.n, &env, m.timeout_ms, true);
 	hook_finish(run);
-	memset(&out, 0, sizeof(out));
-	out.failed = run->failed;
-	out.ms = run->ms;
-	memcpy(out.why, run->why, sizeof(out.why));
-	memcpy(out.output, run->output, sizeof(out.output));
+	message_from_hooks(run, &out);
 	agent_answer(a, MSG_HOOKS_RESULT, f->id, &out);
 	return 0;
 }

@@ -141,6 +141,7 @@ int source_open(struct agent *a, const struct frame *f, struct error *err)
 	a->filesystem = c->filesystem;
 	a->state = IN_SOURCE;
 	state.fresh = a->keeper.fresh;
+	state.keeper = a->keeper.maps.shared->id;
 	fill_state(a, &state);
 	agent_answer(a, MSG_SOURCE_STATE, f->id, &state);
 	return 0;
@@ -339,62 +340,63 @@ int source_read_blocks(
 /* What the keeper would have answered, were it alive. */
 static void answer_for_keeper(struct agent *a, uint32_t type, uint32_t id)
 {
-	struct msg_keeper_state none = {0};
+	static const struct msg_keeper_state none;
+	const struct maps_shared *s = a->keeper.maps.shared;
 	struct error err;
 
 	if (type == MSG_KEEPER) {
 		agent_answer(a, MSG_KEEPER_STATE, id, &none);
 		return;
 	}
-	if (type == MSG_RELEASE && !a->left_undone &&
-		a->keeper.maps.shared->phase != KEEPER_COMMITTED) {
-		agent_answer(a, MSG_HOOKS_RESULT, id, &a->undone);
+	if ((type == MSG_RELEASE && s->phase != KEEPER_COMMITTED) ||
+		(type == MSG_UNFENCE && a->died_in == KEEPER_RELEASING)) {
+		agent_answer(a, MSG_HOOKS_RESULT, id, &s->rollback);
 		return;
 	}
 	error_set(&err, -ECHILD, "ask the keeper");
 	error_why(&err, "it was killed");
-	error_todo(&err, "resume the move");
 	agent_answer_error(a, id, &err);
 }
 
 /* The keeper held the source, or was about to, or was giving it back. */
-static void run_rollback(struct agent *a, uint32_t phase)
+static void run_rollback(struct maps_shared *s)
 {
-	struct hook_env env = {a->arm.name, "rollback", a->arm.device};
+	uint32_t n = MIN(s->arm.n_rollback, (uint32_t)HOOKS_MAX);
+	struct hook_env env = {s->arm.name, "rollback", s->arm.device};
 	const char *commands[HOOKS_MAX];
-	struct hook_run *run;
+	struct hook_run *run = calloc(1, sizeof(*run));
 
-	if (phase == KEEPER_IDLE)
+	if (!run) {
+		s->rollback.failed = 1;
+		(void)snprintf(s->rollback.why, sizeof(s->rollback.why), "%s",
+			strerror(ENOMEM));
 		return;
-	run = calloc(1, sizeof(*run));
-	if (!run)
-		return;
-	for (uint32_t i = 0; i < a->arm.n_rollback; i++)
-		commands[i] = a->arm.rollback[i].command;
-	hook_begin(run, commands, a->arm.n_rollback, &env,
-		a->arm.hook_timeout_ms, false);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		commands[i] = s->arm.rollback[i].command;
+	hook_begin(run, commands, n, &env, s->arm.hook_timeout_ms, false);
 	hook_finish(run);
-	a->undone.failed = run->failed;
-	a->undone.ms = run->ms;
-	memcpy(a->undone.why, run->why, sizeof(a->undone.why));
-	memcpy(a->undone.output, run->output, sizeof(a->undone.output));
+	message_from_hooks(run, &s->rollback);
 	free(run);
 }
 
 static void keeper_died(struct agent *a)
 {
-	struct msg_log m = {"the keeper was killed; what it held was given "
-			    "back"};
-	uint32_t phase = a->keeper.maps.shared->phase;
+	static const struct msg_log gone = {"the keeper is gone"};
+	static const struct msg_log killed = {
+		"the keeper was killed; what it held was given back"};
+	struct maps_shared *s = a->keeper.maps.shared;
 	bool unacknowledged = false;
 
 	a->keeper_gone = true;
+	a->died_in = s->phase;
 	for (unsigned i = 0; i < a->n_asked; i++)
 		unacknowledged |= a->asked[i].type == MSG_COMMIT;
-	a->left_undone = phase != KEEPER_IDLE && !a->armed;
 	if (keeper_undo(&a->keeper.maps, unacknowledged)) {
-		run_rollback(a, phase);
-		agent_answer(a, MSG_LOG, 0, &m);
+		if (a->died_in != KEEPER_IDLE)
+			run_rollback(s);
+		agent_answer(a, MSG_LOG, 0,
+			a->died_in == KEEPER_IDLE ? &gone : &killed);
 	}
 	for (unsigned i = 0; i < a->n_asked; i++)
 		answer_for_keeper(a, a->asked[i].type, a->asked[i].id);
@@ -405,11 +407,6 @@ int source_forward(struct agent *a, const struct frame *f, struct error *err)
 {
 	int r;
 
-	if (f->type == MSG_ARM) {
-		if (frame_decode(f, &a->arm) < 0)
-			return error_set(err, -EPROTO, "understand a request");
-		a->armed = true;
-	}
 	if (a->keeper_gone) {
 		answer_for_keeper(a, f->type, f->id);
 		return 0;

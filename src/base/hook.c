@@ -5,16 +5,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+
+#define FDS 1024 /* that the caller may have open */
 
 extern char **environ;
 
@@ -95,66 +97,122 @@ static char **make_env(const struct hook_run *h, char *own[4])
 	return env;
 }
 
+/* ---- the hook's group ---- */
+
+static void end_group(int number)
+{
+	(void)kill(0, SIGKILL);
+}
+
+/* What the keeper has is not for what hooks start. */
+static void be_ordinary(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL);
+	/* It cannot: an advantage less for the others. */
+	if (fd >= 0 && write(fd, "0", 1) < 0)
+		errno = 0;
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* The hook's output and no more: what the caller has open ends with it. */
+static void keep_only(int out)
+{
+	int null = open("/dev/null", O_RDONLY);
+
+	(void)dup2(out, 1);
+	(void)dup2(out, 2);
+	(void)dup2(null, 0);
+	/* Not close_range(2): Linux 5.9 is newer than some sources. */
+	for (int i = 3; i < FDS; i++)
+		(void)close(i);
+}
+
+/* Ends as the shell did. */
+static _Noreturn void end_as(int status)
+{
+	if (WIFSIGNALED(status)) {
+		(void)signal(WTERMSIG(status), SIG_DFL);
+		(void)raise(WTERMSIG(status));
+	}
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
+}
+
+/* The first of the hook's processes: it ends all of its group when the thread
+ * that began the hook is gone (PR_SET_PDEATHSIG, prctl(2)). Forked off a
+ * process with threads, it does nothing that signal-safety(7) does not allow.
+ */
+static _Noreturn void lead_group(
+	pid_t parent, const char *command, char **env, int out)
+{
+	const char *argv[] = {"sh", "-c", command, NULL};
+	sigset_t none;
+	pid_t shell;
+	int status = 0;
+
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_NAME, "rehost-hook");
+	keep_only(out);
+	be_ordinary();
+	(void)sigemptyset(&none);
+	(void)signal(SIGUSR2, end_group);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (chdir("/") < 0 || prctl(PR_SET_PDEATHSIG, SIGUSR2) < 0 ||
+		getppid() != parent)
+		_exit(127);
+	shell = _Fork();
+	if (shell == 0) {
+		(void)execve("/bin/sh", (char *const *)(const void *)argv, env);
+		_exit(127);
+	}
+	while (shell > 0 && waitpid(shell, &status, 0) < 0 && errno == EINTR)
+		;
+	end_as(shell > 0 ? status : W_EXITCODE(127, 0));
+}
+
 static int spawn(struct hook_run *h)
 {
-	const char *argv[] = {"sh", "-c", h->commands[h->at], NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
 	char *own[4] = {NULL};
-	char oom[48];
-	sigset_t set;
-	int p[2], r;
-	char **env;
+	char **env = make_env(h, own);
+	pid_t parent = getpid();
+	int p[2], r = env ? 0 : -ENOMEM;
 
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return -errno;
-	env = make_env(h, own);
-	(void)posix_spawn_file_actions_init(&files);
-	(void)posix_spawn_file_actions_addopen(
-		&files, 0, "/dev/null", O_RDONLY, 0);
-	(void)posix_spawn_file_actions_adddup2(&files, p[1], 1);
-	(void)posix_spawn_file_actions_adddup2(&files, p[1], 2);
-	(void)posix_spawn_file_actions_addchdir_np(&files, "/");
-	(void)posix_spawnattr_init(&attr);
-	(void)sigemptyset(&set);
-	(void)posix_spawnattr_setsigmask(&attr, &set);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGINT);
-	(void)posix_spawnattr_setsigdefault(&attr, &set);
-	(void)posix_spawnattr_setpgroup(&attr, 0);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
-						      POSIX_SPAWN_SETSIGMASK |
-						      POSIX_SPAWN_SETSIGDEF);
-	r = env ? -posix_spawn(&h->pid, "/bin/sh", &files, &attr,
-			  (char *const *)(const void *)argv, env)
-		: -ENOMEM;
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&files);
+	if (r == 0 && pipe2(p, O_CLOEXEC) < 0)
+		r = -errno;
+	if (r == 0) {
+		h->pid = _Fork();
+		if (h->pid == 0)
+			lead_group(parent, h->commands[h->at], env, p[1]);
+		r = h->pid < 0 ? -errno : 0;
+		/* Both do it, so that it is done for whoever is first. */
+		if (r == 0)
+			(void)setpgid(h->pid, h->pid);
+		(void)close(p[1]);
+		if (r == 0)
+			r = io_set_nonblock(p[0], 1);
+		if (r < 0) {
+			/* It must not be able to hold the event loop up. */
+			if (h->pid > 0)
+				(void)kill(-h->pid, SIGKILL);
+			(void)close(p[0]);
+		}
+	}
 	free(env);
 	for (int i = 0; i < 4; i++)
 		free(own[i]);
-	(void)close(p[1]);
 	if (r < 0) {
-		(void)close(p[0]);
-		h->pid = 0;
+		h->pid = MAX(h->pid, 0);
 		return r;
 	}
-	r = io_set_nonblock(p[0], 1);
-	if (r < 0) {
-		/* It must not be able to hold the event loop up. */
-		(void)kill(-h->pid, SIGKILL);
-		(void)close(p[0]);
-		return r;
-	}
-	(void)snprintf(oom, sizeof(oom), "/proc/%d/oom_score_adj", h->pid);
-	/* What the keeper has is not for what hooks start. */
-	if (io_write_file(AT_FDCWD, oom, "0") < 0)
-		errno = 0;
 	h->out = p[0];
 	h->deadline = clock_ms() + h->timeout_ms;
 	return 0;
 }
+
+/* ---- a run ---- */
 
 static void read_output(struct hook_run *h)
 {

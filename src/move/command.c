@@ -101,8 +101,9 @@ static void say_unstopped(const struct move *m, struct error *err)
 		"make sure that the target is stopped and can be reached, then "
 		"try again; the source %s. Or switch the target off for good: "
 		"rehost rollback --discard-target-writes",
-		power_source_is_back(m) ? "was switched on, and may live"
-					: "stays fenced");
+		power_source_is_back(m)	  ? "was switched on, and may live"
+		: move_source_may_live(m) ? "was to be given back, and may live"
+					  : "stays fenced");
 }
 
 /* By its own word, the user's, or that of the command which switches it off. */
@@ -169,16 +170,22 @@ int move_rollback(struct move *m, struct error *err)
 	(void)move_save(m, true, &why);
 	r = power_reach_source(m, err);
 	if (r == 0)
-		r = ALL(m, unfence, err);
-	if (r < 0 && m->machine)
-		error_todo(err,
-			"the target is off; if the source cannot be reached "
-			"any more, start it with the rescue system at the "
-			"address that it had, then rehost rollback %s, and "
-			"reset it: it boots as it was at the cutover",
-			m->row.name);
-	if (r < 0)
+		r = move_unfence(m, err);
+	if (r < 0) {
+		error_todo(err, "the target is %s: rehost rollback %s again%s",
+			m->machine ? "off" : "stopped", m->row.name,
+			m->machine
+				? "; if the source cannot be reached any more, "
+				  "start it with the rescue system at the "
+				  "address that it had first, and reset it "
+				  "afterwards: it boots as it was at the "
+				  "cutover"
+				: "");
+		move_set_state(m, "failed", "none");
+		move_set_error(m, err);
+		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
+	}
 	move_set_state(m, "rolled-back", "source");
 	r = move_save(m, true, err);
 	if (ALL(m, settle, &why) < 0)

@@ -167,7 +167,6 @@ static int follow(struct move *m, struct error *err)
 
 static int undo_cut(struct move *m, struct error *err)
 {
-	struct error why = {0};
 	int r;
 
 	m->session.lease_ms = 0;
@@ -175,12 +174,12 @@ static int undo_cut(struct move *m, struct error *err)
 		return 0;
 	m->quiesced = false;
 	m->interruptible = false;
-	r = ALL(m, rollback, &why);
+	r = ALL(m, rollback, err);
 	/* The keeper does it by itself; if it died as well, we have to. */
 	if (r < 0) {
-		r = move_connect(m, SOURCE, &why);
+		r = move_connect(m, SOURCE, err);
 		if (r == 0)
-			r = ALL(m, recover, &why);
+			r = ALL(m, recover, err);
 	}
 	m->interruptible = true;
 	if (r < 0)
@@ -188,8 +187,7 @@ static int undo_cut(struct move *m, struct error *err)
 			"%s: could not be asked to give the source back (%s); "
 			"its keeper does so by itself, and rehost resume or "
 			"abort if that died as well",
-			m->session.host[SOURCE].peer.name, why.why);
-	(void)err;
+			m->session.host[SOURCE].peer.name, err->why);
 	return r;
 }
 
@@ -345,7 +343,7 @@ static int activate(struct move *m, struct error *err)
 	/* It may have run, and have taken writes, before this process. */
 	bool again = m->phase >= PHASE_ACTIVATE;
 	struct error why = {0};
-	bool reached;
+	bool reached, stopped;
 	int r;
 
 	m->session.lease_ms = 0;
@@ -380,27 +378,27 @@ static int activate(struct move *m, struct error *err)
 	r = power_reach_source(m, &why);
 	if (r == 0)
 		r = ALL(m, deactivate, &why);
+	stopped = r == 0;
 	if (r == 0)
-		r = ALL(m, unfence, &why);
+		r = move_unfence(m, &why);
 	if (r < 0) {
 		move_set_state(m, "failed", "none");
 		move_set_error(m, err);
-		move_note(m, "fenced",
-			"the target could not be confirmed stopped (%s); the "
-			"source %s",
+		move_note(m, "fenced", "the target %s (%s); the source %s",
+			stopped ? "is stopped, and the source could not be "
+				  "given back"
+				: "could not be confirmed stopped",
 			why.why,
-			power_source_is_back(m) ? "was switched on"
-						: "stays fenced");
-		if (power_source_is_back(m))
-			error_todo(err,
-				"stop the target by hand, then rehost rollback "
-				"%s",
-				m->row.name);
-		else
-			error_todo(err,
-				"stop the target by hand, then rehost rollback "
-				"%s; or mend it, then rehost resume %s",
-				m->row.name, m->row.name);
+			power_source_is_back(m)	  ? "was switched on"
+			: move_source_may_live(m) ? "may live"
+						  : "stays fenced");
+		error_todo(err, "%srehost rollback %s%s%s",
+			stopped ? "" : "stop the target by hand, then ",
+			m->row.name,
+			move_source_may_live(m)
+				? ""
+				: "; or mend it, then rehost resume ",
+			move_source_may_live(m) ? "" : m->row.name);
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
 	}
@@ -451,12 +449,15 @@ static int settle(struct move *m, struct error *err)
 
 static int stop(struct move *m, struct error *err)
 {
-	struct error ignored;
+	struct error ignored, why = {0};
+	bool act = false; /* the source may stand still */
 
 	if (m->want_abort) {
 		m->interruptible = false;
-		(void)move_abort(m, &ignored);
-		return EXIT_REFUSED;
+		if (move_abort(m, &why) != EXIT_ACT_NOW)
+			return EXIT_REFUSED;
+		*err = why;
+		act = true;
 	}
 	move_set_state(m, "paused", "source");
 	/* All that was asked for was done. */
@@ -464,7 +465,7 @@ static int stop(struct move *m, struct error *err)
 	if (!err->todo[0])
 		error_todo(err, "rehost resume %s", m->row.name);
 	(void)move_save(m, true, &ignored);
-	return EXIT_RESUMABLE;
+	return act ? EXIT_ACT_NOW : EXIT_RESUMABLE;
 }
 
 static int fail_after_prepare(struct move *m, struct error *err)
@@ -525,10 +526,8 @@ static int resume_clone(struct move *m, struct error *err)
 
 static int end_copy(struct move *m, struct error *err)
 {
-	int r = ALL(m, rollback, err);
+	int r = undo_cut(m, err);
 
-	m->quiesced = false;
-	m->session.lease_ms = 0;
 	note_downtime(m);
 	if (r == 0 && m->options.clone)
 		return start_clone(m, err);
@@ -664,10 +663,11 @@ static int resume_committed(struct move *m, struct error *err)
 {
 	int r;
 
-	if (power_source_is_back(m)) {
+	if (move_source_may_live(m)) {
 		error_set(err, -EINVAL, "resume %s", m->row.name);
-		error_why(err, "its source was switched on again, and may have "
-			       "written since");
+		error_why(err, "its source was %s, and may have written since",
+			power_source_is_back(m) ? "switched on again"
+						: "to be given back");
 		error_todo(err, "rehost rollback %s", m->row.name);
 		return EXIT_ACT_NOW;
 	}
@@ -675,6 +675,22 @@ static int resume_committed(struct move *m, struct error *err)
 	move_set_state(m, "running", "none");
 	r = activate(m, err);
 	return r == 0 ? settle(m, err) : r;
+}
+
+int move_unfence(struct move *m, struct error *err)
+{
+	int r;
+
+	move_set_bool(m, "fence", "leaving", true);
+	r = move_save(m, true, err);
+	return r < 0 ? r : ALL(m, unfence, err);
+}
+
+bool move_source_may_live(const struct move *m)
+{
+	return power_source_is_back(m) ||
+	       json_is_true(json_object_get(
+		       json_object_get(m->report, "fence"), "leaving"));
 }
 
 bool move_committed(const struct move *m)

@@ -59,6 +59,12 @@ bool move_waits_for_disks(
 /* Is it past the commit, as far as the store knows? */
 bool move_committed(const struct move *m);
 
+/* After the commit, when the target is stopped: takes the fence away. Stored
+ * before it is asked for; from then on the source may live, whatever becomes of
+ * the answer, and no target may be started again. */
+int move_unfence(struct move *m, struct error *err);
+bool move_source_may_live(const struct move *m);
+
 /* Asks the keeper when the store does not know whether it committed. */
 int move_settle_commit(struct move *m, struct error *err);
 

@@ -287,6 +287,7 @@ int volume_open_source_agent(
 	v->source_agent = (int)h->peer.pid;
 	v->generation = 0; /* new agents have no lanes yet */
 	v->fresh = state.fresh;
+	v->keeper = state.keeper;
 	v->tracking = state.tracking;
 	v->size = state.size;
 	memcpy(v->reason, state.reason, sizeof(v->reason));

@@ -22,7 +22,8 @@ struct volume_part {
 	bool machine;
 	bool known; /* the facts of the source are of this process */
 	int source_agent, target_agent; /* pids of the peers that opened it */
-	bool fresh; /* the keeper was made by this process */
+	bool fresh; /* the keeper was made for this process, and is unused */
+	uint64_t keeper; /* which one it is */
 	bool tracking;
 	char reason[512]; /* why not */
 	bool mapped, map_said;

@@ -163,8 +163,9 @@ int volume_quiesce(struct part *p, struct error *err)
 	}
 	/* For who has to give the source back when its keeper died. */
 	move_set(m, "cutover", "hooks", !move_keeps_source(m));
+	move_set(m, "cutover", "keeper", (int64_t)v->keeper);
 	move_set(m, "cutover", "begun", (int64_t)clock_wall_ms());
-	r = move_save(m, false, err);
+	r = move_save(m, true, err);
 	if (r == 0)
 		r = session_call(
 			&m->session, SOURCE, MSG_ARM, arm, &hooks, 0, err);
@@ -471,6 +472,7 @@ static int run_target_hooks(struct part *p, const struct hook_list *l,
 	hooks = calloc(1, sizeof(*hooks));
 	if (!hooks)
 		return error_set(err, -ENOMEM, "run hooks");
+	memcpy(hooks->secret, m->row.secret, sizeof(hooks->secret));
 	(void)snprintf(hooks->name, sizeof(hooks->name), "%s", m->row.name);
 	(void)snprintf(hooks->phase, sizeof(hooks->phase), "%s", phase);
 	(void)snprintf(hooks->device, sizeof(hooks->device), "%s",
@@ -704,7 +706,8 @@ int volume_unfence(struct part *p, struct error *err)
 
 /* A keeper that lives has given the source back by itself, or is about to: it
  * answers when that is done. One that died in the middle of a cutover, with its
- * agent, left it to us. */
+ * agent, left it to us, and to whoever tries again; another keeper knows
+ * nothing of it. */
 int volume_recover(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
@@ -714,7 +717,10 @@ int volume_recover(struct part *p, struct error *err)
 		return 0;
 	r = volume_open_source_agent(p, false, err);
 	if (r == 0)
-		r = v->fresh ? volume_unfence(p, err) : volume_rollback(p, err);
+		r = v->keeper == (uint64_t)move_get(
+					 p->move, "cutover", "keeper")
+			    ? volume_rollback(p, err)
+			    : volume_unfence(p, err);
 	if (r == 0)
 		move_set(p->move, "cutover", "begun", 0);
 	return r;

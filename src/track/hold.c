@@ -112,35 +112,48 @@ static int freeze(struct hold *h, int fd, const char *point,
 }
 
 /* 0, or an errno. What somebody thawed before is fine. */
-static int undo_one(const struct msg_held_mount *held, int fd)
+/* What is not mounted or not frozen any more is free. */
+static int undone(const char *what, const char *point, struct error *err)
 {
+	return errno == EINVAL || errno == ENOENT
+		       ? 0
+		       : error_set(err, -errno, "%s %s", what, point);
+}
+
+static int thaw(int fd, const char *point, struct error *err)
+{
+	return ioctl(fd, FITHAW, 0) < 0 ? undone("thaw", point, err) : 0;
+}
+
+/* fd: -1 when it was frozen by a process that is no more. */
+static int undo_one(
+	const struct msg_held_mount *held, int fd, struct error *err)
+{
+	const char *point = held->point;
+	CLEANUP_CLOSE int own = -1;
+
 	if (held->how == HELD_READONLY)
-		return mount(NULL, held->point, NULL, flags_of(held->point),
-			       NULL) < 0
-			       ? errno
+		return mount(NULL, point, NULL, flags_of(point), NULL) < 0
+			       ? undone("make writable", point, err)
 			       : 0;
-	if (fd < 0)
-		hold_thaw(held->point);
-	else if (ioctl(fd, FITHAW, 0) < 0 && errno != EINVAL)
-		return errno;
-	return 0;
+	if (fd >= 0)
+		return thaw(fd, point, err);
+	own = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return own < 0 ? undone("thaw", point, err) : thaw(own, point, err);
 }
 
 /* The root was the last to be frozen, and goes first. */
 static int undo_all(struct hold *h, struct maps_shared *s, struct error *err)
 {
+	struct error later;
 	int r = 0;
 
 	while (s->n_held > 0) {
 		uint32_t i = s->n_held - 1;
-		int e = undo_one(&s->held[i], h ? h->frozen[i] : -1);
+		int e = undo_one(&s->held[i], h ? h->frozen[i] : -1,
+			r < 0 ? &later : err);
 
-		if (e && r == 0)
-			r = error_set(err, -e, "%s %s",
-				s->held[i].how == HELD_READONLY
-					? "make writable"
-					: "thaw",
-				s->held[i].point);
+		r = r < 0 ? r : e;
 		if (h && h->frozen[i] >= 0)
 			(void)close(STEAL_FD(h->frozen[i]));
 		s->n_held--;
@@ -486,22 +499,32 @@ int hold_release(struct hold *h, struct maps_shared *s, struct error *err)
 	return r;
 }
 
-void hold_release_dead(struct maps_shared *s)
+int hold_release_dead(struct maps_shared *s, struct error *err)
 {
-	struct error ignored;
-
-	(void)undo_all(NULL, s, &ignored);
+	return undo_all(NULL, s, err);
 }
 
-void hold_release_one(const struct msg_held_mount *held)
+int hold_release_one(const struct msg_held_mount *held, struct error *err)
 {
-	(void)undo_one(held, -1);
+	return undo_one(held, -1, err);
 }
 
-void hold_thaw(const char *mount)
+int hold_thaw_all(const struct maps_shared *s, bool machine, struct error *err)
 {
-	CLEANUP_CLOSE int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(stack_done) struct stack stack = {0};
+	struct error later;
+	int r = find_filesystems(s, machine, &stack, err);
 
-	if (fd >= 0)
-		(void)ioctl(fd, FITHAW, 0);
+	for (size_t i = stack.n; i-- > 0;) {
+		CLEANUP_CLOSE int fd = open_point(&stack.v[i], &later);
+		int e = fd < 0 ? 0
+			       : thaw(fd, stack.v[i].mount.point,
+					 r < 0 ? &later : err);
+
+		/* It could not be frozen either. */
+		if (e == -EOPNOTSUPP || e == -ENOTTY)
+			continue;
+		r = r < 0 ? r : e;
+	}
+	return r;
 }

@@ -49,12 +49,14 @@ int hold_release(
 	struct hold *h, struct maps_shared *s, struct error *err) MUST_CHECK;
 
 /* The same without the descriptors, for what a keeper held that is no more. */
-void hold_release_dead(struct maps_shared *s);
+int hold_release_dead(struct maps_shared *s, struct error *err) MUST_CHECK;
 
-/* The same of one filesystem. */
-void hold_release_one(const struct msg_held_mount *held);
+/* The same of one filesystem; fine when it is not held. */
+int hold_release_one(const struct msg_held_mount *held, struct error *err);
 
-/* Thaws the filesystem that is mounted there, if it is frozen. */
-void hold_thaw(const char *mount);
+/* Thaws whatever is frozen of what hold_take would hold: for a keeper of which
+ * nobody knows how far it came. */
+int hold_thaw_all(const struct maps_shared *s, bool machine,
+	struct error *err) MUST_CHECK;
 
 #endif

@@ -48,24 +48,16 @@ static void send_error(struct keeper *k, uint32_t id, const struct error *err)
 	send_msg(k, MSG_ERROR, id, &m);
 }
 
-static void fill_result(const struct hook_run *h, struct msg_hooks_result *m)
-{
-	m->failed = h->failed;
-	(void)snprintf(m->why, sizeof(m->why), "%s", h->why);
-	(void)snprintf(m->output, sizeof(m->output), "%s", h->output);
-	m->ms = h->ms;
-}
-
 /* Runs the given hooks from the event loop; id is answered at the end. */
 static void run_hooks(struct keeper *k, const struct msg_hook *v, uint32_t n,
 	const char *phase_name, bool stop, uint32_t id)
 {
-	struct hook_env env = {k->arm.name, phase_name, k->arm.device};
+	struct hook_env env = {k->arm->name, phase_name, k->arm->device};
 
 	for (uint32_t i = 0; i < n; i++)
 		k->commands[i] = v[i].command;
 	hook_begin(
-		&k->hook, k->commands, n, &env, k->arm.hook_timeout_ms, stop);
+		&k->hook, k->commands, n, &env, k->arm->hook_timeout_ms, stop);
 	k->answer_to = id;
 }
 
@@ -83,24 +75,26 @@ static void answer_hooks(struct keeper *k, struct msg_hooks_result *m)
 static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 {
 	struct maps_shared *s = k->maps.shared;
-	bool had_quiesced = k->armed && k->quiesced;
+	bool was_armed = k->armed;
 	struct msg_hooks_result killed = {0};
+	struct error err;
 
 	hook_kill(&k->hook, "the move was rolled back");
 	/* Whoever waits for them, as ARM does, waits no longer. */
-	fill_result(&k->hook, &killed);
+	s->hook_group = 0;
+	message_from_hooks(&k->hook, &killed);
 	answer_hooks(k, &killed);
-	if (s->phase == KEEPER_FENCING && s->n_saved > 0)
-		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
+	if (s->phase == KEEPER_FENCING && s->n_saved > 0 &&
+		blocks_write(s, s->saved, s->n_saved, false, &err) < 0)
+		maps_stuck(s, &err);
 	s->n_saved = 0;
 	keeper_open_network(k);
 	keeper_phase(k, KEEPER_RELEASING);
-	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
-	keeper_let_go(k);
-	k->armed = k->quiesced = false;
-	run_hooks(k, k->arm.rollback,
-		hooks && had_quiesced ? k->arm.n_rollback : 0, "rollback",
-		false, id);
+	(void)keeper_let_go(k, &err);
+	k->armed = false;
+	run_hooks(k, k->arm->rollback,
+		hooks && was_armed ? k->arm->n_rollback : 0, "rollback", false,
+		id);
 }
 
 static void roll_back_alone(struct keeper *k, const char *why)
@@ -119,17 +113,18 @@ static bool may_roll_back(const struct keeper *k)
 
 static void hooks_done(struct keeper *k)
 {
+	struct maps_shared *s = k->maps.shared;
 	struct msg_hooks_result quiesced = {0};
 
-	if (k->maps.shared->phase == KEEPER_QUIESCING) {
-		fill_result(&k->hook, &quiesced);
+	if (s->phase == KEEPER_QUIESCING) {
+		message_from_hooks(&k->hook, &quiesced);
 		keeper_phase(k, KEEPER_QUIESCED);
 		answer_hooks(k, &quiesced);
 		return;
 	}
-	fill_result(&k->hook, &k->state.rollback);
+	message_from_hooks(&k->hook, &s->rollback);
 	keeper_phase(k, KEEPER_IDLE);
-	answer_hooks(k, &k->state.rollback);
+	answer_hooks(k, &s->rollback);
 	if (k->told_to_end || k->end_id) {
 		if (k->end_id)
 			send_ok(k, k->end_id);
@@ -171,19 +166,19 @@ static void on_arm(struct keeper *k, uint32_t id, struct error *err)
 		return;
 	}
 	/* How an earlier one went back is no answer about this one. */
-	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
+	memset(&k->maps.shared->rollback, 0, sizeof(struct msg_hooks_result));
 	if (in.arm.network &&
 		keeper_prepare_network(k, &in.arm.peers, err) < 0) {
 		keeper_open_network(k);
 		send_error(k, id, err);
 		return;
 	}
-	k->arm = in.arm;
-	k->armed = k->quiesced = true;
-	k->lease = clock_ms() + k->arm.lease_ms;
+	*k->arm = in.arm;
+	k->armed = true;
+	k->lease = clock_ms() + k->arm->lease_ms;
 	k->state.reason[0] = '\0';
 	keeper_phase(k, KEEPER_QUIESCING);
-	run_hooks(k, k->arm.quiesce, k->arm.n_quiesce, "quiesce", true, id);
+	run_hooks(k, k->arm->quiesce, k->arm->n_quiesce, "quiesce", true, id);
 }
 
 static void on_state(struct keeper *k, uint32_t id)
@@ -200,6 +195,7 @@ static void on_state(struct keeper *k, uint32_t id)
 static void on_unfence(struct keeper *k, uint32_t id, struct error *err)
 {
 	uint32_t p = k->maps.shared->phase;
+	struct msg_arm *arm = k->arm;
 	int r;
 
 	/* It is on its way back: say how that goes. */
@@ -217,15 +213,16 @@ static void on_unfence(struct keeper *k, uint32_t id, struct error *err)
 		send_error(k, id, err);
 		return;
 	}
-	memset(&k->arm, 0, sizeof(k->arm));
-	(void)snprintf(k->arm.name, sizeof(k->arm.name), "%s", in.unfence.name);
+	memset(arm, 0, sizeof(*arm));
+	(void)snprintf(arm->name, sizeof(arm->name), "%s", in.unfence.name);
 	(void)snprintf(
-		k->arm.device, sizeof(k->arm.device), "%s", in.unfence.device);
-	k->arm.hook_timeout_ms = in.unfence.hook_timeout_ms;
-	k->arm.n_rollback = in.unfence.rollback ? in.unfence.n_rollback : 0;
-	memcpy(k->arm.rollback, in.unfence.rollback_hooks,
-		sizeof(k->arm.rollback));
-	run_hooks(k, k->arm.rollback, k->arm.n_rollback, "rollback", false, id);
+		arm->device, sizeof(arm->device), "%s", in.unfence.device);
+	arm->hook_timeout_ms = in.unfence.hook_timeout_ms;
+	arm->n_rollback = in.unfence.rollback ? in.unfence.n_rollback : 0;
+	memcpy(arm->rollback, in.unfence.rollback_hooks, sizeof(arm->rollback));
+	/* From here on it is free, also without this process. */
+	keeper_phase(k, KEEPER_RELEASING);
+	run_hooks(k, arm->rollback, arm->n_rollback, "rollback", false, id);
 }
 
 static void request(struct keeper *k, const struct frame *f)
@@ -288,7 +285,7 @@ static void request(struct keeper *k, const struct frame *f)
 			k->answer_to = f->id;
 			return;
 		}
-		send_msg(k, MSG_HOOKS_RESULT, f->id, &k->state.rollback);
+		send_msg(k, MSG_HOOKS_RESULT, f->id, &k->maps.shared->rollback);
 		return;
 	case MSG_KEEPER:
 		on_state(k, f->id);
@@ -315,8 +312,8 @@ static void request(struct keeper *k, const struct frame *f)
 			return;
 		}
 		keeper_open_network(k);
-		keeper_let_go(k);
-		k->ending = true;
+		r = keeper_let_go(k, &err);
+		k->ending = r == 0;
 		break;
 	default:
 		r = error_set(&err, -EPROTO, "serve a request");
@@ -449,6 +446,14 @@ static void end_by_signal(struct keeper *k)
 	k->ending = k->hook.done;
 }
 
+static bool step_hook(struct keeper *k)
+{
+	bool done = hook_step(&k->hook);
+
+	k->maps.shared->hook_group = k->hook.pid;
+	return done;
+}
+
 static void loop(struct keeper *k)
 {
 	while (!k->ending) {
@@ -471,7 +476,7 @@ static void loop(struct keeper *k)
 			(void)netfence_refresh(k->net, &ignored);
 		if (terminated)
 			end_by_signal(k);
-		if (running && hook_step(&k->hook))
+		if (running && step_hook(k))
 			hooks_done(k);
 		if (p[0].revents)
 			accept_agent(k);
@@ -491,6 +496,7 @@ static void loop(struct keeper *k)
 int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 {
 	static struct keeper k;
+	struct error err;
 	pthread_t thread;
 	int r;
 
@@ -507,6 +513,9 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 		c->granule, &k.maps);
 	if (r < 0)
 		return -r;
+	io_random(&k.maps.shared->id, sizeof(k.maps.shared->id));
+	k.maps.shared->id >>= 1;
+	k.arm = &k.maps.shared->arm;
 	memcpy(k.maps.shared->name, c->name, sizeof(c->name));
 	k.maps.shared->n_disks = c->n;
 	memcpy(k.maps.shared->disks, c->disks, sizeof(c->disks));
@@ -528,7 +537,7 @@ int keeper_main(const struct keeper_config *c, int listen_fd, int ready)
 	loop(&k);
 	(void)pthread_join(thread, NULL);
 	keeper_open_network(&k);
-	keeper_let_go(&k);
+	(void)keeper_let_go(&k, &err);
 	tracker_stop(k.tracker);
 	maps_close(&k.maps);
 	return 0;

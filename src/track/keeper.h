@@ -56,10 +56,12 @@ int keeper_attach(const struct keeper_config *c, bool make,
 /* Closes the agent's end; NULL-safe for a zeroed struct with fd -1. */
 void keeper_detach(struct keeper_link *l);
 
-/* For the agent, when the keeper died: gives the source back as the keeper
- * would have (thaw, removed blocks), unless it had committed. A commit whose
+/* For the agent, when the keeper died: ends its hook and gives the source back
+ * as the keeper would have (removed blocks, network, thaw), unless it had
+ * committed; what could not be is in the maps (maps_stuck). A commit whose
  * acknowledgement never left the agent is none: unacknowledged says so. Returns
- * true when the source is not committed. */
+ * true when the source is not committed. The rollback hooks are the caller's.
+ */
 bool keeper_undo(struct maps *m, bool unacknowledged);
 
 /* The keeper's whole life, in a process of its own: serves what listen_fd,

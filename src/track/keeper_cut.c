@@ -105,12 +105,14 @@ void keeper_watch_hold(struct keeper *k)
 		k->holding_since = 0;
 	else if (k->holding_since == 0)
 		k->holding_since = clock_ms();
-	if (cut && clock_ms() - k->holding_since >= k->arm.lease_ms) {
+	if (cut && clock_ms() - k->holding_since >= k->arm->lease_ms) {
+		struct error ignored;
+
 		k->hold_late = true;
 		if (k->net)
 			netfence_lift(k->net);
 		for (uint32_t i = s->n_held; i-- > 0;)
-			hold_release_one(&s->held[i]);
+			(void)hold_release_one(&s->held[i], &ignored);
 	}
 	(void)pthread_mutex_unlock(&k->hold_lock);
 }
@@ -135,14 +137,13 @@ static bool end_holding(struct keeper *k)
 	return !late;
 }
 
-void keeper_let_go(struct keeper *k)
+int keeper_let_go(struct keeper *k, struct error *err)
 {
-	struct error err = {0};
+	int r = hold_release(&k->hold, k->maps.shared, err);
 
-	if (hold_release(&k->hold, k->maps.shared, &err) < 0)
-		(void)snprintf(k->state.rollback.stuck,
-			sizeof(k->state.rollback.stuck), "%.250s: %.250s",
-			err.what, err.why);
+	if (r < 0)
+		maps_stuck(k->maps.shared, err);
+	return r;
 }
 
 /* Who asked for it may be gone, and nobody would take the hold back before the
@@ -180,7 +181,7 @@ int keeper_take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 		r = hold_take(
 			&k->hold, k->config.machine, k->maps.shared, ret, err);
 	if (!end_holding(k) && r == 0) {
-		keeper_let_go(k);
+		(void)keeper_let_go(k, err);
 		r = error_set(err, -ETIMEDOUT, "hold the source");
 		error_why(err, "its filesystems did not stand still in time; "
 			       "something writes that waits for the network, "
@@ -192,7 +193,7 @@ int keeper_take_hold(struct keeper *k, struct msg_held *ret, struct error *err)
 	if (r < 0 && k->net)
 		netfence_lift(k->net);
 	/* Renewals lay unread while this took its time. */
-	k->lease = clock_ms() + k->arm.lease_ms;
+	k->lease = clock_ms() + k->arm->lease_ms;
 	if (r < 0)
 		return r;
 	k->held_tracking = k->maps.shared->tracking != 0;
@@ -290,11 +291,18 @@ int keeper_unfence(
 			return r;
 	}
 	s->n_saved = 0;
-	keeper_phase(k, KEEPER_RELEASING);
+	memset(&s->rollback, 0, sizeof(s->rollback));
 	keeper_open_network(k);
-	for (uint32_t i = m->n_mounts; s->n_held == 0 && i-- > 0;)
-		hold_release_one(&m->mounts[i]);
-	memset(&k->state.rollback, 0, sizeof(k->state.rollback));
-	keeper_let_go(k);
+	if (s->n_held > 0) {
+		(void)keeper_let_go(k, err);
+		return 0;
+	}
+	for (uint32_t i = m->n_mounts; i-- > 0;)
+		if (hold_release_one(&m->mounts[i], err) < 0)
+			maps_stuck(s, err);
+	if (hold_thaw_all(s, k->config.machine, err) < 0)
+		maps_stuck(s, err);
+	/* Devices that it holds open. */
+	(void)keeper_let_go(k, err);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <openssl/sha.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "track/blocks.h"
@@ -23,6 +24,8 @@
 #include "track/keeper.h"
 #include "track/netfence.h"
 #include "track/tracker.h"
+
+#define HOOK_END_MS 2000
 
 /* The name by which agent and keeper find each other. */
 static socklen_t socket_name(const uint8_t key[KEY_SIZE], struct sockaddr_un *a)
@@ -51,22 +54,39 @@ void keeper_instance_name(const uint8_t key[KEY_SIZE], char buf[64])
 	(void)snprintf(buf, 64, "rehost-%s", hex);
 }
 
+/* A hook outlives its keeper by a moment (base/hook.h), and must not undo what
+ * comes now. */
+static void end_hook(struct maps_shared *s)
+{
+	int group = s->hook_group;
+
+	if (group <= 1)
+		return;
+	(void)kill(-group, SIGKILL);
+	for (int i = 0; i < HOOK_END_MS && kill(-group, 0) == 0; i += 5)
+		clock_sleep_ms(5);
+	s->hook_group = 0;
+}
+
 bool keeper_undo(struct maps *m, bool unacknowledged)
 {
 	struct maps_shared *s = m->shared;
 	uint32_t phase = s->phase;
+	struct error err;
 
 	if (phase == KEEPER_COMMITTED && !unacknowledged)
 		return false;
 	s->used_holds = 0;
 	s->hold = HOLD_NONE;
-	if (s->n_saved > 0 && phase >= KEEPER_FENCING)
-		(void)blocks_write(s, s->saved, s->n_saved, false, NULL);
+	end_hook(s);
+	if (s->n_saved > 0 && phase >= KEEPER_FENCING &&
+		blocks_write(s, s->saved, s->n_saved, false, &err) < 0)
+		maps_stuck(s, &err);
 	/* The network's fence ended with the keeper, unless it was told to
 	 * stay. Before the thaw, which waits for writers. */
 	netfence_forget(s->name);
-	if (phase >= KEEPER_HOLDING)
-		hold_release_dead(s);
+	if (phase >= KEEPER_HOLDING && hold_release_dead(s, &err) < 0)
+		maps_stuck(s, &err);
 	s->phase = KEEPER_IDLE;
 	return true;
 }

@@ -36,9 +36,9 @@ struct keeper {
 	struct segments segments; /* that it follows */
 
 	/* From ARM until RELEASE or commit. */
-	bool armed, quiesced;
-	uint64_t lease; /* clock_ms */
-	struct msg_arm arm;
+	bool armed;
+	uint64_t lease;	     /* clock_ms */
+	struct msg_arm *arm; /* in the maps */
 	const char *commands[HOOKS_MAX];
 	struct hook_run hook;
 	uint32_t answer_to; /* id of the request that the hooks answer */
@@ -106,9 +106,9 @@ int keeper_hush(struct keeper *k, const struct msg_peers *peers,
 int keeper_take_hold(
 	struct keeper *k, struct msg_held *ret, struct error *err) MUST_CHECK;
 
-/* Lets the volumes go; what cannot be thawed is said in the answer to whoever
- * asks how the source went back (state.rollback.stuck). */
-void keeper_let_go(struct keeper *k);
+/* Lets the volumes go. What cannot be is also said to whoever asks how the
+ * source went back (maps_stuck). */
+int keeper_let_go(struct keeper *k, struct error *err);
 
 /* For the collecting thread, again and again: gives back a hold that is not
  * complete within the lease, as the main thread may hang in it. */
@@ -119,8 +119,9 @@ void keeper_watch_hold(struct keeper *k);
 int keeper_commit(struct keeper *k, const struct msg_commit *m,
 	struct error *err) MUST_CHECK;
 
-/* After commit, knowingly: puts everything back. Also for a keeper that was
- * made afresh after a reboot. */
+/* After commit, knowingly: puts everything back, as far as it is not yet. Also
+ * for a keeper that was made afresh when another had died, or after a
+ * reboot: what it says is held then, and what is found to be, is let go. */
 int keeper_unfence(struct keeper *k, const struct msg_unfence *m,
 	struct error *err) MUST_CHECK;
 

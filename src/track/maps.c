@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -83,6 +84,13 @@ int maps_create(uint64_t size, uint32_t granule, struct maps *ret)
 	m.shared->phase = KEEPER_IDLE;
 	*ret = m;
 	return 0;
+}
+
+void maps_stuck(struct maps_shared *s, const struct error *err)
+{
+	if (!s->rollback.stuck[0])
+		(void)snprintf(s->rollback.stuck, sizeof(s->rollback.stuck),
+			"%.250s: %.250s", err->what, err->why);
 }
 
 int maps_attach(int fd, struct maps *ret)

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/bitmap.h"
+#include "base/error.h"
 #include "wire/message.h"
 
 /* One of the volumes that move together, behind one another: see
@@ -39,6 +40,7 @@ struct maps_shared {
 	uint64_t magic;
 	char build[BUILD_SIZE];
 	char name[64]; /* of the move */
+	uint64_t id;   /* of the keeper, random, below 2^63 */
 	uint64_t size; /* of the volume, bytes */
 	uint32_t granule;
 	_Atomic uint32_t phase;	   /* enum keeper_phase */
@@ -59,7 +61,16 @@ struct maps_shared {
 	struct msg_held_mount held[HELD_MAX];
 	uint32_t n_saved; /* blocks removed by the fence */
 	struct msg_block saved[PROBE_SIGNATURES_MAX];
+	/* The cutover that is under way, with its rollback hooks; the process
+	 * group of the hook that runs, or 0; and how the source went back, the
+	 * last time. */
+	struct msg_arm arm;
+	_Atomic int hook_group;
+	struct msg_hooks_result rollback;
 };
+
+/* Something of the source could not be let go; the first reason is kept. */
+void maps_stuck(struct maps_shared *s, const struct error *err);
 
 struct maps {
 	struct maps_shared *shared;

@@ -74,7 +74,7 @@ DEF(open_source, msg_open_source, F_LIST(msg_open_source, n, v, &path),
 	F_U32(msg_open_source, test_trace_kb),
 	F_U8(msg_open_source, attach));
 DEF(source_state, msg_source_state, F_U8(msg_source_state, fresh),
-	F_U8(msg_source_state, tracking), F_STR(msg_source_state, reason),
+	F_U64(msg_source_state, keeper), F_U8(msg_source_state, tracking), F_STR(msg_source_state, reason),
 	F_U64(msg_source_state, size), F_U32(msg_source_state, granule),
 	F_U64(msg_source_state, dirty), F_U64(msg_source_state, unproved),
 	F_U64(msg_source_state, known), F_U64(msg_source_state, inflight),
@@ -110,7 +110,7 @@ DEF(mark, msg_mark, F_U8(msg_mark, unprove), F_U8(msg_mark, all),
 	F_U8(msg_mark, known), F_U8(msg_mark, used), F_U8(msg_mark, differ), F_LIST(msg_mark, n, v, &extent));
 DEF(settle, msg_settle, F_U8(msg_settle, live),
 	F_U32(msg_settle, timeout_ms));
-DEF(hooks, msg_hooks, F_STR(msg_hooks, name), F_STR(msg_hooks, phase),
+DEF(hooks, msg_hooks, F_BYTES(msg_hooks, secret), F_STR(msg_hooks, name), F_STR(msg_hooks, phase),
 	F_STR(msg_hooks, device), F_U32(msg_hooks, timeout_ms),
 	F_LIST(msg_hooks, n, v, &hook));
 DEF(peer, msg_peer, F_STR(msg_peer, text), F_U32(msg_peer, port));
@@ -135,12 +135,7 @@ DEF(commit, msg_commit, F_U8(msg_commit, fence),
 DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
 	F_U32(msg_keeper_state, phase), F_U8(msg_keeper_state, hold),
 	F_U8(msg_keeper_state, fence), F_U32(msg_keeper_state, rollbacks),
-	F_STR(msg_keeper_state, reason),
-	F_U32(msg_keeper_state, rollback.failed),
-	F_STR(msg_keeper_state, rollback.why),
-	F_STR(msg_keeper_state, rollback.output),
-	F_U64(msg_keeper_state, rollback.ms),
-	F_STR(msg_keeper_state, rollback.stuck));
+	F_STR(msg_keeper_state, reason));
 DEF(end, msg_end, F_U8(msg_end, confirm), F_U8(msg_end, poweroff));
 DEF(release, msg_release, F_U8(msg_release, rollback));
 DEF(blocks, msg_blocks, F_STR(msg_blocks, path),
@@ -348,4 +343,12 @@ void message_from_error(const struct error *err, struct msg_error *m)
 	(void)snprintf(m->what, sizeof(m->what), "%s", err->what);
 	(void)snprintf(m->why, sizeof(m->why), "%s", err->why);
 	(void)snprintf(m->todo, sizeof(m->todo), "%s", err->todo);
+}
+
+void message_from_hooks(const struct hook_run *h, struct msg_hooks_result *m)
+{
+	m->failed = h->failed;
+	(void)snprintf(m->why, sizeof(m->why), "%s", h->why);
+	(void)snprintf(m->output, sizeof(m->output), "%s", h->output);
+	m->ms = h->ms;
 }

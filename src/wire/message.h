@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/hook.h"
 #include "wire/codec.h"
 #include "wire/facts.h"
 
@@ -244,6 +245,7 @@ struct msg_open_source {
 
 struct msg_source_state {
 	uint8_t fresh;	  /* the keeper is new: nothing is known */
+	uint64_t keeper;  /* which one it is: a random number below 2^63 */
 	uint8_t tracking; /* a tracker runs and is not lost */
 	char reason[512]; /* why not */
 	uint64_t size;
@@ -375,6 +377,7 @@ struct msg_hook {
 };
 
 struct msg_hooks {
+	uint8_t secret[SECRET_SIZE]; /* of the move */
 	char name[64], phase[32], device[4096];
 	uint32_t timeout_ms;
 	uint32_t n;
@@ -454,13 +457,12 @@ enum keeper_phase {
 };
 
 struct msg_keeper_state {
-	uint8_t present;		  /* 0: there is none */
-	uint32_t phase;			  /* enum keeper_phase */
-	uint8_t hold;			  /* enum hold_kind */
-	uint8_t fence;			  /* enum fence_kind, when committed */
-	uint32_t rollbacks;		  /* how often it thawed by itself */
-	char reason[512];		  /* why, the last time */
-	struct msg_hooks_result rollback; /* and what the hooks said */
+	uint8_t present;    /* 0: there is none */
+	uint32_t phase;	    /* enum keeper_phase */
+	uint8_t hold;	    /* enum hold_kind */
+	uint8_t fence;	    /* enum fence_kind, when committed */
+	uint32_t rollbacks; /* how often it thawed by itself */
+	char reason[512];   /* why, the last time */
 };
 
 struct msg_end {
@@ -694,5 +696,8 @@ struct msg_crash {
 void message_to_error(
 	const struct msg_error *m, const char *host, struct error *err);
 void message_from_error(const struct error *err, struct msg_error *m);
+
+/* How hooks ended; what is stuck stays as it is. */
+void message_from_hooks(const struct hook_run *h, struct msg_hooks_result *m);
 
 #endif

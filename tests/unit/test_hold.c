@@ -140,6 +140,7 @@ static void test_found(void **state)
 static void test_together(void **state)
 {
 	static struct msg_held held;
+	struct msg_held_mount one = {.how = HELD_FROZEN};
 	struct error err = {0};
 
 	NEEDS_ROOT;
@@ -153,7 +154,8 @@ static void test_together(void **state)
 	t.s->tracking = 1;
 	assert_int_equal(hold_check(&t.hold, t.s, &err), 0);
 	/* One of them thawed by somebody else is noticed. */
-	hold_thaw(t.point[1]);
+	(void)snprintf(one.point, sizeof(one.point), "%s", t.point[1]);
+	assert_int_equal(hold_release_one(&one, &err), 0);
 	assert_int_equal(hold_check(&t.hold, t.s, &err), -EBUSY);
 	assert_non_null(strstr(err.why, t.point[1]));
 	assert_int_equal(hold_release(&t.hold, t.s, &err), 0);
@@ -172,9 +174,17 @@ static void test_dead(void **state)
 	assert_int_equal(hold_take(&t.hold, true, t.s, &held, &err), 0);
 	for (int i = 0; i < 3; i++)
 		(void)close(STEAL_FD(t.hold.frozen[i]));
-	hold_release_dead(t.s);
+	assert_int_equal(hold_release_dead(t.s, &err), 0);
 	assert_int_equal(t.s->n_held, 0);
 	assert_frozen(false, false, false);
+	/* And so is nothing at all. */
+	hold_init(&t.hold);
+	assert_int_equal(hold_take(&t.hold, true, t.s, &held, &err), 0);
+	assert_frozen(true, true, true);
+	assert_int_equal(hold_thaw_all(t.s, true, &err), 0);
+	assert_frozen(false, false, false);
+	assert_int_equal(hold_thaw_all(t.s, true, &err), 0);
+	assert_int_equal(hold_release(&t.hold, t.s, &err), 0);
 }
 
 /* The last of them cannot be frozen: those before are given back. */

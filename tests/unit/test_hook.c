@@ -239,6 +239,32 @@ static void test_kill(void **state)
 	assert_int_equal(h.failed, 1);
 }
 
+/* Nothing of a hook outlives who began it; what one left behind before does. */
+static void test_owner_dies(void **state)
+{
+	char first[200], second[200];
+	const char *commands[] = {first, second};
+	pid_t daemon, owner;
+
+	(void)snprintf(first, sizeof(first),
+		"sleep 1000 >/dev/null 2>&1 & echo $! >%s/stays", folder);
+	(void)snprintf(second, sizeof(second),
+		"sleep 1000 & echo $! >%s/orphan; wait", folder);
+	owner = fork();
+	assert_true(owner >= 0);
+	if (owner == 0) {
+		begin(commands, 2, LONG, true);
+		hook_finish(&h);
+		_exit(0);
+	}
+	daemon = (pid_t)wait_number("stays");
+	(void)wait_number("orphan");
+	assert_int_equal(kill(owner, SIGKILL), 0);
+	assert_int_equal(waitpid(owner, NULL, 0), owner);
+	wait_gone(wait_number("orphan"));
+	assert_int_equal(kill(daemon, SIGKILL), 0);
+}
+
 /* None is left open by many runs. */
 static void test_descriptors(void **state)
 {
@@ -278,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_endless_output),
 		cmocka_unit_test(test_read_is_bounded),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_owner_dies),
 		cmocka_unit_test(test_descriptors),
 	};
 

@@ -42,9 +42,10 @@ static struct {
 	uint32_t id;
 } t;
 
-/* No filesystem here refuses a thaw: the keeper, which is a fork of this test,
- * calls this one instead of the library's. */
+/* No filesystem here refuses a thaw, or freezes slowly: the keeper, which is a
+ * fork of this test, calls this one instead of the library's. */
 static bool thaw_fails;
+static unsigned freeze_ms;
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -58,6 +59,8 @@ int ioctl(int fd, unsigned long request, ...)
 		errno = EIO;
 		return -1;
 	}
+	if (request == FIFREEZE)
+		clock_sleep_ms(freeze_ms);
 	return (int)syscall(SYS_ioctl, fd, request, arg);
 }
 
@@ -258,6 +261,11 @@ static bool is_frozen(void)
 		assert_int_equal(ioctl(fd, FITHAW, 0), 0);
 	(void)close(fd);
 	return r < 0;
+}
+
+static void thaw(void)
+{
+	assert_int_equal(run("fsfreeze -u '%s'", mount_point), 0);
 }
 
 /* What the hooks wrote: "quiesce" and "rollback", as often as each ran. */
@@ -530,7 +538,7 @@ static void test_stuck(void **state)
 	memset(&result, 0, sizeof(result));
 	assert_int_equal(release(true, &result), 0);
 	assert_non_null(strstr(result.stuck, mount_point));
-	assert_int_equal(run("fsfreeze -u '%s'", mount_point), 0);
+	thaw();
 	arm(60000);
 	assert_int_equal(release(true, &result), 0);
 	assert_string_equal(result.stuck, "");
@@ -541,6 +549,54 @@ static void test_stuck(void **state)
 	assert_int_equal(arm_network(65536), -EINVAL);
 	assert_int_equal(release(true, &result), 0);
 	assert_int_equal(result.failed, 0);
+}
+
+/* It was held too late, and let go by the thread that watches. */
+static void test_late_and_stuck(void **state)
+{
+	static struct msg_hooks_result result;
+
+	NEEDS_ROOT;
+	thaw_fails = true;
+	freeze_ms = 1500;
+	attach(true);
+	thaw_fails = false;
+	freeze_ms = 0;
+	arm(500);
+	assert_int_equal(ask(MSG_HOLD, NULL, NULL), -ETIMEDOUT);
+	assert_true(is_frozen());
+	assert_int_equal(release(true, &result), 0);
+	assert_non_null(strstr(result.stuck, mount_point));
+	thaw();
+}
+
+/* The end of a fence is none while something stays frozen. */
+static void test_end_and_stuck(void **state)
+{
+	struct msg_end end_it = {.confirm = 1};
+
+	NEEDS_ROOT;
+	thaw_fails = true;
+	attach(true);
+	thaw_fails = false;
+	arm(60000);
+	hold(HOLD_FROZEN);
+	assert_int_equal(commit(FENCE_FREEZE, 0), 0);
+	assert_int_equal(ask(MSG_END, &end_it, NULL), -EIO);
+	assert_true(is_frozen());
+	assert_int_equal(keeper_state()->phase, KEEPER_COMMITTED);
+	thaw();
+}
+
+/* A keeper knows nothing of what another one, which is no more, left frozen. */
+static void test_left_frozen(void **state)
+{
+	NEEDS_ROOT;
+	attach(true);
+	assert_int_equal(run("fsfreeze -f '%s'", mount_point), 0);
+	assert_true(is_frozen());
+	assert_int_equal(unfence(NULL, 0), 0);
+	assert_false(is_frozen());
 }
 
 static void test_lost_agent(void **state)
@@ -840,6 +896,24 @@ static void test_sigterm(void **state)
 	clock_sleep_ms(500);
 	assert_int_equal(keeper_state()->phase, KEEPER_COMMITTED);
 	assert_true(is_frozen());
+}
+
+/* How the source went back outlives the keeper, for the agent to tell. */
+static void test_sigterm_is_told(void **state)
+{
+	static struct msg_hooks_result result;
+	const struct maps_shared *s;
+
+	NEEDS_ROOT;
+	attach(true);
+	s = t.link.maps.shared;
+	assert_int_equal(arm_with(60000, NULL, "echo no; exit 3", &result), 0);
+	assert_int_equal(kill(t.link.pid, SIGTERM), 0);
+	wait_gone(t.link.pid);
+	assert_int_equal(s->phase, KEEPER_IDLE);
+	assert_int_equal(s->rollback.failed, 1);
+	assert_string_equal(s->rollback.output, "no\n");
+	keeper_detach(&t.link);
 }
 
 /* Who ends the keeper while it gives the source back waits for that. */
@@ -1219,6 +1293,9 @@ int main(void)
 		MOUNTED(test_hanging_hook),
 		MOUNTED(test_loud_hook),
 		MOUNTED(test_stuck),
+		MOUNTED(test_late_and_stuck),
+		MOUNTED(test_end_and_stuck),
+		MOUNTED(test_left_frozen),
 		MOUNTED(test_lost_agent),
 		MOUNTED(test_take_over),
 		MOUNTED(test_take_over_in_rollback),
@@ -1227,6 +1304,7 @@ int main(void)
 		MOUNTED(test_commit),
 		MOUNTED(test_commit_refused),
 		MOUNTED(test_sigterm),
+		MOUNTED(test_sigterm_is_told),
 		MOUNTED(test_end_in_rollback),
 		MOUNTED(test_commit_tracked),
 		UNMOUNTED(test_unmounted),

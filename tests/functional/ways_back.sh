@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 600
+#
+# A way back that breaks off itself: whoever gives the source back is killed, or is
+# not heard. The source comes back all the same or it is said that it may not have,
+# and no target is started once the source may live.
+. "$(dirname "$0")/lib.sh"
+
+mount_it='mkdir -p /data; mountpoint -q /data || mount /dev/vdb /data'
+unmount_it='! mountpoint -q /data || umount /data'
+# shellcheck disable=SC2016 # for the host's shell
+gate='echo $$ >/run/hook; until [ -e /run/gate ]; do sleep 0.05; done'
+
+fresh() {
+	on_sh new "$unmount_it
+		rm -f /run/hook /run/gate /run/mended
+		blkdiscard -f /dev/vdb 2>/dev/null"
+	on_sh old "$unmount_it
+		rm -f /run/hook /run/gate /run/hooks"
+	mkfs_on old vdb ext4
+	mount_on old vdb /data
+	populate old /data 4
+}
+
+# start NAME ACTIVATE ROLLBACK [FLAG...]
+start() {
+	rehost_start move --name "$1" --downtime 30s --quiesce 'umount /data' \
+		--activate "$2" --deactivate "$unmount_it" --rollback "$3" \
+		"${@:4}" old:/dev/vdb new:/dev/vdb
+}
+
+# lives HOST: it has the volume, and may write to it.
+lives() {
+	on_sh "$1" 'mountpoint -q /data && touch /data/x'
+}
+
+dead() {
+	! lives "$1" || fail "$1 lives"
+}
+
+hooks_are() {
+	[[ $(on old cat /run/hooks | tr '\n' ' ') == "$1 " ]] ||
+		fail "the hooks were: $(on old cat /run/hooks)"
+}
+
+# The target does not start, the source is given back, and its hook waits.
+start_back() {
+	start "$1" "[ -e /run/mended ] || exit 3; $mount_it" \
+		"$mount_it; echo back >>/run/hooks; $gate"
+	wait_for 30 on old test -s /run/hook
+}
+
+# only_rollback NAME: the target could start now, and must not.
+only_rollback() {
+	on_sh new 'touch /run/mended'
+	NO_F=1 expect_exit 5 rehost_run resume "$1"
+	expect_out "was to be given back"
+	expect_out "rehost rollback $1"
+	dead new
+	on old touch /run/gate
+	NO_F=1 expect_exit 0 rehost_run rollback "$1"
+	lives old || fail "the source does not live"
+	dead new
+	status_is "$1" '.live + .state' sourcerolled-back || fail "status"
+	expect_clean old "$1"
+	expect_clean new
+}
+
+disk old vdb 64M >/dev/null
+disk new vdb 64M >/dev/null
+
+say "the controller is killed while it takes the fence away"
+fresh
+start_back controller
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+lives old || fail "the source does not live"
+only_rollback controller
+
+say "the connection is lost then"
+fresh
+start_back connection
+"$lab" cut-ssh "$dir" old
+rehost_wait 30 5
+expect_out 'the source may live'
+expect_no_out 'stays fenced'
+expect_no_out 'rehost resume'
+only_rollback connection
+
+say "the keeper is killed then: the agent ends it"
+fresh
+start_back keeper
+on_sh old 'pkill -KILL -x rehost-keeper; touch /run/gate'
+rehost_wait 30 1
+status_is keeper '.live + .state' sourcerolled-back || fail "status"
+lives old || fail "the source does not live"
+hooks_are 'back back'
+
+say "agent and keeper are killed in a rollback: it is done again"
+fresh
+start both "$mount_it" "$mount_it; echo back >>/run/hooks; $gate"
+rehost_wait 60 0
+NO_F=1 rehost_start rollback both
+wait_for 20 on old test -s /run/hook
+on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
+rehost_wait 30 5
+expect_out 'rehost rollback both again'
+only_rollback both
+hooks_are 'back back'
+
+say "a hook of the target ends with its connection"
+fresh
+start orphan "echo on >/run/hook; sleep 8; $mount_it" \
+	"$mount_it; echo back >>/run/hooks"
+wait_for 30 on new test -s /run/hook
+"$lab" cut-ssh "$dir" new
+rehost_wait 30 5
+NO_F=1 expect_exit 0 rehost_run rollback orphan
+lives old || fail "the source does not live"
+sleep 9
+dead new
+
+say "and one of the source with its keeper"
+fresh
+start quiesce "$mount_it" 'echo started >>/run/hooks' --quiesce \
+	'echo on >/run/hook; sleep 3; echo stopped >>/run/hooks'
+wait_for 30 on old test -s /run/hook
+on_sh old 'pkill -KILL -x rehost-keeper'
+rehost_wait 30 4
+sleep 4
+hooks_are started
+NO_F=1 expect_exit 0 rehost_run abort quiesce
+
+say "keeper, agent and controller die in the cut, and so does the first resume"
+fresh
+start twice "$mount_it" "$mount_it; echo started >>/run/hooks" --quiesce \
+	'echo stopped >>/run/hooks; echo on >/run/hook; sleep 5'
+wait_for 30 on old test -s /run/hook
+kill -s STOP "$rehost_pid"
+on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+NO_F=1 rehost_start resume --cutover wait twice
+on_sh old 'until grep -q "@rehost/" /proc/net/unix; do :; done'
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+NO_F=1 expect_exit 0 rehost_run abort twice
+[[ $(on old tail -n 1 /run/hooks) == started ]] || fail "the services are stopped"
+
+say "abort in the cut, and the source is lost meanwhile"
+fresh
+start aborted "$mount_it" "echo on >/run/hook2; sleep 20" --quiesce \
+	'echo on >/run/hook; sleep 20'
+wait_for 30 on old test -s /run/hook
+NO_F=1 rehost_run abort aborted >"$dir/log/abort" 2>&1 &
+background+=("$!")
+wait_for 30 on old test -s /run/hook2
+on_sh old 'pkill -KILL -x "sshd|rehost-keeper|rehost-agent"'
+rehost_wait 60 5
+expect_out 'may have to be given back'
+status_is aborted '.live + .state' sourcepaused || fail "status"
+"$lab" reboot "$dir" old
+NO_F=1 expect_exit 0 rehost_run abort aborted
