@@ -147,7 +147,7 @@ static bool is_trouble(const char *event)
 {
 	static const char *const events[] = {"activate-failed", "fenced",
 		"rollback", "rollback-failed", "left-behind", "wipe", "settle",
-		"stuck", "target-wrote"};
+		"stuck", "target-wrote", "weak-fence"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(events); i++)
 		if (strcmp(events[i], event) == 0)

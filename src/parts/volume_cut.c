@@ -417,7 +417,7 @@ int volume_fence(struct part *p, struct error *err)
 	return r;
 }
 
-int volume_commit(struct part *p, struct error *err)
+static int ask_commit(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
 	struct host *h = &p->move->session.host[SOURCE];
@@ -455,6 +455,20 @@ int volume_commit(struct part *p, struct error *err)
 	if (volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) < 0)
 		return -EINPROGRESS;
 	return state.present && state.phase == KEEPER_COMMITTED ? 0 : -ENOLINK;
+}
+
+int volume_commit(struct part *p, struct error *err)
+{
+	const struct volume_part *v = p->data;
+	static struct msg_keeper_state state;
+	int r = ask_commit(p, err);
+
+	/* It is committed all the same, and less is fenced than was said. */
+	if (r == 0 && v->machine &&
+		volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) == 0 &&
+		state.reason[0])
+		move_note(p->move, "weak-fence", "%s", state.reason);
+	return r;
 }
 
 /* ---- the target's side ---- */
