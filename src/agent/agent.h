@@ -70,7 +70,13 @@ struct agent {
 		uint32_t type, id;
 	} asked[8];
 	unsigned n_asked;
-	uint32_t died_in; /* enum keeper_phase of a keeper that is gone */
+	/* Of a keeper that is gone: enum keeper_phase; and its rollback hooks,
+	 * which are run in its stead: what is asked meanwhile is answered when
+	 * they are done. */
+	uint32_t died_in;
+	bool undoing;
+	struct hook_run undo;
+	const char *undo_commands[HOOKS_MAX];
 	/* Held to replace the sender, and to tell it something while a job
 	 * may be replacing it. */
 	pthread_mutex_t sender_lock;
@@ -120,6 +126,8 @@ void source_progress(struct agent *a);
 agent_handler source_forward;
 /* Handles what came from the keeper. */
 void source_keeper_input(struct agent *a);
+/* Goes on with the rollback hooks of a keeper that is gone; now and then. */
+void source_undo(struct agent *a);
 /* DURABLE and MISMATCH, passed on by the controller. */
 int source_event(struct agent *a, const struct frame *f);
 

@@ -433,11 +433,14 @@ static void serve(struct agent *a)
 	bool more = false;
 
 	for (;;) {
+		/* Either the keeper's channel, or what the hooks say that are
+		 * run in its stead. */
 		struct pollfd p[3 + LANES_MAX] = {
 			{.fd = channel_in(a->channel), .events = POLLIN},
-			{.fd = a->state == IN_SOURCE && !a->keeper_gone
-					? channel_in(a->keeper.channel)
-					: -1,
+			{.fd = a->state != IN_SOURCE ? -1
+				: a->keeper_gone
+					? (a->undoing ? a->undo.out : -1)
+					: channel_in(a->keeper.channel),
 				.events = POLLIN},
 		};
 		unsigned n_relays = a->n_relays;
@@ -457,7 +460,7 @@ static void serve(struct agent *a)
 					.events = POLLOUT};
 		}
 		p[2 + n_relays] = out;
-		(void)poll(p, 3 + n_relays, more ? 0 : 100);
+		(void)poll(p, 3 + n_relays, more ? 0 : a->undoing ? 5 : 100);
 		if (p[0].revents & ~POLLOUT)
 			r = channel_read(a->channel);
 		while ((n = channel_next(a->channel, &f)) > 0) {
@@ -471,8 +474,9 @@ static void serve(struct agent *a)
 			return;
 		if (r < 0 || n < 0)
 			return;
-		if (p[1].fd >= 0 && p[1].revents)
+		if (p[1].fd >= 0 && p[1].revents && !a->keeper_gone)
 			source_keeper_input(a);
+		source_undo(a);
 		if (n_relays == a->n_relays && relay_serve(a, p + 2) < 0)
 			return;
 		if (export_serve(a, &more) < 0)

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "track/netfence.h"
+#include "track/tracker.h"
 #include "volume/probe.h"
 #include "volume/usedmap.h"
 
@@ -353,61 +354,72 @@ static void answer_for_keeper(struct agent *a, uint32_t type, uint32_t id)
 		agent_answer(a, MSG_HOOKS_RESULT, id, &s->rollback);
 		return;
 	}
+	if (type == MSG_END && s->phase == KEEPER_IDLE) {
+		agent_answer(a, MSG_OK, id, NULL);
+		return;
+	}
 	error_set(&err, -ECHILD, "ask the keeper");
 	error_why(&err, "it was killed");
 	agent_answer_error(a, id, &err);
 }
 
-/* The keeper held the source, or was about to, or was giving it back. */
-static void run_rollback(struct maps_shared *s)
-{
-	uint32_t n = MIN(s->arm.n_rollback, (uint32_t)HOOKS_MAX);
-	struct hook_env env = {s->arm.name, "rollback", s->arm.device};
-	const char *commands[HOOKS_MAX];
-	struct hook_run *run = calloc(1, sizeof(*run));
-
-	if (!run) {
-		s->rollback.failed = 1;
-		(void)snprintf(s->rollback.why, sizeof(s->rollback.why), "%s",
-			strerror(ENOMEM));
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		commands[i] = s->arm.rollback[i].command;
-	hook_begin(run, commands, n, &env, s->arm.hook_timeout_ms, false);
-	hook_finish(run);
-	message_from_hooks(run, &s->rollback);
-	free(run);
-}
-
-static void keeper_died(struct agent *a)
+static void undone(struct agent *a)
 {
 	static const struct msg_log gone = {"the keeper is gone"};
 	static const struct msg_log killed = {
 		"the keeper was killed; what it held was given back"};
 	struct maps_shared *s = a->keeper.maps.shared;
+
+	a->undoing = false;
+	(void)tracker_sweep(a->keeper.instance);
+	if (s->phase != KEEPER_COMMITTED)
+		agent_answer(a, MSG_LOG, 0,
+			a->died_in == KEEPER_IDLE ? &gone : &killed);
+	for (unsigned i = 0; i < a->n_asked; i++)
+		answer_for_keeper(a, a->asked[i].type, a->asked[i].id);
+	a->n_asked = 0;
+}
+
+void source_undo(struct agent *a)
+{
+	struct maps_shared *s = a->keeper.maps.shared;
+
+	if (!a->undoing || !hook_step(&a->undo))
+		return;
+	message_from_hooks(&a->undo, &s->rollback);
+	undone(a);
+}
+
+static void keeper_died(struct agent *a)
+{
+	struct maps_shared *s = a->keeper.maps.shared;
+	uint32_t n = MIN(s->arm.n_rollback, (uint32_t)HOOKS_MAX);
+	struct hook_env env = {s->arm.name, "rollback", s->arm.device};
 	bool unacknowledged = false;
 
 	a->keeper_gone = true;
 	a->died_in = s->phase;
 	for (unsigned i = 0; i < a->n_asked; i++)
 		unacknowledged |= a->asked[i].type == MSG_COMMIT;
-	if (keeper_undo(&a->keeper.maps, unacknowledged)) {
-		if (a->died_in != KEEPER_IDLE)
-			run_rollback(s);
-		agent_answer(a, MSG_LOG, 0,
-			a->died_in == KEEPER_IDLE ? &gone : &killed);
+	if (!keeper_undo(&a->keeper.maps, unacknowledged) ||
+		a->died_in == KEEPER_IDLE) {
+		undone(a);
+		return;
 	}
-	for (unsigned i = 0; i < a->n_asked; i++)
-		answer_for_keeper(a, a->asked[i].type, a->asked[i].id);
-	a->n_asked = 0;
+	/* It held the source, or was about to, or was giving it back. */
+	for (uint32_t i = 0; i < n; i++)
+		a->undo_commands[i] = s->arm.rollback[i].command;
+	hook_begin(&a->undo, a->undo_commands, n, &env, s->arm.hook_timeout_ms,
+		false);
+	a->undoing = true;
+	source_undo(a);
 }
 
 int source_forward(struct agent *a, const struct frame *f, struct error *err)
 {
 	int r;
 
-	if (a->keeper_gone) {
+	if (a->keeper_gone && !a->undoing) {
 		answer_for_keeper(a, f->type, f->id);
 		return 0;
 	}
@@ -418,6 +430,8 @@ int source_forward(struct agent *a, const struct frame *f, struct error *err)
 		a->asked[a->n_asked].type = f->type;
 		a->asked[a->n_asked++].id = f->id;
 	}
+	if (a->keeper_gone)
+		return 0;
 	r = channel_send_raw(
 		a->keeper.channel, f->type, f->id, f->payload, f->n, NULL, 0);
 	if (r == 0)

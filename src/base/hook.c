@@ -60,7 +60,7 @@ void hook_begin(struct hook_run *h, const char *const *commands, uint32_t n,
 	h->env = *env;
 	h->timeout_ms = timeout_ms;
 	h->stop_on_failure = stop_on_failure;
-	h->out = -1;
+	h->out = h->leash = -1;
 	h->started = clock_ms();
 	h->done = n == 0;
 }
@@ -99,112 +99,131 @@ static char **make_env(const struct hook_run *h, char *own[4])
 
 /* ---- the hook's group ---- */
 
-static void end_group(int number)
+/* What follows runs in processes that were forked off one with threads: nothing
+ * but what signal-safety(7) allows. */
+
+/* All but 0 to 2. Not close_range(2): Linux 5.9 is newer than some sources. */
+static void close_others(void)
 {
-	(void)kill(0, SIGKILL);
-}
-
-/* What the keeper has is not for what hooks start. */
-static void be_ordinary(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	/* It cannot: an advantage less for the others. */
-	if (fd >= 0 && write(fd, "0", 1) < 0)
-		errno = 0;
-	if (fd >= 0)
-		(void)close(fd);
-}
-
-/* The hook's output and no more: what the caller has open ends with it. */
-static void keep_only(int out)
-{
-	int null = open("/dev/null", O_RDONLY);
-
-	(void)dup2(out, 1);
-	(void)dup2(out, 2);
-	(void)dup2(null, 0);
-	/* Not close_range(2): Linux 5.9 is newer than some sources. */
 	for (int i = 3; i < FDS; i++)
 		(void)close(i);
 }
 
-/* Ends as the shell did. */
-static _Noreturn void end_as(int status)
-{
-	if (WIFSIGNALED(status)) {
-		(void)signal(WTERMSIG(status), SIG_DFL);
-		(void)raise(WTERMSIG(status));
-	}
-	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
-}
-
-/* The first of the hook's processes: it ends all of its group when the thread
- * that began the hook is gone (PR_SET_PDEATHSIG, prctl(2)). Forked off a
- * process with threads, it does nothing that signal-safety(7) does not allow.
- */
-static _Noreturn void lead_group(
-	pid_t parent, const char *command, char **env, int out)
+/* Becomes the hook's shell, the first of its process group. */
+static _Noreturn void run_shell(const char *command, char **env, int out)
 {
 	const char *argv[] = {"sh", "-c", command, NULL};
+	int null = open("/dev/null", O_RDONLY), oom;
 	sigset_t none;
-	pid_t shell;
-	int status = 0;
 
 	(void)setpgid(0, 0);
-	(void)prctl(PR_SET_NAME, "rehost-hook");
-	keep_only(out);
-	be_ordinary();
+	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 ||
+		dup2(out, 2) < 0 || chdir("/") < 0)
+		_exit(127);
+	close_others();
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL);
 	(void)sigemptyset(&none);
-	(void)signal(SIGUSR2, end_group);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (chdir("/") < 0 || prctl(PR_SET_PDEATHSIG, SIGUSR2) < 0 ||
-		getppid() != parent)
-		_exit(127);
-	shell = _Fork();
-	if (shell == 0) {
-		(void)execve("/bin/sh", (char *const *)(const void *)argv, env);
-		_exit(127);
-	}
-	while (shell > 0 && waitpid(shell, &status, 0) < 0 && errno == EINTR)
+	/* What the keeper has is not for what hooks start; if it cannot be
+	 * taken away, others have that disadvantage. */
+	oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (oom >= 0 && write(oom, "0", 1) < 0)
+		errno = 0;
+	(void)execve("/bin/sh", (char *const *)(const void *)argv, env);
+	_exit(127);
+}
+
+/* A process of the group that ends all of it when the leash is let go: when
+ * whoever began the hook is no more. Nothing that the hook sends to its group
+ * concerns it, but for SIGKILL, which ends them all. */
+static _Noreturn void run_guard(pid_t group, int leash)
+{
+	ssize_t n;
+	char byte;
+
+	(void)setpgid(0, group);
+	(void)prctl(PR_SET_NAME, "rehost-hook");
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_IGN);
+	(void)dup2(leash, 0);
+	(void)close(1);
+	(void)close(2);
+	close_others();
+	while ((n = read(0, &byte, 1)) < 0 && errno == EINTR)
 		;
-	end_as(shell > 0 ? status : W_EXITCODE(127, 0));
+	(void)kill(-group, SIGKILL);
+	_exit(0);
+}
+
+static void let_go(struct hook_run *h)
+{
+	/* First, or it ends what the hook leaves behind. */
+	if (h->guard > 0 && kill(h->guard, SIGKILL) == 0)
+		while (waitpid(h->guard, NULL, 0) < 0 && errno == EINTR)
+			;
+	h->guard = 0;
+	if (h->leash >= 0)
+		(void)close(STEAL_FD(h->leash));
+}
+
+static int start_guard(struct hook_run *h)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	h->leash = p[1];
+	h->guard = _Fork();
+	if (h->guard == 0)
+		run_guard(h->pid, p[0]);
+	(void)close(p[0]);
+	return h->guard < 0 ? -errno : 0;
+}
+
+/* Both processes, or neither. */
+static int start_group(struct hook_run *h, char **env, int out)
+{
+	int r;
+
+	h->pid = _Fork();
+	if (h->pid == 0)
+		run_shell(h->commands[h->at], env, out);
+	if (h->pid < 0)
+		return -errno;
+	/* It does it as well: whoever is first. */
+	(void)setpgid(h->pid, h->pid);
+	r = start_guard(h);
+	if (r == 0)
+		return 0;
+	(void)kill(-h->pid, SIGKILL);
+	(void)waitpid(h->pid, NULL, 0);
+	let_go(h);
+	return r;
 }
 
 static int spawn(struct hook_run *h)
 {
 	char *own[4] = {NULL};
 	char **env = make_env(h, own);
-	pid_t parent = getpid();
 	int p[2], r = env ? 0 : -ENOMEM;
 
 	if (r == 0 && pipe2(p, O_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0) {
-		h->pid = _Fork();
-		if (h->pid == 0)
-			lead_group(parent, h->commands[h->at], env, p[1]);
-		r = h->pid < 0 ? -errno : 0;
-		/* Both do it, so that it is done for whoever is first. */
+		/* Its reader must not be able to hold the event loop up. */
+		r = io_set_nonblock(p[0], 1);
 		if (r == 0)
-			(void)setpgid(h->pid, h->pid);
+			r = start_group(h, env, p[1]);
 		(void)close(p[1]);
-		if (r == 0)
-			r = io_set_nonblock(p[0], 1);
-		if (r < 0) {
-			/* It must not be able to hold the event loop up. */
-			if (h->pid > 0)
-				(void)kill(-h->pid, SIGKILL);
+		if (r < 0)
 			(void)close(p[0]);
-		}
 	}
 	free(env);
 	for (int i = 0; i < 4; i++)
 		free(own[i]);
 	if (r < 0) {
-		h->pid = MAX(h->pid, 0);
+		h->pid = 0;
 		return r;
 	}
 	h->out = p[0];
@@ -235,6 +254,7 @@ static void read_output(struct hook_run *h)
 static void next(struct hook_run *h)
 {
 	h->pid = 0;
+	let_go(h);
 	if (h->out >= 0)
 		(void)close(STEAL_FD(h->out));
 	h->at++;
@@ -318,6 +338,7 @@ void hook_kill(struct hook_run *h, const char *why)
 			clock_sleep_ms(5);
 		h->pid = 0;
 	}
+	let_go(h);
 	read_output(h);
 	if (h->out >= 0)
 		(void)close(STEAL_FD(h->out));

@@ -6,7 +6,7 @@
  * A run never blocks: it is stepped from an event loop. A hook that leaves a
  * daemon behind does not hold it up, as only the shell itself is awaited.
  *
- * Whoever runs hooks also ends them: when the thread that began one is gone,
+ * Whoever runs hooks also ends them: when the process that began one is gone,
  * however it went, all of the hook's group is killed within a moment. What runs
  * afterwards to tidy up is not undone by what an earlier one had still to do.
  */
@@ -31,8 +31,10 @@ struct hook_run {
 	uint64_t timeout_ms;
 	bool stop_on_failure;
 
-	pid_t pid;	   /* and process group; 0: none is running */
-	int out;	   /* its output, -1: none */
+	pid_t pid;   /* and process group; 0: none is running */
+	int out;     /* its output, -1: none */
+	pid_t guard; /* ends the group when the leash is let go */
+	int leash;
 	uint64_t deadline; /* clock_ms */
 	uint64_t started;
 	bool done;

@@ -38,14 +38,28 @@ int cmd_request(const struct command *c, struct flags *f)
 	return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
-/* A running move is aborted by its own process; wait for that. */
-static int abort_running(
-	struct store *store, struct store_row *row, struct error *err)
+/* It ended in a cutover that nobody took back. */
+static bool stands_still(const struct store_row *row)
+{
+	json_t *report = json_loads(row->report ? row->report : "{}", 0, NULL);
+	bool begun = json_integer_value(json_object_get(
+			     json_object_get(report, "cutover"), "begun")) > 0;
+
+	json_decref(report);
+	return begun && !row->controlled && strcmp(row->state, "paused") == 0 &&
+	       strcmp(row->live, "source") == 0;
+}
+
+/* A running move is aborted by its own process; wait for that. *ret_status is
+ * the command's, when it fails. */
+static int abort_running(struct store *store, struct store_row *row,
+	int *ret_status, struct error *err)
 {
 	uint64_t until = clock_ms() + ABORT_WAIT_MS;
 	char name[64];
 	int r = store_request(store, row->name, "abort", err);
 
+	*ret_status = EXIT_REFUSED;
 	(void)snprintf(name, sizeof(name), "%s", row->name);
 	while (r == 0 && row->controlled && clock_ms() < until) {
 		clock_sleep_ms(200);
@@ -54,6 +68,16 @@ static int abort_running(
 	}
 	if (r < 0)
 		return r;
+	if (stands_still(row)) {
+		*ret_status = EXIT_ACT_NOW;
+		error_set(err, -EHOSTUNREACH, "abort %s", row->name);
+		error_why(err, "its source may stand still, and could not be "
+			       "asked to go on");
+		return error_todo(err,
+			"make sure that the source can be reached, then rehost "
+			"abort %s again",
+			row->name);
+	}
 	if (strcmp(row->state, "rolled-back") != 0) {
 		error_set(err, -EBUSY, "abort %s", row->name);
 		return error_why(
@@ -114,7 +138,7 @@ int cmd_decide(const struct command *c, struct flags *f)
 	struct store *store = NULL;
 	struct error err = {0};
 	static struct move m;
-	int r;
+	int r, status;
 
 	observer = progress_observer(f);
 	r = open_row(f, &store, &row, &err);
@@ -122,14 +146,14 @@ int cmd_decide(const struct command *c, struct flags *f)
 		print_error(f, &err);
 		r = EXIT_REFUSED;
 	} else if (row.controlled && strcmp(c->name, "abort") == 0) {
-		r = abort_running(store, &row, &err);
+		r = abort_running(store, &row, &status, &err);
 		if (r < 0)
 			print_error(f, &err);
 		else if (f->json)
 			print_json(row_json(&row));
 		else if (!f->quiet)
 			(void)printf("%s: %s\n", row.name, row.state);
-		r = r < 0 ? EXIT_REFUSED : EXIT_DONE;
+		r = r < 0 ? status : EXIT_DONE;
 	} else {
 		r = move_load(store, row.name, &observer, &m, &err) < 0
 			    ? EXIT_REFUSED

@@ -24,18 +24,31 @@ static bool is_address(const char *with_prefix, const char *address)
 	       (with_prefix[n] == '/' || with_prefix[n] == '\0');
 }
 
+/* Of what a source says only an address goes on to ssh, which may have a shell
+ * see it: as we write it. */
+static bool is_link_local(const char *with_prefix, char ret[INET6_ADDRSTRLEN])
+{
+	char plain[INET6_ADDRSTRLEN];
+	struct in6_addr a;
+	int n = snprintf(plain, sizeof(plain), "%.*s",
+		(int)strcspn(with_prefix, "/"), with_prefix);
+
+	return n < (int)sizeof(plain) && inet_pton(AF_INET6, plain, &a) == 1 &&
+	       IN6_IS_ADDR_LINKLOCAL(&a) &&
+	       inet_ntop(AF_INET6, &a, ret, INET6_ADDRSTRLEN);
+}
+
 /* The interface of the source that has the address by which it is reached, and
- * its link-local one. */
-static const char *of_source(
-	const json_t *facts, const char *address, const char **ret_name)
+ * its link-local one. NULL: none. */
+static const char *of_source(const json_t *facts, const char *address,
+	char ret_local[INET6_ADDRSTRLEN])
 {
 	const json_t *i, *a;
 	size_t k, n;
 
 	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
 	{
-		const char *local = NULL;
-		bool ours = false;
+		bool ours = false, local = false;
 
 		json_array_foreach(json_object_get(i, "addresses"), n, a)
 		{
@@ -44,13 +57,10 @@ static const char *of_source(
 			if (!text)
 				continue;
 			ours = ours || is_address(text, address);
-			if (!local && strncmp(text, "fe80:", 5) == 0)
-				local = text;
+			local = local || is_link_local(text, ret_local);
 		}
-		if (ours && local && strlen(facts_text(i, "name")) < IFNAMSIZ) {
-			*ret_name = facts_text(i, "name");
-			return local;
-		}
+		if (ours && local && strlen(facts_text(i, "name")) < IFNAMSIZ)
+			return facts_text(i, "name");
 	}
 	return NULL;
 }
@@ -93,17 +103,16 @@ int back_find(
 	const json_t *source, const struct msg_hello *hello, struct back *ret)
 {
 	char own[IF_NAMESIZE], local[INET6_ADDRSTRLEN];
-	const char *name = NULL, *theirs;
+	char theirs[INET6_ADDRSTRLEN];
+	const char *name = of_source(source, hello->ssh_address, theirs);
 
-	theirs = of_source(source, hello->ssh_address, &name);
-	if (!theirs || !own_interface(hello->ssh_address, own) ||
+	if (!name || !own_interface(hello->ssh_address, own) ||
 		!own_link_local(own, local))
 		return -ENETUNREACH;
 	(void)snprintf(ret->controller, sizeof(ret->controller), "%s%%%.15s",
 		local, name);
-	(void)snprintf(ret->source, sizeof(ret->source), "%.*s%%%.15s",
-		(int)MIN(strcspn(theirs, "/"), (size_t)INET6_ADDRSTRLEN - 1),
-		theirs, own);
+	(void)snprintf(
+		ret->source, sizeof(ret->source), "%s%%%.15s", theirs, own);
 	return 0;
 }
 
@@ -126,21 +135,29 @@ int back_arguments(const struct place *source, const struct ssh_options *o,
 	const char *address, struct back_args *ret)
 {
 	CLEANUP_FREE char *text = NULL;
-	char alias[256], name[256];
+	char alias[256], name[256], port[16];
 	size_t n = 0, scope;
+	bool given;
 	int r = ssh_says(source, o, &text);
 
 	if (r < 0)
 		return r;
 	value_of(text, "hostkeyalias", alias, sizeof(alias));
 	value_of(text, "hostname", name, sizeof(name));
+	value_of(text, "port", port, sizeof(port));
+	given = alias[0] && strcmp(alias, "none") != 0;
 	/* ssh expands what begins with a percent sign. */
 	scope = strcspn(address, "%");
 	(void)snprintf(ret->host, sizeof(ret->host), "HostName=%.*s%s%s",
 		(int)scope, address, address[scope] ? "%" : "",
 		address + scope);
-	(void)snprintf(ret->alias, sizeof(ret->alias), "HostKeyAlias=%s",
-		alias[0] && strcmp(alias, "none") != 0 ? alias : name);
+	/* As ssh itself writes it into known_hosts; an alias has no port. */
+	if (given || !port[0] || strcmp(port, "22") == 0)
+		(void)snprintf(ret->alias, sizeof(ret->alias),
+			"HostKeyAlias=%s", given ? alias : name);
+	else
+		(void)snprintf(ret->alias, sizeof(ret->alias),
+			"HostKeyAlias=[%s]:%s", name, port);
 	ret->v[n++] = "-o";
 	ret->v[n++] = ret->host;
 	ret->v[n++] = "-o";

@@ -84,11 +84,14 @@ static int check_off(struct move *m, struct error *err)
 {
 	const char *address = json_string_value(json_object_get(
 		json_object_get(m->report, "machine"), "address"));
-	int r = address && address[0] && move_get(m, "machine", "booted")
-			? probe_once("tcp:22", address, OFF_MS)
-			: -ETIMEDOUT;
+	char probe[32];
+	int r;
 
-	if (r != 0 && r != -ECONNREFUSED)
+	move_ssh_probe(m, probe);
+	r = address && address[0] && move_get(m, "machine", "booted")
+		    ? probe_once(probe, address, OFF_MS)
+		    : -ETIMEDOUT;
+	if ((r != 0 && r != -ECONNREFUSED) || move_source_answers(m))
 		return 0;
 	error_set(err, -EADDRINUSE, "take the target for switched off");
 	error_why(err, "somebody answers at %s", address);
@@ -170,7 +173,7 @@ int move_rollback(struct move *m, struct error *err)
 	(void)move_save(m, true, &why);
 	r = power_reach_source(m, err);
 	if (r == 0)
-		r = move_unfence(m, err);
+		r = ALL(m, unfence, err);
 	if (r < 0) {
 		error_todo(err, "the target is %s: rehost rollback %s again%s",
 			m->machine ? "off" : "stopped", m->row.name,

@@ -357,14 +357,37 @@ static int check_source(struct move *m, struct error *err)
 static int connect_source(
 	struct move *m, const struct ssh_options *o, struct error *err)
 {
-	int r = -EHOSTUNREACH;
+	bool hushed = move_get(m, "machine", "hushed") != 0;
+	struct error back = {0};
+	int r = hushed ? connect_back(m, &back) : -EHOSTUNREACH;
 
-	if (move_get(m, "machine", "hushed"))
-		r = connect_back(m, err);
 	/* It may run from memory by now, at the address that it had. */
 	if (r < 0)
 		r = session_connect(&m->session, SOURCE, &m->source, o, err);
-	return r < 0 ? r : check_source(m, err);
+	if (r == 0)
+		return check_source(m, err);
+	/* What kept it from the way that is meant says more. */
+	if (hushed)
+		*err = back;
+	return hushed ? back.code : r;
+}
+
+bool move_source_answers(struct move *m)
+{
+	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
+	struct error ignored;
+
+	session_close(&m->session, SOURCE);
+	return session_connect(&m->session, SOURCE, &m->source, &o, &ignored) ==
+		       0 &&
+	       check_source(m, &ignored) == 0;
+}
+
+void move_ssh_probe(const struct move *m, char ret[32])
+{
+	int64_t port = move_get(m, "machine", "ssh_port");
+
+	(void)snprintf(ret, 32, "tcp:%d", port > 0 ? (int)port : 22);
 }
 
 int move_connect(struct move *m, enum side side, struct error *err)

@@ -167,12 +167,14 @@ static int follow(struct move *m, struct error *err)
 
 static int undo_cut(struct move *m, struct error *err)
 {
+	bool was;
 	int r;
 
 	m->session.lease_ms = 0;
 	if (!m->quiesced)
 		return 0;
 	m->quiesced = false;
+	was = m->interruptible;
 	m->interruptible = false;
 	r = ALL(m, rollback, err);
 	/* The keeper does it by itself; if it died as well, we have to. */
@@ -181,7 +183,7 @@ static int undo_cut(struct move *m, struct error *err)
 		if (r == 0)
 			r = ALL(m, recover, err);
 	}
-	m->interruptible = true;
+	m->interruptible = was;
 	if (r < 0)
 		move_note(m, "rollback",
 			"%s: could not be asked to give the source back (%s); "
@@ -380,15 +382,16 @@ static int activate(struct move *m, struct error *err)
 		r = ALL(m, deactivate, &why);
 	stopped = r == 0;
 	if (r == 0)
-		r = move_unfence(m, &why);
+		r = ALL(m, unfence, &why);
 	if (r < 0) {
 		move_set_state(m, "failed", "none");
 		move_set_error(m, err);
-		move_note(m, "fenced", "the target %s (%s); the source %s",
+		move_note(m, "fenced",
+			"the target %s (cannot %s: %s); the source %s",
 			stopped ? "is stopped, and the source could not be "
 				  "given back"
 				: "could not be confirmed stopped",
-			why.why,
+			why.what, why.why,
 			power_source_is_back(m)	  ? "was switched on"
 			: move_source_may_live(m) ? "may live"
 						  : "stays fenced");
@@ -675,15 +678,6 @@ static int resume_committed(struct move *m, struct error *err)
 	move_set_state(m, "running", "none");
 	r = activate(m, err);
 	return r == 0 ? settle(m, err) : r;
-}
-
-int move_unfence(struct move *m, struct error *err)
-{
-	int r;
-
-	move_set_bool(m, "fence", "leaving", true);
-	r = move_save(m, true, err);
-	return r < 0 ? r : ALL(m, unfence, err);
 }
 
 bool move_source_may_live(const struct move *m)

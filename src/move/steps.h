@@ -38,6 +38,13 @@ void move_kill_point(struct move *m, enum point at);
 /* An error when the present cutover takes longer than it may. */
 int move_budget_missed(struct move *m, struct error *err);
 
+/* Whether the source itself answers at the address that it always had: it, or a
+ * rescue system on it. The connection to it is kept then. */
+bool move_source_answers(struct move *m);
+
+/* "tcp:22": what its ssh is asked with. */
+void move_ssh_probe(const struct move *m, char ret[32]);
+
 /* Calls an operation of every part as a phase: move_enter, the parts in order,
  * move_leave. */
 int move_run_phase(
@@ -59,10 +66,8 @@ bool move_waits_for_disks(
 /* Is it past the commit, as far as the store knows? */
 bool move_committed(const struct move *m);
 
-/* After the commit, when the target is stopped: takes the fence away. Stored
- * before it is asked for; from then on the source may live, whatever becomes of
- * the answer, and no target may be started again. */
-int move_unfence(struct move *m, struct error *err);
+/* After the commit: the source was switched on, or asked to live again,
+ * whatever became of that. No target may be started any more. */
 bool move_source_may_live(const struct move *m);
 
 /* Asks the keeper when the store does not know whether it committed. */

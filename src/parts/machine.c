@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "move/back.h"
 #include "move/fit.h"
 #include "move/machine.h"
 #include "move/power.h"
@@ -21,6 +22,7 @@
 #define HEARD_MS 1000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
+#define PATIENCE_MAX_MS 5000
 #define QUIET_TIMES 2
 #define RESCUE_MS 60000 /* until it has gone */
 #define BOOT_TRIES 2	/* the order may not be heard */
@@ -111,6 +113,21 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
+/* By which port it is asked whether it answers, and how long that takes. */
+static void note_way(struct part *p)
+{
+	struct move *m = p->move;
+	uint64_t t = clock_ms();
+	char probe[32];
+
+	move_set(m, "machine", "ssh_port",
+		m->session.host[SOURCE].hello.ssh_port);
+	move_ssh_probe(m, probe);
+	if (probe_once(probe, machine_text(p, "source_address"),
+		    PATIENCE_MAX_MS) == 0)
+		move_set(m, "machine", "connect_ms", (int64_t)(clock_ms() - t));
+}
+
 static int machine_prepare(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -122,8 +139,11 @@ static int machine_prepare(struct part *p, struct error *err)
 	r = make_fit(p, err);
 	if (r < 0)
 		return r;
-	move_set_text(m, "machine", "source_address",
-		m->session.host[SOURCE].hello.ssh_address);
+	/* The plan rests on how it was reached first. */
+	if (!machine_text(p, "source_address")[0])
+		move_set_text(m, "machine", "source_address",
+			m->session.host[SOURCE].hello.ssh_address);
+	note_way(p);
 	move_set_text(m, "machine", "rescue_address",
 		m->session.host[TARGET].hello.ssh_address);
 	move_set_text(m, "machine", "rescue_boot",
@@ -188,9 +208,9 @@ static bool keeps_address(const struct part *p)
 }
 
 /* A refusal is an answer, too. */
-static bool answers(const char *probe, const char *host)
+static bool answers(const char *probe, const char *host, unsigned patience_ms)
 {
-	int r = probe_once(probe, host, PATIENCE_MS);
+	int r = probe_once(probe, host, patience_ms);
 
 	return r != -ETIMEDOUT && r != -EHOSTUNREACH && r != -ENETUNREACH;
 }
@@ -198,14 +218,17 @@ static bool answers(const char *probe, const char *host)
 /* Whether nobody answers at an address, several times in a row. */
 static bool is_silent(struct part *p, const char *host, uint64_t until)
 {
-	uint32_t port = p->move->session.host[SOURCE].hello.ssh_port;
+	/* Several ways there and back, as far as it was asked before. */
+	unsigned patience = (unsigned)MIN(
+		MAX(4 * machine_get(p, "connect_ms"), (int64_t)PATIENCE_MS),
+		(int64_t)PATIENCE_MAX_MS);
 	unsigned quiet = 0;
 	struct error err;
 	char probe[32];
 
-	(void)snprintf(probe, sizeof(probe), "tcp:%u", port ? port : 22);
+	move_ssh_probe(p->move, probe);
 	while (quiet < QUIET_TIMES) {
-		quiet = answers(probe, host) ? 0 : quiet + 1;
+		quiet = answers(probe, host, patience) ? 0 : quiet + 1;
 		if (clock_ms() > until)
 			return false;
 		if (quiet == 0 && session_idle(&p->move->session, 50, &err) < 0)
@@ -436,28 +459,28 @@ static int connect_moved(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
 	const char *args[SSH_ARGS_MAX + 8], *address;
-	char alias[512], timeout[] = "ConnectTimeout=20";
 	struct ssh_options o = {.args = args};
-	struct place at = m->source;
+	static struct back_args there;
 	size_t n = 0;
+	int r;
 
 	address = machine_text(p, "address");
-	(void)snprintf(alias, sizeof(alias), "HostKeyAlias=%s", m->source.host);
-	if (address[0] && strlen(address) < sizeof(at.host) &&
-		!keeps_address(p)) {
-		(void)snprintf(at.host, sizeof(at.host), "%s", address);
-		args[n++] = "-o";
-		args[n++] = alias;
-	}
 	args[n++] = "-o";
-	args[n++] = timeout;
+	args[n++] = "ConnectTimeout=20";
 	args[n++] = "-o";
 	args[n++] = "ControlPath=none";
 	for (uint32_t i = 0; i < m->options.n_ssh; i++)
 		args[n++] = m->options.ssh[i];
 	args[n] = NULL;
 	session_close(&m->session, TARGET);
-	return session_connect(&m->session, TARGET, &at, &o, err);
+	if (address[0] && !keeps_address(p)) {
+		r = back_arguments(&m->source, &o, address, &there);
+		if (r < 0)
+			return error_set(
+				err, r, "ask ssh for its configuration");
+		o.args = there.v;
+	}
+	return session_connect(&m->session, TARGET, &m->source, &o, err);
 }
 
 /* It may be anybody who answers there, even the source after a reset. */
@@ -480,10 +503,11 @@ static int machine_deactivate(struct part *p, struct error *err)
 	uint64_t until;
 	int r;
 
-	/* It may have been switched on again. */
+	/* It may have been switched on again; or the source is back already. */
 	if (machine_get(p, "stopped") &&
-		is_silent(
-			p, machine_text(p, "address"), clock_ms() + SILENCE_MS))
+		(is_silent(p, machine_text(p, "address"),
+			 clock_ms() + SILENCE_MS) ||
+			(keeps_address(p) && move_source_answers(m))))
 		return 0;
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))

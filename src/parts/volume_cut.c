@@ -671,6 +671,25 @@ int volume_rollback(struct part *p, struct error *err)
 	return 0;
 }
 
+/* A keeper that died after the commit left all to the next one. */
+static int ask_unfence(struct part *p, const struct msg_unfence *u,
+	struct msg_hooks_result *hooks, struct error *err)
+{
+	struct move *m = p->move;
+	int r = session_call(
+		&m->session, SOURCE, MSG_UNFENCE, u, hooks, 0, err);
+
+	if (r != -ECHILD)
+		return r;
+	session_close(&m->session, SOURCE);
+	r = move_connect(m, SOURCE, err);
+	if (r == 0)
+		r = volume_open_source_agent(p, false, err);
+	return r < 0 ? r
+		     : session_call(&m->session, SOURCE, MSG_UNFENCE, u, hooks,
+			       0, err);
+}
+
 /* back: the source is to live again; otherwise what was frozen is only let go.
  * Blocks that are still there are left alone by the keeper. */
 static int unfence(struct part *p, bool back, struct error *err)
@@ -704,8 +723,7 @@ static int unfence(struct part *p, bool back, struct error *err)
 		copy_hooks(&m->options.rollback, u->rollback_hooks,
 			&u->n_rollback);
 	if (r == 0)
-		r = session_call(
-			&m->session, SOURCE, MSG_UNFENCE, u, &hooks, 0, err);
+		r = ask_unfence(p, u, &hooks, err);
 	free(u);
 	if (r < 0)
 		return r;
@@ -715,7 +733,15 @@ static int unfence(struct part *p, bool back, struct error *err)
 
 int volume_unfence(struct part *p, struct error *err)
 {
-	return unfence(p, true, err);
+	int r = volume_open_source_agent(p, false, err);
+
+	/* Stored before it is asked for: whatever becomes of the answer, the
+	 * source may live from then on. */
+	if (r == 0) {
+		move_set_bool(p->move, "fence", "leaving", true);
+		r = move_save(p->move, true, err);
+	}
+	return r < 0 ? r : unfence(p, true, err);
 }
 
 /* A keeper that lives has given the source back by itself, or is about to: it
@@ -734,7 +760,7 @@ int volume_recover(struct part *p, struct error *err)
 		r = v->keeper == (uint64_t)move_get(
 					 p->move, "cutover", "keeper")
 			    ? volume_rollback(p, err)
-			    : volume_unfence(p, err);
+			    : unfence(p, true, err);
 	if (r == 0)
 		move_set(p->move, "cutover", "begun", 0);
 	return r;

@@ -111,18 +111,25 @@ static int freeze(struct hold *h, int fd, const char *point,
 				 : 0;
 }
 
-/* 0, or an errno. What somebody thawed before is fine. */
-/* What is not mounted or not frozen any more is free. */
-static int undone(const char *what, const char *point, struct error *err)
-{
-	return errno == EINVAL || errno == ENOENT
-		       ? 0
-		       : error_set(err, -errno, "%s %s", what, point);
-}
-
+/* What is not frozen any more is free. */
 static int thaw(int fd, const char *point, struct error *err)
 {
-	return ioctl(fd, FITHAW, 0) < 0 ? undone("thaw", point, err) : 0;
+	return ioctl(fd, FITHAW, 0) == 0 || errno == EINVAL
+		       ? 0
+		       : error_set(err, -errno, "thaw %s", point);
+}
+
+static int make_writable(const char *point, struct error *err)
+{
+	CLEANUP_FREE struct mount_info *now = calloc(1, sizeof(*now));
+	int r = mount(NULL, point, NULL, flags_of(point), NULL) < 0 ? -errno
+								    : 0;
+
+	/* It is not mounted any more. */
+	if (r < 0 && now && probe_mount_of(point, now, err) == 0 &&
+		strcmp(now->point, point) != 0)
+		return 0;
+	return r < 0 ? error_set(err, r, "make %s writable", point) : 0;
 }
 
 /* fd: -1 when it was frozen by a process that is no more. */
@@ -133,31 +140,46 @@ static int undo_one(
 	CLEANUP_CLOSE int own = -1;
 
 	if (held->how == HELD_READONLY)
-		return mount(NULL, point, NULL, flags_of(point), NULL) < 0
-			       ? undone("make writable", point, err)
-			       : 0;
+		return make_writable(point, err);
 	if (fd >= 0)
 		return thaw(fd, point, err);
 	own = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return own < 0 ? undone("thaw", point, err) : thaw(own, point, err);
+	if (own < 0)
+		return errno == ENOENT
+			       ? 0
+			       : error_set(err, -errno, "thaw %s", point);
+	return thaw(own, point, err);
 }
 
-/* The root was the last to be frozen, and goes first. */
+/* The root was the last to be frozen, and goes first. What fails stays noted,
+ * for another try. */
 static int undo_all(struct hold *h, struct maps_shared *s, struct error *err)
 {
+	bool failed[HELD_MAX];
 	struct error later;
+	uint32_t kept = 0;
 	int r = 0;
 
-	while (s->n_held > 0) {
-		uint32_t i = s->n_held - 1;
+	for (uint32_t i = s->n_held; i-- > 0;) {
 		int e = undo_one(&s->held[i], h ? h->frozen[i] : -1,
 			r < 0 ? &later : err);
 
+		failed[i] = e < 0;
 		r = r < 0 ? r : e;
-		if (h && h->frozen[i] >= 0)
-			(void)close(STEAL_FD(h->frozen[i]));
-		s->n_held--;
 	}
+	for (uint32_t i = 0; i < s->n_held; i++) {
+		int fd = h ? STEAL_FD(h->frozen[i]) : -1;
+
+		if (!failed[i]) {
+			if (fd >= 0)
+				(void)close(fd);
+			continue;
+		}
+		if (h)
+			h->frozen[kept] = fd;
+		s->held[kept++] = s->held[i];
+	}
+	s->n_held = kept;
 	return r;
 }
 

@@ -75,7 +75,6 @@ static void answer_hooks(struct keeper *k, struct msg_hooks_result *m)
 static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 {
 	struct maps_shared *s = k->maps.shared;
-	bool was_armed = k->armed;
 	struct msg_hooks_result killed = {0};
 	struct error err;
 
@@ -92,9 +91,8 @@ static void roll_back(struct keeper *k, bool hooks, uint32_t id)
 	keeper_phase(k, KEEPER_RELEASING);
 	(void)keeper_let_go(k, &err);
 	k->armed = false;
-	run_hooks(k, k->arm->rollback,
-		hooks && was_armed ? k->arm->n_rollback : 0, "rollback", false,
-		id);
+	run_hooks(k, k->arm->rollback, hooks ? k->arm->n_rollback : 0,
+		"rollback", false, id);
 }
 
 static void roll_back_alone(struct keeper *k, const char *why)

@@ -44,7 +44,8 @@ struct keeper_link {
 	pid_t pid;
 	struct channel *channel;
 	struct maps maps;
-	bool fresh; /* made by this call: nothing is known */
+	bool fresh;	   /* made by this call: nothing is known */
+	char instance[64]; /* of its tracker: see keeper_instance_name */
 };
 
 /* Attaches to the move's keeper; makes one first when there is none and make

@@ -150,6 +150,7 @@ int keeper_attach(const struct keeper_config *c, bool make,
 	socklen_t n = sizeof(cred);
 	int r;
 
+	keeper_instance_name(c->key, l.instance);
 	for (int i = 0; i < 2; i++) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (fd < 0)
@@ -158,11 +159,8 @@ int keeper_attach(const struct keeper_config *c, bool make,
 			break;
 		(void)close(STEAL_FD(fd));
 		if (i > 0 || !make) {
-			char instance[64];
-
 			/* What a killed one may have left. */
-			keeper_instance_name(c->key, instance);
-			(void)tracker_sweep(instance);
+			(void)tracker_sweep(l.instance);
 			error_set(err, -ENOENT, "reach the keeper");
 			return error_why(err, "there is none for this move");
 		}

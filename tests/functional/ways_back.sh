@@ -96,6 +96,31 @@ rehost_wait 30 1
 status_is keeper '.live + .state' sourcerolled-back || fail "status"
 lives old || fail "the source does not live"
 hooks_are 'back back'
+expect_clean old keeper
+
+say "the keeper is killed before: another one takes the fence away"
+fresh
+start before "echo on >/run/hook; $gate; exit 3" "$mount_it; echo back >>/run/hooks"
+wait_for 30 on new test -s /run/hook
+on_sh old 'pkill -KILL -x rehost-keeper'
+on new touch /run/gate
+rehost_wait 30 1
+status_is before '.live + .state' sourcerolled-back || fail "status"
+lives old || fail "the source does not live"
+hooks_are back
+expect_clean old before
+
+say "the source's disk is gone for a while: the target may start again"
+fresh
+start absent "$mount_it" "$mount_it"
+rehost_wait 60 0
+on old mv /dev/vdb /dev/vdx
+NO_F=1 expect_exit 5 rehost_run rollback absent
+on old mv /dev/vdx /dev/vdb
+NO_F=1 expect_exit 0 rehost_run resume absent
+lives new || fail "the target does not live"
+NO_F=1 expect_exit 0 rehost_run rollback absent
+lives old || fail "the source does not live"
 
 say "agent and keeper are killed in a rollback: it is done again"
 fresh
@@ -132,6 +157,22 @@ sleep 4
 hooks_are started
 NO_F=1 expect_exit 0 rehost_run abort quiesce
 
+say "an agent that runs the hooks ends with its connection"
+fresh
+start late "$mount_it" "echo started >>/run/hooks; $gate; echo late >>/run/hooks" \
+	--quiesce 'echo on >/run/hook0; sleep 20'
+wait_for 30 on old test -s /run/hook0
+on_sh old 'pkill -KILL -x rehost-keeper'
+wait_for 30 on old test -s /run/hook
+"$lab" cut-ssh "$dir" old
+# Another agent does it again, and only that one.
+wait_for 30 on_sh old '[ "$(grep -c started /run/hooks)" = 2 ]'
+on old touch /run/gate
+rehost_wait 30 4
+sleep 1
+hooks_are 'started started late'
+NO_F=1 expect_exit 0 rehost_run abort late
+
 say "keeper, agent and controller die in the cut, and so does the first resume"
 fresh
 start twice "$mount_it" "$mount_it; echo started >>/run/hooks" --quiesce \
@@ -154,11 +195,16 @@ start aborted "$mount_it" "echo on >/run/hook2; sleep 20" --quiesce \
 	'echo on >/run/hook; sleep 20'
 wait_for 30 on old test -s /run/hook
 NO_F=1 rehost_run abort aborted >"$dir/log/abort" 2>&1 &
-background+=("$!")
+abort_pid=$!
+background+=("$abort_pid")
 wait_for 30 on old test -s /run/hook2
 on_sh old 'pkill -KILL -x "sshd|rehost-keeper|rehost-agent"'
 rehost_wait 60 5
 expect_out 'may have to be given back'
+wait_for 30 not_running "$abort_pid"
+abort_code=0
+wait "$abort_pid" || abort_code=$?
+((abort_code == 5)) || fail "who aborted is told $abort_code"
 status_is aborted '.live + .state' sourcepaused || fail "status"
 "$lab" reboot "$dir" old
 NO_F=1 expect_exit 0 rehost_run abort aborted

@@ -265,6 +265,28 @@ static void test_owner_dies(void **state)
 	assert_int_equal(kill(daemon, SIGKILL), 0);
 }
 
+/* What a hook sends to its own group is its affair, and it is its first. */
+static void test_group(void **state)
+{
+	static const char *const fine[] = {"trap '' TERM; kill 0; exit 0",
+		"trap '' HUP; kill -HUP 0; exit 0",
+		"trap : USR2; kill -USR2 0; exit 0",
+		"trap '' TERM; kill -- -$$; exit 0"};
+	const char *commands[] = {"sleep 1000 & kill -KILL 0"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(fine); i++) {
+		run_one(fine[i], LONG);
+		assert_string_equal(h.why, "");
+	}
+	begin(commands, 1, LONG, true);
+	hook_finish(&h);
+	assert_non_null(strstr(h.why, "signal 9"));
+	/* Its guard alone: nobody takes it for the hook. */
+	run_one("pkill -KILL -g $$ -x rehost-hook; echo on", LONG);
+	assert_string_equal(h.why, "");
+	assert_string_equal(h.output, "on\n");
+}
+
 /* None is left open by many runs. */
 static void test_descriptors(void **state)
 {
@@ -305,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_read_is_bounded),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_owner_dies),
+		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_descriptors),
 	};
 
