@@ -360,6 +360,7 @@ static void hello(struct agent *a, const char *ssh_connection)
 	}
 	io_boot_id(m.boot_id);
 	m.uid = (uint32_t)geteuid();
+	m.rescue = access(RESCUE_HEARD, F_OK) == 0;
 	if (getifaddrs(&list) == 0)
 		for (struct ifaddrs *i = list; i; i = i->ifa_next)
 			if (i->ifa_addr && (i->ifa_flags & IFF_UP) &&

@@ -188,6 +188,25 @@ static int refuse_configured(
 	return error_todo(l->err, "%s", todo);
 }
 
+/* A card whose configuration gives it another MAC than it came with gets that
+ * on the clone as well; what is part of something else has that one's. */
+static int check_mac(const struct look *l, const json_t *i)
+{
+	const char *own = facts_text(i, "permanent_mac");
+	const char *mac = facts_text(i, "mac");
+
+	if (!own[0] || !mac[0] || strcasecmp(own, mac) == 0 ||
+		!plan_is_card(i) || facts_text(i, "master")[0])
+		return 0;
+	error_set(l->err, -EADDRINUSE, "make a clone");
+	error_why(l->err,
+		"it would have the MAC address %.20s as well, which the "
+		"source's configuration gives %.40s",
+		mac, facts_text(i, "name"));
+	return error_todo(l->err, "take that out of the source's configuration "
+				  "for the time of the copy");
+}
+
 static bool is_kept(const struct plan *p, const struct plan_nic *n)
 {
 	return n->mode == PLAN_KEEP || !p->fixups[PLAN_NETWORK];
@@ -268,6 +287,7 @@ int clone_check(struct move *m, const struct plan *p, const json_t *source,
 
 	json_array_foreach(l.list, k, i)
 	{
+		r = r < 0 ? r : check_mac(&l, i);
 		json_array_foreach(json_object_get(i, "addresses"), n, a)
 		{
 			const char *text = json_string_value(a);

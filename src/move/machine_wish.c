@@ -30,6 +30,26 @@ static const json_t *mount_of(const json_t *facts, const char *name)
 	return NULL;
 }
 
+/* What fstab calls the filesystem that is mounted there: names like
+ * /dev/disk/by-path/… say nothing by themselves. */
+static json_t *aliases(const json_t *facts, const json_t *mount)
+{
+	const char *point = facts_text(mount, "mount");
+	json_t *list = json_array();
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "fstab"), i, line)
+	{
+		const char *spec = facts_text(line, "spec");
+
+		if (point[0] && strcmp(facts_text(line, "mount"), point) == 0 &&
+			strncmp(spec, "/dev/disk/", 10) == 0)
+			(void)json_array_append_new(list, json_string(spec));
+	}
+	return list;
+}
+
 static json_t *device(const json_t *facts, const json_t *d)
 {
 	const json_t *mount = mount_of(facts, facts_text(d, "name"));
@@ -44,6 +64,7 @@ static json_t *device(const json_t *facts, const json_t *d)
 	set_text(o, "partlabel", facts_text(d, "part.name"));
 	set_text(o, "type", type);
 	set_text(o, "mount", facts_text(mount, "mount"));
+	(void)json_object_set_new(o, "aliases", aliases(facts, mount));
 	if (strcmp(kind, "lvm") == 0 || strcmp(kind, "crypt") == 0)
 		set_text(o, "logical", facts_text(d, "path"));
 	(void)json_object_set_new(

@@ -295,6 +295,28 @@ static int await_silence(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
+/* A fence that ends with a reset: the source may live since, and have taken
+ * writes, which would be lost when the new machine takes its place. */
+static int check_not_reset(struct part *p, struct error *err)
+{
+	struct move *m = p->move;
+	struct error ignored;
+
+	if (m->options.clone || json_is_true(json_object_get(
+					json_object_get(m->report, "fence"),
+					"survives_reboot")))
+		return 0;
+	session_close(&m->session, SOURCE);
+	if (move_connect(m, SOURCE, &ignored) < 0 ||
+		strcmp(m->session.host[SOURCE].hello.boot_id,
+			machine_text(p, "source_boot")) == 0)
+		return 0;
+	error_set(err, -EADDRINUSE, "boot the new machine");
+	error_why(err, "the source booted since the commit, and may have taken "
+		       "writes");
+	return error_todo(err, "rehost rollback %s", m->row.name);
+}
+
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
@@ -319,6 +341,9 @@ static int boot(struct part *p, struct error *err)
 	if (r < 0)
 		return r;
 	tell_changes(m, &fitted);
+	r = check_not_reset(p, err);
+	if (r < 0)
+		return r;
 	if (power_fences(&m->options))
 		r = power_off_source(m, err);
 	else
@@ -359,8 +384,8 @@ static int no_answer(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
-/* Does the rescue system still run there? Then the order to boot was never
- * heard. */
+/* Does the rescue system run there? Then the order to boot was never heard, or
+ * the firmware started it again. */
 static bool is_rescue(struct part *p)
 {
 	struct move *m = p->move;
@@ -368,7 +393,9 @@ static bool is_rescue(struct part *p)
 	const struct host *h = &m->session.host[TARGET];
 
 	return (h->alive || move_connect(m, TARGET, &ignored) == 0) &&
-	       strcmp(h->hello.boot_id, machine_text(p, "rescue_boot")) == 0;
+	       (h->hello.rescue ||
+		       strcmp(h->hello.boot_id,
+			       machine_text(p, "rescue_boot")) == 0);
 }
 
 static bool has_rescue_address(const struct part *p)

@@ -56,11 +56,12 @@ void watchdog_begin(uint32_t seconds)
 
 	patience = seconds * 1000ULL;
 	heard = clock_ms();
-	if (seconds == 0)
-		return;
+	/* Also without a watchdog: it tells agents where they are. */
 	fd = open(RESCUE_HEARD, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		init_say("cannot make %s: %s", RESCUE_HEARD, strerror(errno));
+	if (seconds == 0)
+		return;
 	arm_kernel();
 	init_say("reboots when rehost is not heard from for %u s", seconds);
 }

@@ -28,7 +28,7 @@ DEF(signature, signature, F_U64(signature, offset),
 
 DEF(hello, msg_hello, F_STR(msg_hello, build), F_STR(msg_hello, hostname),
 	F_STR(msg_hello, boot_id), F_STR(msg_hello, kernel),
-	F_U32(msg_hello, uid), F_STR(msg_hello, ssh_address),
+	F_U32(msg_hello, uid), F_U8(msg_hello, rescue), F_STR(msg_hello, ssh_address),
 	F_U32(msg_hello, ssh_port), F_STR(msg_hello, ssh_client),
 	F_LIST(msg_hello, n_addresses, addresses, &text64));
 DEF(error, msg_error, F_U32(msg_error, code), F_STR(msg_error, what),

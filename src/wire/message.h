@@ -169,6 +169,7 @@ struct msg_hello {
 	char boot_id[40];
 	char kernel[128];
 	uint32_t uid;
+	uint8_t rescue; /* it is a rescue system */
 	/* Of SSH_CONNECTION: the own address that ssh was reached at, or "";
 	 * its port, or 0; the address on the other side, or "". */
 	char ssh_address[64];
