@@ -6,6 +6,7 @@
 
 #include "facts/facts.h"
 #include "move/clone.h"
+#include "move/machine.h"
 #include "move/plan_grow.h"
 
 static json_t *read_json(const char *text)
@@ -445,6 +446,59 @@ static void addresses_that_software_has(void **state)
 	assert_int_equal(notes, 1);
 }
 
+/* A MAC of the configuration, not of the card, goes along. */
+static void macs_in_configuration(void **state)
+{
+#define OWN(own, more)                                                         \
+	"{\"name\":\"eth0\",\"mac\":\"" MAC_A "\",\"permanent_mac\":\"" own    \
+	"\",\"kind\":\"ethernet\"" more ",\"addresses\":[]}"
+	size_t notes;
+
+	(void)state;
+	assert_string_equal(
+		refusal(OWN(MAC_C, ""), &(struct clone){PLAN_DHCP}, &notes),
+		"it would have the MAC address " MAC_A
+		" as well, which the source's configuration gives eth0");
+	assert_string_equal(
+		refusal(OWN(MAC_A, ""), &(struct clone){PLAN_DHCP}, &notes),
+		"");
+	/* A bond gives its parts its own. */
+	assert_string_equal(refusal(OWN(MAC_C, ",\"master\":\"bond0\""),
+				    &(struct clone){PLAN_DHCP}, &notes),
+		"");
+}
+
+/* What the fix-ups are told of names that say nothing by themselves. */
+static void names_in_fstab(void **state)
+{
+	json_t *facts = read_json(
+		"{\"disks\":[{\"name\":\"sdb1\",\"kind\":\"part\",\"content\":"
+		"{\"type\":\"ext4\",\"uuid\":\"u-1\"}}],"
+		"\"filesystems\":[{\"mount\":\"/srv\",\"disk\":\"sdb1\"}],"
+		"\"fstab\":[{\"spec\":\"/dev/disk/by-path/x-part1\","
+		"\"mount\":\"/srv\"},{\"spec\":\"/dev/disk/by-path/y\","
+		"\"mount\":\"/other\"},{\"spec\":\"UUID=u-1\","
+		"\"mount\":\"/srv\"}]}");
+	json_t *none = json_object(), *wish;
+	const json_t *names;
+	struct plan p;
+
+	(void)state;
+	plan_init(&p);
+	wish = machine_wish(&p, facts, none, "new");
+	assert_non_null(wish);
+	names = json_object_get(
+		json_array_get(json_object_get(wish, "filesystems"), 0),
+		"aliases");
+	assert_int_equal(json_array_size(names), 1);
+	assert_string_equal(json_string_value(json_array_get(names, 0)),
+		"/dev/disk/by-path/x-part1");
+	plan_done(&p);
+	json_decref(wish);
+	json_decref(facts);
+	json_decref(none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +511,8 @@ int main(void)
 		cmocka_unit_test(interfaces_that_are_left_out),
 		cmocka_unit_test(addresses_in_configuration),
 		cmocka_unit_test(addresses_that_software_has),
+		cmocka_unit_test(macs_in_configuration),
+		cmocka_unit_test(names_in_fstab),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
