@@ -4,7 +4,8 @@
 #
 # What goes wrong with a whole machine between commit and first answer: the network to
 # the target is lost while it is made ready, and a probe is never answered. Both say
-# what to do. Then the target is powered off, and the source lives as it was.
+# what to do. Then the target is powered off, and the source lives as it was, also when
+# that broke off.
 . "$(dirname "$0")/../move_lib.sh"
 
 # For wait_for: it is decided, or about to be.
@@ -29,7 +30,8 @@ serves || fail "the source has no page"
 
 say "the network to the target is lost between commit and boot: exit 5"
 rehost_start move root@old root@new --name web --downtime 60s --probe tcp:9 \
-	--boot-timeout 2m --boot firmware
+	--boot-timeout 2m --boot firmware --rollback \
+	'echo back >>/run/hooks; until [ -e /run/gate ]; do sleep 0.1; done'
 wait_for 1200 is_committing
 rig_cut new
 rehost_wait 300 5
@@ -53,11 +55,20 @@ expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same before "$(on old cat /root/log)" "what was written"
 wait_for 120 serves
 
-say "rollback powers it off, and the source lives as it was"
+say "rollback powers it off, gives the source back, and is killed"
+NO_F=1 rehost_start rollback web
+ends "${rig_pid[new]}" 120
+wait_for 120 on old test -s /run/hooks
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+NO_F=1 expect_exit 5 rehost_run resume web
+expect_out 'was to be given back'
+
+say "done again, it knows who answers there, and the source lives as it was"
+on old touch /run/gate
 NO_F=1 expect_exit 0 rehost_run rollback web
 expect_out 'web: rolled-back'
-ends "${rig_pid[new]}" 120
-wait_for 60 answers old
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
 expect_same "$mac" "$(mac_of old)" "its card"
 on old 'echo after >>/root/log && sync' || fail "the source cannot write"
