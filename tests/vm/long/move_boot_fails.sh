@@ -6,6 +6,7 @@
 # the target is lost while it is made ready, and a probe is never answered. Both say
 # what to do. Then the target is powered off, and the source lives as it was, also when
 # that broke off.
+# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../move_lib.sh"
 
 # For wait_for: it is decided, or about to be.
