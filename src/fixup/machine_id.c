@@ -77,6 +77,24 @@ static int drop_leases(struct unit *u)
 	return r;
 }
 
+/* Names that programs of their own make and keep. */
+static void warn_of_names(struct unit *u)
+{
+	static const char *const paths[] = {"/etc/iscsi/initiatorname.iscsi",
+		"/etc/nvme/hostnqn", "/etc/nvme/hostid",
+		"/etc/dropbear/dropbear_rsa_host_key",
+		"/etc/dropbear/dropbear_ecdsa_host_key",
+		"/etc/dropbear/dropbear_ed25519_host_key"};
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (tree_is_file(u->tree, paths[i]))
+			unit_warn(u,
+				"%s is that of the source: two machines of one "
+				"name disturb each other, or pass for each "
+				"other; make the clone's anew",
+				paths[i]);
+}
+
 int unit_machine_id(struct unit *u)
 {
 	static const char path[] = "/etc/machine-id";
@@ -95,10 +113,8 @@ int unit_machine_id(struct unit *u)
 	if (r == 0 && tree_is_file(u->tree, dbus) &&
 		tree_readlink(u->tree, dbus, target) < 0)
 		r = unit_put(u, dbus, id, 0444, "a new machine ID");
-	if (r == 0 && tree_is_file(u->tree, "/etc/iscsi/initiatorname.iscsi"))
-		unit_warn(u, "/etc/iscsi/initiatorname.iscsi is that of the "
-			     "source: two initiators of one name disturb each "
-			     "other");
+	if (r == 0)
+		warn_of_names(u);
 	if (r == 0)
 		r = drop_others(u);
 	return r < 0 ? r : drop_leases(u);

@@ -224,8 +224,11 @@ static void machine_id_is_new_only_for_a_copy(void **state)
 	image_put("/var/lib/dhcp/README", "x");
 	image_put("/var/lib/NetworkManager/internal-a-eth0.lease", "x");
 	image_put("/var/lib/dhcpcd/duid", "x");
+	image_put("/etc/nvme/hostnqn", "nqn.x\n");
 	image_run_idle("machine-id", "'identity': 'keep', 'id': 'abc'");
 	image_run("machine-id", "'identity': 'new', 'id': 'abc'");
+	assert_int_equal(image_count("warnings", "machine-id"), 1);
+	assert_true(image_says("warnings", "/etc/nvme/hostnqn is that of"));
 	(void)snprintf(
 		first, sizeof(first), "%s", image_read("/etc/machine-id"));
 	assert_int_equal(strlen(first), 33);
