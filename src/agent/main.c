@@ -12,10 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,13 +97,34 @@ static int on_probe(struct agent *a, const struct frame *f, struct error *err)
 }
 
 /* The hooks of a move run one at a time: an agent behind a connection that was
- * cut may live on, with a hook that undoes what this one is asked for. The lock
- * is an abstract socket's name (unix(7)), which goes with its process; *fd is
- * the caller's. */
-static int lock_hooks(
-	const uint8_t secret[SECRET_SIZE], int *fd, struct error *err)
+ * cut may live on, with a hook that undoes what this one is asked for. Nobody
+ * but root can make a file there, or hold its lock (flock(2)), which goes with
+ * this process. */
+struct hooks_lock {
+	char path[64];
+	int fd;
+};
+
+static void unlock_hooks(struct hooks_lock *l)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	if (l->fd < 0)
+		return;
+	(void)unlink(l->path);
+	(void)close(l->fd);
+}
+
+/* Is what is locked still what has that name? */
+static bool is_named(const struct hooks_lock *l)
+{
+	struct stat held, named;
+
+	return fstat(l->fd, &held) == 0 && lstat(l->path, &named) == 0 &&
+	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+static int lock_hooks(const uint8_t secret[SECRET_SIZE], struct hooks_lock *ret,
+	struct error *err)
+{
 	uint64_t end = clock_ms() + HOOKS_WAIT_MS;
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 	char hex[33];
@@ -112,13 +132,15 @@ static int lock_hooks(
 	(void)SHA256(secret, SECRET_SIZE, digest);
 	parse_hex(digest, 16, hex);
 	(void)snprintf(
-		a.sun_path + 1, sizeof(a.sun_path) - 1, "rehost/hooks/%s", hex);
-	*fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (*fd < 0)
-		return error_set(err, -errno, "run hooks");
-	while (bind(*fd, (const void *)&a, sizeof(a)) < 0) {
-		if (errno != EADDRINUSE)
-			return error_set(err, -errno, "run hooks");
+		ret->path, sizeof(ret->path), "/run/.rehost-hooks-%s", hex);
+	for (;;) {
+		ret->fd = open(ret->path,
+			O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (ret->fd < 0)
+			return error_set(err, -errno, "make %s", ret->path);
+		if (flock(ret->fd, LOCK_EX | LOCK_NB) == 0 && is_named(ret))
+			return 0;
+		(void)close(STEAL_FD(ret->fd));
 		if (clock_ms() >= end) {
 			error_set(err, -EBUSY, "run hooks");
 			return error_why(err,
@@ -126,13 +148,12 @@ static int lock_hooks(
 		}
 		clock_sleep_ms(20);
 	}
-	return 0;
 }
 
 static int on_hooks(struct agent *a, const struct frame *f, struct error *err)
 {
 	CLEANUP_FREE struct hook_run *run = calloc(1, sizeof(*run));
-	CLEANUP_CLOSE int lock = -1;
+	CLEANUP(unlock_hooks) struct hooks_lock lock = {.fd = -1};
 	static struct msg_hooks m;
 	static struct msg_hooks_result out;
 	const char *commands[HOOKS_MAX];

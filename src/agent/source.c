@@ -380,6 +380,12 @@ static void undone(struct agent *a)
 	a->n_asked = 0;
 }
 
+/* What only the end of the rollback hooks answers. */
+static bool waits_for_hooks(uint32_t type)
+{
+	return type == MSG_RELEASE || type == MSG_UNFENCE || type == MSG_END;
+}
+
 void source_undo(struct agent *a)
 {
 	struct maps_shared *s = a->keeper.maps.shared;
@@ -412,6 +418,12 @@ static void keeper_died(struct agent *a)
 	hook_begin(&a->undo, a->undo_commands, n, &env, s->arm.hook_timeout_ms,
 		false);
 	a->undoing = true;
+	for (unsigned i = a->n_asked; i-- > 0;) {
+		if (waits_for_hooks(a->asked[i].type))
+			continue;
+		answer_for_keeper(a, a->asked[i].type, a->asked[i].id);
+		a->asked[i] = a->asked[--a->n_asked];
+	}
 	source_undo(a);
 }
 
@@ -419,7 +431,7 @@ int source_forward(struct agent *a, const struct frame *f, struct error *err)
 {
 	int r;
 
-	if (a->keeper_gone && !a->undoing) {
+	if (a->keeper_gone && !(a->undoing && waits_for_hooks(f->type))) {
 		answer_for_keeper(a, f->type, f->id);
 		return 0;
 	}

@@ -82,8 +82,11 @@ int move_abort(struct move *m, struct error *err)
 /* The user's word that the target is off is not taken against what is seen. */
 static int check_off(struct move *m, struct error *err)
 {
-	const char *address = json_string_value(json_object_get(
-		json_object_get(m->report, "machine"), "address"));
+	const json_t *machine = json_object_get(m->report, "machine");
+	const char *address =
+		json_string_value(json_object_get(machine, "address"));
+	const char *old =
+		json_string_value(json_object_get(machine, "source_address"));
 	char probe[32];
 	int r;
 
@@ -91,7 +94,11 @@ static int check_off(struct move *m, struct error *err)
 	r = address && address[0] && move_get(m, "machine", "booted")
 		    ? probe_once(probe, address, OFF_MS)
 		    : -ETIMEDOUT;
-	if ((r != 0 && r != -ECONNREFUSED) || move_source_answers(m))
+	if (r != 0 && r != -ECONNREFUSED)
+		return 0;
+	/* At the address that both may have it may be the source, which is
+	 * back; at another one it is not. */
+	if (old && strcmp(old, address) == 0 && move_source_answers(m))
 		return 0;
 	error_set(err, -EADDRINUSE, "take the target for switched off");
 	error_why(err, "somebody answers at %s", address);

@@ -348,6 +348,8 @@ static int boot(struct part *p, struct error *err)
 		r = power_off_source(m, err);
 	else
 		hush_source(p);
+	/* That it goes off is no matter while the new one boots. */
+	session_close(&m->session, SOURCE);
 	if (r == 0)
 		r = await_silence(p, err);
 	if (r < 0)

@@ -191,7 +191,8 @@ static int freeze_all(struct hold *h, const struct stack *stack,
 	uint64_t t = clock_ms();
 	size_t n = 0;
 
-	if (stack->n > HELD_MAX) {
+	/* Some may be noted still that could not be let go. */
+	if (stack->n > HELD_MAX - s->n_held) {
 		error_set(err, -E2BIG, "freeze %zu filesystems", stack->n);
 		error_why(err, "that is more than %d", HELD_MAX);
 		return error_todo(err, "unmount some in the quiesce hook");

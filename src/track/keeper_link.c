@@ -85,7 +85,7 @@ bool keeper_undo(struct maps *m, bool unacknowledged)
 	/* The network's fence ended with the keeper, unless it was told to
 	 * stay. Before the thaw, which waits for writers. */
 	netfence_forget(s->name);
-	if (phase >= KEEPER_HOLDING && hold_release_dead(s, &err) < 0)
+	if (s->n_held > 0 && hold_release_dead(s, &err) < 0)
 		maps_stuck(s, &err);
 	s->phase = KEEPER_IDLE;
 	return true;

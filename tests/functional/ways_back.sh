@@ -208,3 +208,30 @@ wait "$abort_pid" || abort_code=$?
 status_is aborted '.live + .state' sourcepaused || fail "status"
 "$lab" reboot "$dir" old
 NO_F=1 expect_exit 0 rehost_run abort aborted
+
+# edit_report NAME FILTER
+edit_report() {
+	local db=$dir/state/rehost/rehost.db report
+
+	report=$(sqlite3 "$db" "select report from moves where name = '$1'" |
+		jq -c "$2")
+	sqlite3 "$db" "update moves set report = '${report//\'/\'\'}'
+		where name = '$1'"
+}
+
+# The store is told that it was a machine, which got another address.
+say "that the target is off is not believed while it answers"
+fresh
+start off "$mount_it" "$mount_it"
+rehost_wait 60 0
+boot=$(on old cat /proc/sys/kernel/random/boot_id)
+edit_report off ".machine = {address: \"$LAB_ADDR4_new\", booted: 1,
+	source_address: \"$LAB_ADDR4_old\", source_boot: \"$boot\"}"
+NO_F=1 expect_exit 5 rehost_run rollback --discard-target-writes off
+expect_out "somebody answers at $LAB_ADDR4_new; switch it off"
+lives new || fail "the target does not live"
+dead old
+edit_report off 'del(.machine)'
+NO_F=1 expect_exit 0 rehost_run rollback off
+lives old || fail "the source does not live"
+expect_clean new
