@@ -82,11 +82,8 @@ int move_abort(struct move *m, struct error *err)
 /* The user's word that the target is off is not taken against what is seen. */
 static int check_off(struct move *m, struct error *err)
 {
-	const json_t *machine = json_object_get(m->report, "machine");
-	const char *address =
-		json_string_value(json_object_get(machine, "address"));
-	const char *old =
-		json_string_value(json_object_get(machine, "source_address"));
+	const char *address = json_string_value(json_object_get(
+		json_object_get(m->report, "machine"), "address"));
 	char probe[32];
 	int r;
 
@@ -98,7 +95,7 @@ static int check_off(struct move *m, struct error *err)
 		return 0;
 	/* At the address that both may have it may be the source, which is
 	 * back; at another one it is not. */
-	if (old && strcmp(old, address) == 0 && move_source_answers(m))
+	if (move_keeps_address(m) && move_source_answers(m))
 		return 0;
 	error_set(err, -EADDRINUSE, "take the target for switched off");
 	error_why(err, "somebody answers at %s", address);

@@ -383,6 +383,13 @@ bool move_source_answers(struct move *m)
 	       check_source(m, &ignored) == 0;
 }
 
+bool move_keeps_address(const struct move *m)
+{
+	const char *old = report_text(m, "machine", "source_address");
+
+	return old[0] && strcmp(report_text(m, "machine", "address"), old) == 0;
+}
+
 void move_ssh_probe(const struct move *m, char ret[32])
 {
 	int64_t port = move_get(m, "machine", "ssh_port");

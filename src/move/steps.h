@@ -42,6 +42,10 @@ int move_budget_missed(struct move *m, struct error *err);
  * rescue system on it. The connection to it is kept then. */
 bool move_source_answers(struct move *m);
 
+/* Is the new machine to answer at the address by which the source is reached?
+ */
+bool move_keeps_address(const struct move *m);
+
 /* "tcp:22": what its ssh is asked with. */
 void move_ssh_probe(const struct move *m, char ret[32]);
 

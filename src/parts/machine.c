@@ -200,13 +200,6 @@ static void tell_changes(struct move *m, struct fit_result *f)
 			"the new machine boots by its firmware: %s", f->why);
 }
 
-static bool keeps_address(const struct part *p)
-{
-	const char *old = machine_text(p, "source_address");
-
-	return old[0] && strcmp(machine_text(p, "address"), old) == 0;
-}
-
 /* A refusal is an answer, too. */
 static bool answers(const char *probe, const char *host, unsigned patience_ms)
 {
@@ -247,7 +240,7 @@ static void hush_source(struct part *p)
 	struct error why;
 	int r;
 
-	if (!keeps_address(p))
+	if (!move_keeps_address(p->move))
 		return;
 	/* A process that was killed may have stored this and not done it. */
 	if (machine_get(p, "hushed") &&
@@ -284,7 +277,8 @@ static int await_silence(struct part *p, struct error *err)
 {
 	const char *address = machine_text(p, "address");
 
-	if (!keeps_address(p) || is_silent(p, address, clock_ms() + SILENCE_MS))
+	if (!move_keeps_address(p->move) ||
+		is_silent(p, address, clock_ms() + SILENCE_MS))
 		return 0;
 	error_set(err, -EADDRINUSE, "boot the new machine");
 	error_why(err,
@@ -328,7 +322,7 @@ static int boot(struct part *p, struct error *err)
 
 	/* What becomes of the source is no matter any more, but where it has to
 	 * be told to be silent. */
-	if (!keeps_address(p))
+	if (!move_keeps_address(p->move))
 		session_close(&m->session, SOURCE);
 	if (v->fit->n_mounts == 0)
 		r = fit_load(m, v->fit, err);
@@ -502,7 +496,7 @@ static int connect_moved(struct part *p, struct error *err)
 		args[n++] = m->options.ssh[i];
 	args[n] = NULL;
 	session_close(&m->session, TARGET);
-	if (address[0] && !keeps_address(p)) {
+	if (address[0] && !move_keeps_address(p->move)) {
 		r = back_arguments(&m->source, &o, address, &there);
 		if (r < 0)
 			return error_set(
@@ -536,7 +530,8 @@ static int machine_deactivate(struct part *p, struct error *err)
 	if (machine_get(p, "stopped") &&
 		(is_silent(p, machine_text(p, "address"),
 			 clock_ms() + SILENCE_MS) ||
-			(keeps_address(p) && move_source_answers(m))))
+			(move_keeps_address(p->move) &&
+				move_source_answers(m))))
 		return 0;
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))

@@ -189,6 +189,15 @@ static int arm_network(uint32_t port)
 	return ask(MSG_ARM, &m, &result);
 }
 
+/* The lease ends, and the hook begins. */
+static void begin_rollback(const char *hook)
+{
+	static struct msg_hooks_result result;
+
+	assert_int_equal(arm_with(300, NULL, hook, &result), 0);
+	wait_phase(KEEPER_RELEASING);
+}
+
 /* With a rollback hook that leaves a trace. */
 static void arm(uint32_t lease_ms)
 {
@@ -737,8 +746,7 @@ static void test_unfence_and_end_in_rollback(void **state)
 	(void)snprintf(slow, sizeof(slow),
 		"until [ -e '%s' ]; do sleep 0.02; done; echo slow; exit 3",
 		hook_log);
-	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
-	wait_phase(KEEPER_RELEASING);
+	begin_rollback(slow);
 	assert_int_equal(
 		channel_send(t.link.channel, MSG_UNFENCE, ++t.id, &unfence_it),
 		0);
@@ -750,8 +758,7 @@ static void test_unfence_and_end_in_rollback(void **state)
 	assert_int_equal(result.failed, 1);
 
 	(void)unlink(hook_log);
-	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
-	wait_phase(KEEPER_RELEASING);
+	begin_rollback(slow);
 	assert_int_equal(
 		channel_send(t.link.channel, MSG_END, ++t.id, &end_it), 0);
 	assert_int_equal(channel_flush(t.link.channel, true), 0);
@@ -925,7 +932,6 @@ static void test_sigterm_is_told(void **state)
 /* Who ends the keeper while it gives the source back waits for that. */
 static void test_end_in_rollback(void **state)
 {
-	static struct msg_hooks_result result;
 	struct msg_end end = {0};
 	char slow[600];
 	pid_t pid;
@@ -936,8 +942,7 @@ static void test_end_in_rollback(void **state)
 	(void)snprintf(slow, sizeof(slow),
 		"sleep 1; echo one $REHOST_PHASE $REHOST_DEVICE >>'%s'",
 		hook_log);
-	assert_int_equal(arm_with(300, NULL, slow, &result), 0);
-	wait_phase(KEEPER_RELEASING);
+	begin_rollback(slow);
 	pid = t.link.pid;
 	assert_int_equal(ask(MSG_END, &end, NULL), 0);
 	assert_hooks("rollback");
