@@ -75,6 +75,7 @@ struct agent {
 	 * they are done. */
 	uint32_t died_in;
 	bool undoing;
+	int stand_in; /* see keeper_stand_in; -1: none */
 	struct hook_run undo;
 	const char *undo_commands[HOOKS_MAX];
 	/* Held to replace the sender, and to tell it something while a job

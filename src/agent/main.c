@@ -532,7 +532,7 @@ int main(int argc, char **argv)
 	(void)sigaction(SIGTERM, &end, NULL);
 	unlink_self();
 	a->state = IN_NEW;
-	a->keeper.fd = -1;
+	a->keeper.fd = a->stand_in = -1;
 	(void)pthread_mutex_init(&a->sender_lock, NULL);
 	(void)snprintf(
 		greeting, sizeof(greeting), "\nREHOST-AGENT %s\n", argv[2]);

@@ -372,6 +372,8 @@ static void undone(struct agent *a)
 
 	a->undoing = false;
 	(void)tracker_sweep(a->keeper.instance);
+	if (a->stand_in >= 0)
+		(void)close(STEAL_FD(a->stand_in));
 	if (s->phase != KEEPER_COMMITTED)
 		agent_answer(a, MSG_LOG, 0,
 			a->died_in == KEEPER_IDLE ? &gone : &killed);
@@ -390,7 +392,14 @@ void source_undo(struct agent *a)
 {
 	struct maps_shared *s = a->keeper.maps.shared;
 
-	if (!a->undoing || !hook_step(&a->undo))
+	if (!a->undoing)
+		return;
+	/* Another agent sees to it now; nothing is to go on behind its back. */
+	if (a->stand_in >= 0 && keeper_replaced(a->stand_in)) {
+		hook_kill(&a->undo, "another agent took over");
+		_exit(0);
+	}
+	if (!hook_step(&a->undo))
 		return;
 	message_from_hooks(&a->undo, &s->rollback);
 	undone(a);
@@ -407,6 +416,11 @@ static void keeper_died(struct agent *a)
 	a->died_in = s->phase;
 	for (unsigned i = 0; i < a->n_asked; i++)
 		unacknowledged |= a->asked[i].type == MSG_COMMIT;
+	if (a->died_in != KEEPER_IDLE)
+		a->stand_in = keeper_stand_in(&a->keeper);
+	/* There is another one already, which has undone what it found. */
+	if (a->stand_in == -EADDRINUSE)
+		_exit(0);
 	if (!keeper_undo(&a->keeper.maps, unacknowledged) ||
 		a->died_in == KEEPER_IDLE) {
 		undone(a);

@@ -42,6 +42,7 @@ struct keeper_config {
 struct keeper_link {
 	int fd;
 	pid_t pid;
+	uint8_t key[KEY_SIZE];
 	struct channel *channel;
 	struct maps maps;
 	bool fresh;	   /* made by this call: nothing is known */
@@ -49,13 +50,23 @@ struct keeper_link {
 };
 
 /* Attaches to the move's keeper; makes one first when there is none and make
- * says so. Errors: -ENOENT (none, and make is false), -EPROTO (it is of another
+ * says so. An agent that stands in for a killed one ends first. Errors: -ENOENT (none, and make is false), -EPROTO (it is of another
  * build: the advice says what to do), others. */
 int keeper_attach(const struct keeper_config *c, bool make,
 	struct keeper_link *ret, struct error *err);
 
 /* Closes the agent's end; NULL-safe for a zeroed struct with fd -1. */
 void keeper_detach(struct keeper_link *l);
+
+/* For the agent, when the keeper died and something is to be undone: takes the
+ * keeper's name, so that whoever attaches next finds this agent, and ends it,
+ * before there is another keeper. Returns a descriptor; -EADDRINUSE when there
+ * is another keeper already, other errors when it could not be. */
+int keeper_stand_in(const struct keeper_link *l);
+
+/* Whether another agent attaches to the move meanwhile: then this one's time is
+ * over. Does not wait. */
+bool keeper_replaced(int stand_in);
 
 /* For the agent, when the keeper died: ends its hook and gives the source back
  * as the keeper would have (removed blocks, network, thaw), unless it had

@@ -26,6 +26,8 @@
 #include "track/tracker.h"
 
 #define HOOK_END_MS 2000
+#define END_MS 2000 /* for a killed keeper to be gone altogether */
+#define RETRY_MS 20
 
 /* The name by which agent and keeper find each other. */
 static socklen_t socket_name(const uint8_t key[KEY_SIZE], struct sockaddr_un *a)
@@ -138,7 +140,20 @@ static int make_keeper(const struct keeper_config *c,
 	return byte ? error_set(err, -byte, "start the keeper") : 0;
 }
 
-int keeper_attach(const struct keeper_config *c, bool make,
+/* Who listens on a connected socket; 0 when nobody does whom to trust. */
+static pid_t trusted_peer(int fd)
+{
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
+		cred.uid != geteuid())
+		return 0;
+	return cred.pid;
+}
+
+/* -ECONNRESET: whoever had the name was about to end. */
+static int attach_once(const struct keeper_config *c, bool make,
 	struct keeper_link *ret, struct error *err)
 {
 	struct keeper_link l = {.fd = -1, .maps.fd = -1};
@@ -146,10 +161,9 @@ int keeper_attach(const struct keeper_config *c, bool make,
 	struct timeval tv = {.tv_sec = 20};
 	struct sockaddr_un name;
 	socklen_t name_n = socket_name(c->key, &name);
-	struct ucred cred;
-	socklen_t n = sizeof(cred);
 	int r;
 
+	memcpy(l.key, c->key, sizeof(l.key));
 	keeper_instance_name(c->key, l.instance);
 	for (int i = 0; i < 2; i++) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -169,12 +183,11 @@ int keeper_attach(const struct keeper_config *c, bool make,
 			return r;
 		l.fresh = true;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 ||
-		cred.uid != geteuid()) {
+	l.pid = trusted_peer(fd);
+	if (l.pid == 0) {
 		error_set(err, -EPERM, "trust the keeper");
 		return error_why(err, "its socket belongs to another user");
 	}
-	l.pid = cred.pid;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	r = io_write_all(fd, c->key, KEY_SIZE);
 	if (r == 0)
@@ -183,6 +196,8 @@ int keeper_attach(const struct keeper_config *c, bool make,
 		r = channel_new(fd, fd, FROM_KEEPER, &l.channel);
 	if (r < 0) {
 		maps_close(&l.maps);
+		if (r == -EPIPE)
+			r = -ECONNRESET;
 		error_set(err, r, "attach to the keeper");
 		if (r == -EPROTO) {
 			error_why(
@@ -194,6 +209,62 @@ int keeper_attach(const struct keeper_config *c, bool make,
 	l.fd = STEAL_FD(fd);
 	*ret = l;
 	return 0;
+}
+
+int keeper_attach(const struct keeper_config *c, bool make,
+	struct keeper_link *ret, struct error *err)
+{
+	uint64_t until = clock_ms() + END_MS;
+	int r;
+
+	while ((r = attach_once(c, make, ret, err)) == -ECONNRESET &&
+		clock_ms() < until)
+		clock_sleep_ms(RETRY_MS);
+	return r;
+}
+
+/* Whether somebody else than the process pid listens there. */
+static bool is_others(
+	const struct sockaddr_un *name, socklen_t name_n, pid_t pid)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t peer = 0;
+
+	if (fd >= 0 && connect(fd, (const void *)name, name_n) == 0)
+		peer = trusted_peer(fd);
+	return peer > 0 && peer != pid;
+}
+
+int keeper_stand_in(const struct keeper_link *l)
+{
+	CLEANUP_CLOSE int fd = socket(
+		AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uint64_t until = clock_ms() + END_MS;
+	struct sockaddr_un name;
+	socklen_t name_n = socket_name(l->key, &name);
+
+	if (fd < 0)
+		return -errno;
+	/* A process that ends may close its other sockets first. */
+	while (bind(fd, (const void *)&name, name_n) < 0) {
+		if (errno != EADDRINUSE)
+			return -errno;
+		if (is_others(&name, name_n, l->pid))
+			return -EADDRINUSE;
+		if (clock_ms() >= until)
+			return -EBUSY;
+		clock_sleep_ms(1);
+	}
+	if (listen(fd, 1) < 0)
+		return -errno;
+	return STEAL_FD(fd);
+}
+
+bool keeper_replaced(int stand_in)
+{
+	CLEANUP_CLOSE int fd = accept4(stand_in, NULL, NULL, SOCK_CLOEXEC);
+
+	return fd >= 0 && trusted_peer(fd) > 0;
 }
 
 void keeper_detach(struct keeper_link *l)

@@ -160,11 +160,13 @@ int maps_receive(int conn, struct maps *ret)
 {
 	struct carrier k;
 	struct cmsghdr *c;
+	ssize_t n;
 	int fd, r;
 
 	carrier_init(&k);
-	if (recvmsg(conn, &k.msg, MSG_CMSG_CLOEXEC) != 1)
-		return -ECONNRESET;
+	n = recvmsg(conn, &k.msg, MSG_CMSG_CLOEXEC);
+	if (n != 1)
+		return n < 0 ? -errno : -ECONNRESET;
 	c = CMSG_FIRSTHDR(&k.msg);
 	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
 		c->cmsg_len != CMSG_LEN(sizeof(int)))

@@ -17,7 +17,7 @@ fresh() {
 		rm -f /run/hook /run/gate /run/mended
 		blkdiscard -f /dev/vdb 2>/dev/null"
 	on_sh old "$unmount_it
-		rm -f /run/hook /run/gate /run/hooks"
+		rm -f /run/hook /run/hook0 /run/gate /run/hooks"
 	mkfs_on old vdb ext4
 	mount_on old vdb /data
 	populate old /data 4
@@ -172,6 +172,25 @@ rehost_wait 30 4
 sleep 1
 hooks_are 'started started late'
 NO_F=1 expect_exit 0 rehost_run abort late
+
+say "or as another one takes over, when its connection is silent"
+fresh
+start unheard "$mount_it" "echo started >>/run/hooks; $gate; echo late >>/run/hooks" \
+	--quiesce 'echo on >/run/hook0; sleep 20'
+wait_for 30 on old test -s /run/hook0
+on_sh old 'pkill -KILL -x rehost-keeper'
+wait_for 30 on old test -s /run/hook
+on_sh old 'pkill -STOP -f "^sshd: root"'
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+NO_F=1 rehost_start abort unheard
+wait_for 30 on_sh old '[ "$(grep -c started /run/hooks)" = 2 ]'
+[[ $(on old pgrep -c -r D,R,S -x rehost-agent) == 1 ]] || fail "two agents on old"
+on old touch /run/gate
+rehost_wait 30 0
+sleep 1
+hooks_are 'started started late'
+on_sh old 'pkill -CONT -f "^sshd: root"'
 
 say "keeper, agent and controller die in the cut, and so does the first resume"
 fresh

@@ -1166,6 +1166,52 @@ static void test_lost_keeper(void **state)
 	keeper_detach(&t.link);
 }
 
+/* Attaches in a process of its own; its status says how that went. */
+static pid_t attach_elsewhere(int stand_in)
+{
+	pid_t pid = fork();
+	struct error err;
+	int r;
+
+	assert_true(pid >= 0);
+	if (pid != 0)
+		return pid;
+	(void)close(stand_in);
+	r = keeper_attach(&t.config, true, &t.link, &err);
+	_exit(r < 0 ? -r : t.link.fresh ? 0 : 255);
+}
+
+/* The agent stands in for the keeper until another agent comes. */
+static void test_stand_in(void **state)
+{
+	struct keeper_link old;
+	int fd = -1, status;
+	pid_t pid;
+
+	NEEDS_ROOT;
+	attach(true);
+	kill_keeper();
+	old = t.link;
+	fd = keeper_stand_in(&old);
+	assert_true(fd >= 0);
+	assert_false(keeper_replaced(fd));
+	pid = attach_elsewhere(fd);
+	for (uint64_t end = clock_ms() + WAIT_MS; !keeper_replaced(fd);) {
+		assert_true(clock_ms() < end);
+		clock_sleep_ms(5);
+	}
+	/* There is no other keeper before it ends. */
+	clock_sleep_ms(100);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	(void)close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* It made a keeper, and that one lives. */
+	assert_int_equal(keeper_stand_in(&old), -EADDRINUSE);
+	keeper_detach(&old);
+	attach(false);
+}
+
 /* ---- a machine's network ---- */
 
 static int home_net = -1, home_space = -1; /* namespaces; -1: not left */
@@ -1284,6 +1330,8 @@ static int setup(void **state)
 		  access("/sys/kernel/debug/tracing", F_OK) == 0;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return -1;
+	/* As agents do. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	return mkdir(mount_point, 0700);
 }
 
@@ -1323,6 +1371,7 @@ int main(void)
 		UNMOUNTED(test_fence_undone),
 		MOUNTED(test_linger),
 		MOUNTED(test_lost_keeper),
+		MOUNTED(test_stand_in),
 		cmocka_unit_test_setup_teardown(
 			test_network, setup_network, end_network),
 	};
