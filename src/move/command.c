@@ -7,6 +7,7 @@
 #include "move/power.h"
 #include "move/probe.h"
 #include "move/steps.h"
+#include "move/who.h"
 
 #define OFF_MS 3000
 
@@ -204,13 +205,12 @@ int move_rollback(struct move *m, struct error *err)
  * from a copy of its disks. */
 static int connect_old(struct move *m, struct error *err)
 {
-	const char *boot = json_string_value(json_object_get(
-		json_object_get(m->report, "machine"), "source_boot"));
 	int r = move_connect(m, SOURCE, err);
 
-	if (r < 0 || (boot && strcmp(m->session.host[SOURCE].hello.boot_id,
-				      boot) == 0))
-		return r;
+	if (r == 0)
+		r = who_answers(m, SOURCE, err);
+	if (r < 0 || r == WHO_SOURCE)
+		return r < 0 ? r : 0;
 	session_close(&m->session, SOURCE);
 	error_set(err, -EHOSTUNREACH, "reach the source");
 	return error_why(err, "what answers there is not as it was at the "

@@ -252,99 +252,6 @@ static int take_probes(struct move *m, const struct plan *p, struct error *err)
 	return 0;
 }
 
-static bool has_address(const json_t *facts, const char *mac, const char *at)
-{
-	const json_t *i, *a;
-	size_t k, n;
-
-	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
-	{
-		if (strcasecmp(facts_text(i, "mac"), mac) != 0)
-			continue;
-		json_array_foreach(json_object_get(i, "addresses"), n, a)
-		{
-			const char *text = json_string_value(a);
-
-			if (text && at[0] &&
-				strncmp(text, at, strlen(at)) == 0 &&
-				strchr("/", text[strlen(at)]))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Where clients find the new machine: by the interface that takes the place of
- * the one by which the source is reached. */
-static void choose_address(
-	struct move *m, const struct plan *p, const json_t *source)
-{
-	const char *old = m->session.host[SOURCE].hello.ssh_address;
-	const char *at = old;
-	const struct plan_nic *nic = NULL;
-	char text[256];
-
-	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
-		if (!p->nics[i].exclude &&
-			has_address(source, p->nics[i].mac, old))
-			nic = &p->nics[i];
-	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
-		if (!p->nics[i].exclude)
-			nic = &p->nics[i];
-	/* Of a clone, what is not given is not known: surely not the source's.
-	 */
-	if (m->options.clone)
-		at = "";
-	if (nic && nic->mode == PLAN_DHCP)
-		at = m->session.host[TARGET].hello.ssh_address;
-	if (nic && nic->mode == PLAN_MAP && nic->addresses.n > 0)
-		at = nic->addresses.v[0];
-	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
-	move_set_text(m, "machine", "address", text);
-}
-
-static bool has_card(const json_t *facts, const char *mac)
-{
-	const json_t *i;
-	size_t k;
-
-	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
-	{
-		if (mac[0] && strcasecmp(facts_text(i, "mac"), mac) == 0)
-			return true;
-	}
-	return false;
-}
-
-int machine_which(struct move *m, enum side side, struct error *err)
-{
-	json_t *facts = NULL;
-	const json_t *nic;
-	int which = -ENODATA;
-	size_t i;
-	int r = inspect_with(&m->session, side, 0, NULL, &facts, err);
-
-	if (r < 0)
-		return r;
-	json_array_foreach(json_object_get(m->options.wish, "nics"), i, nic)
-	{
-		if (strcasecmp(facts_text(nic, "mac"),
-			    facts_text(nic, "target_mac")) == 0)
-			continue;
-		if (has_card(facts, facts_text(nic, "target_mac")))
-			which = 1;
-		else if (has_card(facts, facts_text(nic, "mac")))
-			which = 0;
-	}
-	json_decref(facts);
-	if (which < 0) {
-		error_set(err, which, "tell the machines apart");
-		error_why(err, "its network cards are neither the source's nor "
-			       "the target's");
-	}
-	return which;
-}
-
 /* A service that began later was restarted, or is not of the boot. */
 #define BOOT_S 900
 
@@ -407,7 +314,7 @@ int machine_plan(struct move *m, struct error *err)
 	if (r == 0)
 		r = take_probes(m, &p, err);
 	if (r == 0)
-		choose_address(m, &p, b.source);
+		machine_choose_address(m, &p, b.source);
 	if (r == 0)
 		forecast_boot(m, b.source);
 	if (r < 0)

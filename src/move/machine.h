@@ -14,10 +14,18 @@
  * says in m->options. Refuses what would not boot. Nothing is written. */
 int machine_plan(struct move *m, struct error *err);
 
-/* Which of both machines is connected on that side, as their network cards say:
- * 1 the target, 0 the source, -ENODATA when the cards do not tell, other
- * negative errno. Asks its facts. */
-int machine_which(struct move *m, enum side side, struct error *err);
+/* The addresses of the source that the new machine will have as well, without
+ * link-local ones and at most MACHINE_SHARED_MAX of them: a new list of texts,
+ * or NULL when out of memory. What DHCP will give is not known, and not in it.
+ */
+#define MACHINE_SHARED_MAX 16
+json_t *machine_shared(const struct plan *p, const json_t *source);
+
+/* Sets machine.shared in the report, and machine.address: where clients find
+ * the new machine, by the interface that takes the place of the one by which
+ * the source is reached; "" when that is not known. */
+void machine_choose_address(
+	struct move *m, const struct plan *p, const json_t *source);
 
 /* What fixup_run (fixup/fixup.h) is told; a new reference, or NULL when out of
  * memory. */

@@ -16,6 +16,7 @@
 #include "move/power.h"
 #include "move/rehearse.h"
 #include "move/steps.h"
+#include "move/who.h"
 
 #define COPY_FROZEN_MS 60000
 #define HELD_MS 200000 /* longer than agents live without a controller */
@@ -324,8 +325,8 @@ static int connect_back(struct move *m, struct error *err)
 		error_set(err, -EHOSTUNREACH, "reach the source");
 		error_host(err, m->source.host);
 		return error_why(err, "it is silent, because the new machine "
-				      "has its address, and there is no other "
-				      "way to it");
+				      "has an address of it, and there is no "
+				      "other way to it");
 	}
 	r = back_arguments(&m->source, &o, address, &args);
 	if (r < 0)
@@ -338,20 +339,18 @@ static int connect_back(struct move *m, struct error *err)
  * source's address. */
 static int check_source(struct move *m, struct error *err)
 {
-	const char *boot = report_text(m, "machine", "source_boot");
-	int r;
+	int who;
 
-	if (!move_get(m, "machine", "booted") ||
-		strcmp(m->session.host[SOURCE].hello.boot_id, boot) == 0)
+	if (!move_get(m, "machine", "booted"))
 		return 0;
-	r = machine_which(m, SOURCE, err);
-	if (r == 0)
+	who = who_answers(m, SOURCE, err);
+	if (who == WHO_SOURCE || who == WHO_SOURCE_SINCE)
 		return 0;
 	session_close(&m->session, SOURCE);
-	if (r < 0)
-		return r;
+	if (who < 0)
+		return who;
 	error_set(err, -EHOSTUNREACH, "reach the source");
-	return error_why(err, "it is the new machine that answers there");
+	return error_why(err, "it is the target that answers there");
 }
 
 static int connect_source(
@@ -388,6 +387,12 @@ bool move_keeps_address(const struct move *m)
 	const char *old = report_text(m, "machine", "source_address");
 
 	return old[0] && strcmp(report_text(m, "machine", "address"), old) == 0;
+}
+
+bool move_shares_addresses(const struct move *m)
+{
+	return json_array_size(json_object_get(
+		       json_object_get(m->report, "machine"), "shared")) > 0;
 }
 
 void move_ssh_probe(const struct move *m, char ret[32])

@@ -450,6 +450,18 @@ static int settle(struct move *m, struct error *err)
 
 /* ---- how a run ends ---- */
 
+/* However it is mended, this is how it goes on. */
+static void advise_resume(const struct move *m, struct error *err)
+{
+	char first[sizeof(err->todo)];
+
+	if (strstr(err->todo, "rehost resume"))
+		return;
+	memcpy(first, err->todo, sizeof(first));
+	error_todo(err, "%.400s%srehost resume %s", first,
+		first[0] ? "; then " : "", m->row.name);
+}
+
 static int stop(struct move *m, struct error *err)
 {
 	struct error ignored, why = {0};
@@ -465,8 +477,8 @@ static int stop(struct move *m, struct error *err)
 	move_set_state(m, "paused", "source");
 	/* All that was asked for was done. */
 	move_set_error(m, m->rehearsed ? NULL : err);
-	if (!err->todo[0])
-		error_todo(err, "rehost resume %s", m->row.name);
+	if (!act)
+		advise_resume(m, err);
 	(void)move_save(m, true, &ignored);
 	return act ? EXIT_ACT_NOW : EXIT_RESUMABLE;
 }

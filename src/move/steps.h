@@ -46,6 +46,10 @@ bool move_source_answers(struct move *m);
  */
 bool move_keeps_address(const struct move *m);
 
+/* Is it to have any address that the source has? Then the source has to be
+ * silent. */
+bool move_shares_addresses(const struct move *m);
+
 /* "tcp:22": what its ssh is asked with. */
 void move_ssh_probe(const struct move *m, char ret[32]);
 

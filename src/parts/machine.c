@@ -14,12 +14,14 @@
 #include "move/power.h"
 #include "move/probe.h"
 #include "move/steps.h"
+#include "move/who.h"
 #include "parts/grow.h"
 #include "parts/volume.h"
 #include "volume/mounts.h"
 
 #define GONE_MS 60000
 #define HEARD_MS 1000
+#define HEARING_MS 2000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
 #define PATIENCE_MAX_MS 5000
@@ -40,6 +42,12 @@ static int64_t machine_get(const struct part *p, const char *key)
 static const char *machine_text(const struct part *p, const char *key)
 {
 	return facts_text(json_object_get(p->move->report, "machine"), key);
+}
+
+static const json_t *machine_list(const struct part *p, const char *key)
+{
+	return json_object_get(
+		json_object_get(p->move->report, "machine"), key);
 }
 
 /* ---- before the cut: what will be needed after it ---- */
@@ -113,19 +121,33 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
-/* By which port it is asked whether it answers, and how long that takes. */
+/* By which port it is asked whether it answers, how long that takes, and at
+ * which of the addresses that the new machine will have the controller hears
+ * it: at others its silence says nothing. */
 static void note_way(struct part *p)
 {
 	struct move *m = p->move;
-	uint64_t t = clock_ms();
+	json_t *heard = json_array();
+	uint64_t slowest = 0;
+	const json_t *a;
 	char probe[32];
+	size_t i;
 
 	move_set(m, "machine", "ssh_port",
 		m->session.host[SOURCE].hello.ssh_port);
 	move_ssh_probe(m, probe);
-	if (probe_once(probe, machine_text(p, "source_address"),
-		    PATIENCE_MAX_MS) == 0)
-		move_set(m, "machine", "connect_ms", (int64_t)(clock_ms() - t));
+	json_array_foreach(machine_list(p, "shared"), i, a)
+	{
+		uint64_t t = clock_ms();
+
+		if (probe_once(probe, json_string_value(a), HEARING_MS) == 0) {
+			(void)json_array_append(heard, (json_t *)a);
+			slowest = MAX(slowest, clock_ms() - t);
+		}
+	}
+	move_set(m, "machine", "connect_ms", (int64_t)slowest);
+	(void)json_object_set_new(
+		json_object_get(m->report, "machine"), "heard", heard);
 }
 
 static int machine_prepare(struct part *p, struct error *err)
@@ -230,23 +252,43 @@ static bool is_silent(struct part *p, const char *host, uint64_t until)
 	return true;
 }
 
-/* The new machine takes the source's address: the source, which is fenced, must
- * not answer there any more, not even the controller, but by a way back of its
- * own if there is one. It does so when its own answer is away. */
+/* The source, at all addresses that the new machine will have; *ret_at is where
+ * it answers still. */
+static bool source_is_silent(
+	struct part *p, uint64_t until, const char **ret_at)
+{
+	const json_t *a;
+	size_t i;
+
+	json_array_foreach(machine_list(p, "heard"), i, a)
+	{
+		*ret_at = json_string_value(a);
+		if (!is_silent(p, *ret_at, until))
+			return false;
+	}
+	return true;
+}
+
+/* The new machine takes an address of the source: the source, which is fenced,
+ * must not answer there any more, not even the controller, but by a way back of
+ * its own if there is one. It does so when its own answer is away. */
 static void hush_source(struct part *p)
 {
 	struct move *m = p->move;
 	static struct msg_peers left;
+	const char *at;
 	struct error why;
 	int r;
 
-	if (!move_keeps_address(p->move))
+	if (!move_shares_addresses(m))
 		return;
 	/* A process that was killed may have stored this and not done it. */
 	if (machine_get(p, "hushed") &&
-		is_silent(p, machine_text(p, "address"), clock_ms() + HEARD_MS))
-		return;
-	move_set(m, "machine", "hushed", 0);
+		json_array_size(machine_list(p, "heard")) > 0) {
+		if (source_is_silent(p, clock_ms() + HEARD_MS, &at))
+			return;
+		move_set(m, "machine", "hushed", 0);
+	}
 	/* It may be another process that committed. */
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
@@ -268,23 +310,25 @@ static void hush_source(struct part *p)
 			"the source could not be told to be silent (%s): "
 			"before it is on the network again, switch it off, or "
 			"both answer for %s",
-			why.why, machine_text(p, "address"));
+			why.why,
+			json_string_value(
+				json_array_get(machine_list(p, "shared"), 0)));
 	session_close(&m->session, SOURCE);
 }
 
 /* Only then another may take it. */
 static int await_silence(struct part *p, struct error *err)
 {
-	const char *address = machine_text(p, "address");
+	const char *at;
 
-	if (!move_keeps_address(p->move) ||
-		is_silent(p, address, clock_ms() + SILENCE_MS))
+	if (!move_shares_addresses(p->move) ||
+		source_is_silent(p, clock_ms() + SILENCE_MS, &at))
 		return 0;
 	error_set(err, -EADDRINUSE, "boot the new machine");
 	error_why(err,
 		"the source still answers at %s, which the new machine is to "
 		"have",
-		address);
+		at);
 	return error_todo(err, "switch the source off, then rehost resume %s",
 		p->move->row.name);
 }
@@ -295,15 +339,15 @@ static int check_not_reset(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
 	struct error ignored;
+	int r;
 
 	if (m->options.clone || json_is_true(json_object_get(
 					json_object_get(m->report, "fence"),
 					"survives_reboot")))
 		return 0;
 	session_close(&m->session, SOURCE);
-	if (move_connect(m, SOURCE, &ignored) < 0 ||
-		strcmp(m->session.host[SOURCE].hello.boot_id,
-			machine_text(p, "source_boot")) == 0)
+	r = move_connect(m, SOURCE, &ignored);
+	if (r < 0 || who_answers(m, SOURCE, &ignored) == WHO_SOURCE)
 		return 0;
 	error_set(err, -EADDRINUSE, "boot the new machine");
 	error_why(err, "the source booted since the commit, and may have taken "
@@ -322,7 +366,7 @@ static int boot(struct part *p, struct error *err)
 
 	/* What becomes of the source is no matter any more, but where it has to
 	 * be told to be silent. */
-	if (!move_keeps_address(p->move))
+	if (!move_shares_addresses(m))
 		session_close(&m->session, SOURCE);
 	if (v->fit->n_mounts == 0)
 		r = fit_load(m, v->fit, err);
@@ -351,7 +395,6 @@ static int boot(struct part *p, struct error *err)
 	move_set_text(m, "machine", "boots_by",
 		fitted.how.how == BOOT_KEXEC ? "kexec" : "firmware");
 	move_set(m, "machine", "booted", 1);
-	move_set(m, "machine", "rescue_there", 1);
 	if (m->cut_at && !m->options.clone)
 		move_set(m, "downtime_ms", "to_boot",
 			(int64_t)(clock_ms() - m->cut_at - m->hooks_ms));
@@ -386,18 +429,14 @@ static bool is_rescue(struct part *p)
 {
 	struct move *m = p->move;
 	struct error ignored;
-	const struct host *h = &m->session.host[TARGET];
 
-	return (h->alive || move_connect(m, TARGET, &ignored) == 0) &&
-	       (h->hello.rescue ||
-		       strcmp(h->hello.boot_id,
-			       machine_text(p, "rescue_boot")) == 0);
+	return move_connect(m, TARGET, &ignored) == 0 &&
+	       who_answers(m, TARGET, &ignored) == WHO_RESCUE;
 }
 
 static bool has_rescue_address(const struct part *p)
 {
-	return machine_get(p, "rescue_there") &&
-	       strcmp(machine_text(p, "address"),
+	return strcmp(machine_text(p, "address"),
 		       machine_text(p, "rescue_address")) == 0;
 }
 
@@ -509,12 +548,12 @@ static int connect_moved(struct part *p, struct error *err)
 /* It may be anybody who answers there, even the source after a reset. */
 static int check_moved(struct part *p, struct error *err)
 {
-	int r = machine_which(p->move, TARGET, err);
+	int who = who_answers(p->move, TARGET, err);
 
-	if (r == 1)
+	if (who == WHO_MOVED || who == WHO_RESCUE)
 		return 0;
-	if (r < 0)
-		return r;
+	if (who < 0)
+		return who;
 	error_set(err, -EHOSTUNREACH, "stop the target");
 	return error_why(err, "it is the source that answers there");
 }

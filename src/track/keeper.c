@@ -243,11 +243,14 @@ static void request(struct keeper *k, const struct frame *f)
 		r = keeper_retrack(k, &err);
 		break;
 	case MSG_HUSH:
+		r = keeper_prepare_hush(k, &in.peers, &err);
+		if (r < 0)
+			break;
 		/* Who asks may be among those who hear nothing more. */
 		send_ok(k, f->id);
 		(void)channel_flush(k->channel, true);
 		clock_sleep_ms(HUSH_MS);
-		if (keeper_hush(k, &in.peers, &err) < 0)
+		if (keeper_hush(k, &err) < 0)
 			(void)snprintf(k->state.reason, sizeof(k->state.reason),
 				"%s", err.what);
 		return;

@@ -50,8 +50,9 @@ struct keeper_link {
 };
 
 /* Attaches to the move's keeper; makes one first when there is none and make
- * says so. An agent that stands in for a killed one ends first. Errors: -ENOENT (none, and make is false), -EPROTO (it is of another
- * build: the advice says what to do), others. */
+ * says so. An agent that stands in for a killed one ends first. Errors: -ENOENT
+ * (none, and make is false), -EPROTO (it is of another build: the advice says
+ * what to do), others. */
 int keeper_attach(const struct keeper_config *c, bool make,
 	struct keeper_link *ret, struct error *err);
 

@@ -76,7 +76,7 @@ void keeper_open_network(struct keeper *k)
 	k->net = NULL;
 }
 
-int keeper_hush(
+int keeper_prepare_hush(
 	struct keeper *k, const struct msg_peers *peers, struct error *err)
 {
 	struct netfence_allow allow = {0};
@@ -84,9 +84,17 @@ int keeper_hush(
 
 	if (r < 0)
 		return r;
-	if (!k->net || k->maps.shared->phase != KEEPER_COMMITTED)
-		return error_set(err, -EINVAL, "fence the network");
-	return netfence_change(k->net, &allow, err);
+	if (!k->net || k->maps.shared->phase != KEEPER_COMMITTED) {
+		error_set(err, -EINVAL, "fence the network");
+		return error_why(err, "it is not fenced yet");
+	}
+	k->allow = allow;
+	return 0;
+}
+
+int keeper_hush(struct keeper *k, struct error *err)
+{
+	return netfence_change(k->net, &k->allow, err);
 }
 
 /* ---- holding it still ---- */

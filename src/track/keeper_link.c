@@ -237,8 +237,8 @@ static bool is_others(
 
 int keeper_stand_in(const struct keeper_link *l)
 {
-	CLEANUP_CLOSE int fd = socket(
-		AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP_CLOSE int fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	uint64_t until = clock_ms() + END_MS;
 	struct sockaddr_un name;
 	socklen_t name_n = socket_name(l->key, &name);

@@ -96,10 +96,13 @@ int keeper_prepare_network(struct keeper *k, const struct msg_peers *peers,
  * they may wait for the network. */
 void keeper_open_network(struct keeper *k);
 
-/* After the commit: others than before, or nobody, may talk to it from now
- * on. */
-int keeper_hush(struct keeper *k, const struct msg_peers *peers,
+/* After the commit: others than before, or nobody, are to talk to it. All that
+ * can be refused is refused here. */
+int keeper_prepare_hush(struct keeper *k, const struct msg_peers *peers,
 	struct error *err) MUST_CHECK;
+
+/* From now on it is so. */
+int keeper_hush(struct keeper *k, struct error *err) MUST_CHECK;
 
 /* Cuts the network of a machine and holds the volumes. On errors nothing is
  * held; a hold that is not complete within the lease is one. */

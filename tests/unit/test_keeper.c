@@ -1295,6 +1295,7 @@ static int bring_interface(void)
 static void test_network(void **state)
 {
 	static struct msg_held held;
+	static struct msg_peers left;
 	int link;
 
 	NEEDS_ROOT;
@@ -1304,6 +1305,7 @@ static void test_network(void **state)
 	assert_int_equal(arm_network(65535), 0);
 	assert_false(is_fenced("a0"));
 	assert_int_equal(ask(MSG_HOLD, NULL, &held), 0);
+	assert_int_equal(ask(MSG_HUSH, &left, NULL), -EINVAL);
 	assert_non_null(strstr(held.network, "1 address (1 of them with one"));
 	assert_true(is_fenced("a0"));
 	link = bring_interface();
@@ -1314,6 +1316,13 @@ static void test_network(void **state)
 	assert_int_equal(commit(FENCE_FREEZE, 0), 0);
 	assert_int_equal(keeper_state()->phase, KEEPER_COMMITTED);
 	assert_true(is_fenced("b0"));
+	/* What it cannot do it says. */
+	left.n = 1;
+	strcpy(left.v[0].text, "nobody");
+	assert_int_equal(ask(MSG_HUSH, &left, NULL), -EINVAL);
+	left.n = 0;
+	assert_int_equal(ask(MSG_HUSH, &left, NULL), 0);
+	assert_null(strstr(keeper_state()->reason, "fence the network"));
 	assert_int_equal(unfence(NULL, 0), 0);
 	assert_false(is_frozen());
 	assert_false(is_fenced("a0"));
