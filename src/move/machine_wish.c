@@ -30,23 +30,33 @@ static const json_t *mount_of(const json_t *facts, const char *name)
 	return NULL;
 }
 
-/* What fstab calls the filesystem that is mounted there: names like
- * /dev/disk/by-path/… say nothing by themselves. */
-static json_t *aliases(const json_t *facts, const json_t *mount)
+static void add_aliases(json_t *list, const json_t *lines, const char *key,
+	const char *name, const char *point)
 {
-	const char *point = facts_text(mount, "mount");
-	json_t *list = json_array();
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach(json_object_get(facts, "fstab"), i, line)
+	json_array_foreach(lines, i, line)
 	{
-		const char *spec = facts_text(line, "spec");
+		const char *spec = facts_text(line, key);
+		const char *mount = facts_text(line, "mount");
 
-		if (point[0] && strcmp(facts_text(line, "mount"), point) == 0 &&
-			strncmp(spec, "/dev/disk/", 10) == 0)
+		if (strncmp(spec, "/dev/disk/", 10) == 0 &&
+			(strcmp(facts_text(line, "disk"), name) == 0 ||
+				(point[0] && strcmp(mount, point) == 0)))
 			(void)json_array_append_new(list, json_string(spec));
 	}
+}
+
+/* What fstab and crypttab call it: names like /dev/disk/by-path/… say nothing
+ * by themselves. */
+static json_t *aliases(const json_t *facts, const char *name, const char *point)
+{
+	json_t *list = json_array();
+
+	add_aliases(list, json_object_get(facts, "fstab"), "spec", name, point);
+	add_aliases(list, json_object_get(facts, "crypttab"), "device", name,
+		point);
 	return list;
 }
 
@@ -64,7 +74,9 @@ static json_t *device(const json_t *facts, const json_t *d)
 	set_text(o, "partlabel", facts_text(d, "part.name"));
 	set_text(o, "type", type);
 	set_text(o, "mount", facts_text(mount, "mount"));
-	(void)json_object_set_new(o, "aliases", aliases(facts, mount));
+	(void)json_object_set_new(o, "aliases",
+		aliases(facts, facts_text(d, "name"),
+			facts_text(mount, "mount")));
 	if (strcmp(kind, "lvm") == 0 || strcmp(kind, "crypt") == 0)
 		set_text(o, "logical", facts_text(d, "path"));
 	(void)json_object_set_new(

@@ -469,11 +469,14 @@ static void macs_in_configuration(void **state)
 }
 
 /* What the fix-ups are told of names that say nothing by themselves. */
-static void names_in_fstab(void **state)
+static void names_in_tables(void **state)
 {
 	json_t *facts = read_json(
 		"{\"disks\":[{\"name\":\"sdb1\",\"kind\":\"part\",\"content\":"
-		"{\"type\":\"ext4\",\"uuid\":\"u-1\"}}],"
+		"{\"type\":\"ext4\",\"uuid\":\"u-1\"}},{\"name\":\"sdb2\","
+		"\"kind\":\"part\",\"content\":{\"type\":\"crypto_LUKS\","
+		"\"uuid\":\"u-2\"}}],\"crypttab\":[{\"name\":\"secret\","
+		"\"device\":\"/dev/disk/by-id/z-part2\",\"disk\":\"sdb2\"}],"
 		"\"filesystems\":[{\"mount\":\"/srv\",\"disk\":\"sdb1\"}],"
 		"\"fstab\":[{\"spec\":\"/dev/disk/by-path/x-part1\","
 		"\"mount\":\"/srv\"},{\"spec\":\"/dev/disk/by-path/y\","
@@ -493,6 +496,12 @@ static void names_in_fstab(void **state)
 	assert_int_equal(json_array_size(names), 1);
 	assert_string_equal(json_string_value(json_array_get(names, 0)),
 		"/dev/disk/by-path/x-part1");
+	names = json_object_get(
+		json_array_get(json_object_get(wish, "filesystems"), 1),
+		"aliases");
+	assert_int_equal(json_array_size(names), 1);
+	assert_string_equal(json_string_value(json_array_get(names, 0)),
+		"/dev/disk/by-id/z-part2");
 	plan_done(&p);
 	json_decref(wish);
 	json_decref(facts);
@@ -512,7 +521,7 @@ int main(void)
 		cmocka_unit_test(addresses_in_configuration),
 		cmocka_unit_test(addresses_that_software_has),
 		cmocka_unit_test(macs_in_configuration),
-		cmocka_unit_test(names_in_fstab),
+		cmocka_unit_test(names_in_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
