@@ -1,73 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "move/clone.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "facts/facts.h"
+#include "move/interfaces.h"
 #include "move/plan_make.h"
-
-#define DEPTH 4 /* of what is a part of something else */
-
-struct address {
-	int family;
-	uint8_t bytes[16];
-};
-
-/* False for what every machine may have: loopback, link-local. */
-static bool parse(const char *text, struct address *ret)
-{
-	char plain[64];
-
-	(void)snprintf(
-		plain, sizeof(plain), "%.*s", (int)strcspn(text, "/"), text);
-	memset(ret, 0, sizeof(*ret));
-	ret->family = strchr(plain, ':') ? AF_INET6 : AF_INET;
-	if (inet_pton(ret->family, plain, ret->bytes) != 1)
-		return false;
-	if (ret->family == AF_INET6)
-		return strcmp(plain, "::1") != 0 &&
-		       !(ret->bytes[0] == 0xfe &&
-			       (ret->bytes[1] & 0xc0) == 0x80);
-	return ret->bytes[0] != 127 &&
-	       !(ret->bytes[0] == 169 && ret->bytes[1] == 254);
-}
-
-static bool is_same(const char *a, const char *b)
-{
-	struct address x, y;
-
-	return parse(a, &x) && parse(b, &y) && memcmp(&x, &y, sizeof(x)) == 0;
-}
-
-/* Whether an interface is the card with that MAC, or a bridge or bond that the
- * card is a part of. */
-static bool carries(const json_t *list, const char *mac, const json_t *which)
-{
-	const json_t *i;
-	size_t k;
-
-	json_array_foreach(list, k, i)
-	{
-		const char *own = facts_text(i, "permanent_mac");
-		const json_t *up = i;
-
-		/* It has the address of what it lies on. */
-		if (strcmp(facts_text(i, "kind"), "vlan") == 0 ||
-			strcasecmp(own[0] ? own : facts_text(i, "mac"), mac) !=
-				0)
-			continue;
-		for (int d = 0; up && d < DEPTH; d++) {
-			if (up == which)
-				return true;
-			up = facts_named(list, facts_text(up, "master"));
-		}
-	}
-	return false;
-}
 
 /* The card that takes its place on the clone; NULL: there is none. */
 static const struct plan_nic *nic_of(
@@ -75,7 +16,7 @@ static const struct plan_nic *nic_of(
 {
 	for (uint32_t i = 0; i < p->n_nics; i++)
 		if (!p->nics[i].exclude && p->nics[i].target &&
-			carries(list, p->nics[i].mac, which))
+			interfaces_carries(list, p->nics[i].mac, which))
 			return &p->nics[i];
 	return NULL;
 }
@@ -131,7 +72,7 @@ static bool is_left_out(
 		return true;
 	for (uint32_t i = 0; i < p->n_nics; i++)
 		if ((p->nics[i].exclude || !p->nics[i].target) &&
-			carries(list, p->nics[i].mac, which))
+			interfaces_carries(list, p->nics[i].mac, which))
 			return true;
 	return false;
 }
@@ -225,7 +166,8 @@ static int check(const struct look *l, const json_t *i, const char *address)
 	for (uint32_t k = 0; k < p->n_nics; k++)
 		for (uint32_t a = 0; a < p->nics[k].addresses.n; a++)
 			if (!p->nics[k].exclude &&
-				is_same(address, p->nics[k].addresses.v[a]))
+				interfaces_is_same(
+					address, p->nics[k].addresses.v[a]))
 				return refuse(l, address, name,
 					"give it another address in the plan");
 	if (nic || (!has_card(p) && !l->free_card))
@@ -280,7 +222,7 @@ int clone_check(struct move *m, const struct plan *p, const json_t *source,
 		.list = facts_at(source, "network.interfaces"),
 		.free_card = has_free_card(p, target),
 		.err = err};
-	struct address ignored;
+	struct interfaces_address ignored;
 	const json_t *i, *a;
 	size_t k, n;
 	int r = 0;
@@ -292,7 +234,8 @@ int clone_check(struct move *m, const struct plan *p, const json_t *source,
 		{
 			const char *text = json_string_value(a);
 
-			if (r == 0 && text && parse(text, &ignored))
+			if (r == 0 && text &&
+				interfaces_address(text, &ignored))
 				r = check(&l, i, text);
 		}
 	}

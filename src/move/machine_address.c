@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which addresses a machine has once it has moved. */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "facts/facts.h"
+#include "move/interfaces.h"
 #include "move/machine.h"
 
-static size_t length_of(const char *network)
+/* Does the interface lie on the card? A VLAN has the MAC of what it lies on. */
+static bool lies_on(const json_t *list, const char *mac, const json_t *which)
 {
-	return strcspn(network, "/");
-}
+	const json_t *i;
+	size_t k;
 
-/* "192.0.2.5" of "192.0.2.5/24"? */
-static bool is_address(const char *network, const char *address)
-{
-	size_t n = length_of(network);
-
-	return n > 0 && strlen(address) == n &&
-	       strncmp(network, address, n) == 0;
+	if (strcmp(facts_text(which, "kind"), "vlan") != 0)
+		return interfaces_carries(list, mac, which);
+	json_array_foreach(list, k, i)
+	{
+		if (strcasecmp(facts_text(i, "mac"),
+			    facts_text(which, "mac")) == 0 &&
+			interfaces_carries(list, mac, i))
+			return true;
+	}
+	return false;
 }
 
 static bool has(const json_t *addresses, const char *address)
@@ -30,61 +34,54 @@ static bool has(const json_t *addresses, const char *address)
 
 	json_array_foreach(addresses, i, a)
 	{
-		const char *text = json_string_value(a);
-
-		if (text && is_address(text, address))
+		if (json_is_string(a) &&
+			interfaces_is_same(json_string_value(a), address))
 			return true;
 	}
 	return false;
 }
 
-/* What cards with this MAC have, and what stands on them. NULL: any MAC. */
-static bool has_address(const json_t *facts, const char *mac, const char *at)
+/* Of what lies on the card with this MAC; NULL: of any interface. */
+static bool has_address(const json_t *list, const char *mac, const char *at)
 {
 	const json_t *i;
 	size_t k;
 
-	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
+	json_array_foreach(list, k, i)
 	{
-		if ((!mac || strcasecmp(facts_text(i, "mac"), mac) == 0) &&
-			has(json_object_get(i, "addresses"), at))
+		if (has(json_object_get(i, "addresses"), at) &&
+			(!mac || lies_on(list, mac, i)))
 			return true;
 	}
 	return false;
 }
 
-static bool is_link_local(const char *address)
+/* As it is written everywhere. */
+static void add(json_t *shared, const char *text)
 {
-	struct in6_addr a;
+	struct interfaces_address a;
+	char buf[INET6_ADDRSTRLEN];
 
-	return inet_pton(AF_INET6, address, &a) == 1 &&
-	       IN6_IS_ADDR_LINKLOCAL(&a);
+	if (interfaces_address(text, &a) && !has(shared, text) &&
+		json_array_size(shared) < MACHINE_SHARED_MAX &&
+		inet_ntop(a.family, a.bytes, buf, sizeof(buf)))
+		(void)json_array_append_new(shared, json_string(buf));
 }
 
-static void add(json_t *list, const char *network)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (length_of(network) >= sizeof(text) ||
-		json_array_size(list) == MACHINE_SHARED_MAX)
-		return;
-	(void)snprintf(
-		text, sizeof(text), "%.*s", (int)length_of(network), network);
-	if (text[0] && !is_link_local(text) && !has(list, text))
-		(void)json_array_append_new(list, json_string(text));
-}
-
-static void add_kept(json_t *list, const json_t *facts, const char *mac)
+static void add_kept(json_t *shared, const json_t *list, const char *mac)
 {
 	const json_t *i, *a;
 	size_t k, n;
 
-	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
+	json_array_foreach(list, k, i)
 	{
-		if (strcasecmp(facts_text(i, "mac"), mac) != 0)
+		if (!lies_on(list, mac, i))
 			continue;
-		json_array_foreach(json_object_get(i, "addresses"), n, a) add(
-			list, json_string_value(a) ? json_string_value(a) : "");
+		json_array_foreach(json_object_get(i, "addresses"), n, a)
+		{
+			if (json_is_string(a))
+				add(shared, json_string_value(a));
+		}
 	}
 }
 
@@ -96,7 +93,8 @@ static bool is_kept(const struct plan *p, const struct plan_nic *n)
 
 json_t *machine_shared(const struct plan *p, const json_t *source)
 {
-	json_t *list = json_array();
+	const json_t *list = facts_at(source, "network.interfaces");
+	json_t *shared = json_array();
 
 	for (uint32_t i = 0; i < p->n_nics; i++) {
 		const struct plan_nic *n = &p->nics[i];
@@ -104,25 +102,20 @@ json_t *machine_shared(const struct plan *p, const json_t *source)
 		if (n->exclude)
 			continue;
 		if (is_kept(p, n)) {
-			add_kept(list, source, n->mac);
+			add_kept(shared, list, n->mac);
 			continue;
 		}
-		for (uint32_t k = 0; k < n->addresses.n; k++) {
-			char text[INET6_ADDRSTRLEN + 8];
-
-			(void)snprintf(text, sizeof(text), "%.*s",
-				(int)length_of(n->addresses.v[k]),
-				n->addresses.v[k]);
-			if (has_address(source, NULL, text))
-				add(list, text);
-		}
+		for (uint32_t k = 0; k < n->addresses.n; k++)
+			if (has_address(list, NULL, n->addresses.v[k]))
+				add(shared, n->addresses.v[k]);
 	}
-	return list;
+	return shared;
 }
 
 void machine_choose_address(
 	struct move *m, const struct plan *p, const json_t *source)
 {
+	const json_t *list = facts_at(source, "network.interfaces");
 	const char *old = m->session.host[SOURCE].hello.ssh_address;
 	const struct plan_nic *nic = NULL;
 	const char *at;
@@ -130,7 +123,7 @@ void machine_choose_address(
 
 	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
 		if (!p->nics[i].exclude &&
-			has_address(source, p->nics[i].mac, old))
+			has_address(list, p->nics[i].mac, old))
 			nic = &p->nics[i];
 	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
 		if (!p->nics[i].exclude)
@@ -142,7 +135,7 @@ void machine_choose_address(
 		at = m->session.host[TARGET].hello.ssh_address;
 	else
 		at = nic->addresses.n > 0 ? nic->addresses.v[0] : "";
-	(void)snprintf(text, sizeof(text), "%.*s", (int)length_of(at), at);
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
 	move_set_text(m, "machine", "address", text);
 	(void)json_object_set_new(json_object_get(m->report, "machine"),
 		"shared",

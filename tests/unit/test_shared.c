@@ -6,16 +6,26 @@
 
 #define A "52:54:00:00:00:0a"
 #define B "52:54:00:00:00:0b"
+#define C "52:54:00:00:00:0c"
+#define D "52:54:00:00:00:0d"
+#define E "52:54:00:00:00:0e"
 
 static const char source_text[] =
 	"{\"network\":{\"interfaces\":["
 	"{\"name\":\"lo\",\"addresses\":[\"127.0.0.1/8\"]},"
 	"{\"name\":\"eth0\",\"mac\":\"" A "\",\"addresses\":[\"192.0.2.5/24\","
 	"\"2001:db8::5/64\",\"fe80::5054:ff:fe00:a/64\"]},"
-	"{\"name\":\"eth1\",\"mac\":\"" B "\",\"addresses\":[]},"
-	/* What stands on a card has its MAC. */
-	"{\"name\":\"br0\",\"mac\":\"" B "\",\"addresses\":"
-	"[\"198.51.100.5/24\", 7]}]}}";
+	"{\"name\":\"eth0.7\",\"kind\":\"vlan\",\"mac\":\"" A
+	"\",\"addresses\":[\"203.0.113.5/24\"]},"
+	/* The bridge has a MAC of its own, the card that of its bond. */
+	"{\"name\":\"eth1\",\"mac\":\"" C "\",\"permanent_mac\":\"" B
+	"\",\"master\":\"bond0\",\"addresses\":[]},"
+	"{\"name\":\"bond0\",\"mac\":\"" C "\",\"master\":\"br0\","
+	"\"addresses\":[]},"
+	"{\"name\":\"br0\",\"mac\":\"" D "\",\"addresses\":"
+	"[\"198.51.100.5/24\", 7]},"
+	"{\"name\":\"docker0\",\"mac\":\"" E
+	"\",\"addresses\":[\"172.17.0.1/16\"]}]}}";
 
 static struct plan_nic *add_nic(
 	struct plan *p, const char *mac, enum plan_mode mode)
@@ -55,9 +65,10 @@ static void test_kept(void **state)
 {
 	struct plan p = both(PLAN_KEEP, PLAN_DHCP);
 
-	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\"]");
+	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\",\"203.0.113.5\"]");
 	p.nics[1].mode = PLAN_KEEP;
-	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\",\"198.51.100.5\"]");
+	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\",\"203.0.113.5\",\"198.51."
+		   "100.5\"]");
 	p.nics[0].exclude = true;
 	expect(&p, "[\"198.51.100.5\"]");
 	plan_done(&p);
@@ -72,8 +83,8 @@ static void test_mapped(void **state)
 	expect(&p, "[]");
 	/* Also one that another card had. */
 	assert_int_equal(plan_list_add(l, "198.51.100.5/25", 9), 0);
-	assert_int_equal(plan_list_add(l, "192.0.2.5/24", 9), 0);
-	expect(&p, "[\"198.51.100.5\",\"192.0.2.5\"]");
+	assert_int_equal(plan_list_add(l, "2001:DB8:0::5/48", 9), 0);
+	expect(&p, "[\"198.51.100.5\",\"2001:db8::5\"]");
 	plan_done(&p);
 }
 
@@ -84,7 +95,8 @@ static void test_not_adapted(void **state)
 
 	expect(&p, "[]");
 	p.fixups[PLAN_NETWORK] = false;
-	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\",\"198.51.100.5\"]");
+	expect(&p, "[\"192.0.2.5\",\"2001:db8::5\",\"203.0.113.5\",\"198.51."
+		   "100.5\"]");
 	plan_done(&p);
 }
 
