@@ -121,31 +121,46 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
+/* How long an answer of the source takes; -1: the controller hears none. */
+static int64_t answer_ms(
+	struct part *p, const char *address, unsigned patience_ms)
+{
+	uint64_t t = clock_ms();
+	char probe[32];
+
+	move_ssh_probe(p->move, probe);
+	return probe_once(probe, address, patience_ms) < 0
+		       ? -1
+		       : (int64_t)(clock_ms() - t);
+}
+
 /* By which port it is asked whether it answers, how long that takes, and at
  * which of the addresses that the new machine will have the controller hears
  * it: at others its silence says nothing. */
 static void note_way(struct part *p)
 {
 	struct move *m = p->move;
+	const char *first = machine_text(p, "source_address");
 	json_t *heard = json_array();
-	uint64_t slowest = 0;
+	int64_t slowest, first_ms;
 	const json_t *a;
-	char probe[32];
 	size_t i;
 
 	move_set(m, "machine", "ssh_port",
 		m->session.host[SOURCE].hello.ssh_port);
-	move_ssh_probe(m, probe);
+	slowest = first_ms = answer_ms(p, first, PATIENCE_MAX_MS);
 	json_array_foreach(machine_list(p, "shared"), i, a)
 	{
-		uint64_t t = clock_ms();
+		const char *address = json_string_value(a);
+		int64_t ms = strcmp(address, first) == 0
+				     ? first_ms
+				     : answer_ms(p, address, HEARING_MS);
 
-		if (probe_once(probe, json_string_value(a), HEARING_MS) == 0) {
-			(void)json_array_append(heard, (json_t *)a);
-			slowest = MAX(slowest, clock_ms() - t);
-		}
+		if (ms >= 0)
+			(void)json_array_append(heard, (json_t *)(uintptr_t)a);
+		slowest = MAX(slowest, ms);
 	}
-	move_set(m, "machine", "connect_ms", (int64_t)slowest);
+	move_set(m, "machine", "connect_ms", MAX(slowest, (int64_t)0));
 	(void)json_object_set_new(
 		json_object_get(m->report, "machine"), "heard", heard);
 }
