@@ -16,7 +16,7 @@ rig_target new bios 2G
 up new
 rescue=$(boot_of new)
 expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
-sed -i 's|^\( *\)mode: keep$|\1mode: map\n\1addresses: [192.0.2.40/24, 192.0.2.15/24]\n\1gateways: [192.0.2.2]|' \
+sed -i 's|overwrite: ~|overwrite: "serial:new-0"|; s|^\( *\)mode: keep$|\1mode: map\n\1addresses: [192.0.2.40/24, 192.0.2.15/24]\n\1gateways: [192.0.2.2]|' \
 	"$dir/plan"
 
 say "the source is reset after the commit: the new machine is not booted"
