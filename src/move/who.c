@@ -56,6 +56,10 @@ int who_answers(struct move *m, enum side side, struct error *err)
 		return r;
 	r = whose_cards(m, facts);
 	json_decref(facts);
+	/* Machines may have been given the same MACs. A rescue system that was
+	 * reached as the target has the target's keys. */
+	if (r < 0 && h->rescue && side == TARGET)
+		return WHO_RESCUE;
 	if (r < 0) {
 		error_set(err, r, "tell the machines apart");
 		return error_why(err,
