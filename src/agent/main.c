@@ -300,8 +300,11 @@ static int serve_frame(struct agent *a, const struct frame *f)
 
 	if (f->type == MSG_PING)
 		return 0;
+	/* To one that has just begun it is of an earlier agent's lanes. */
 	if (f->type == MSG_DURABLE || f->type == MSG_MISMATCH)
-		return agent_sends(a) ? source_event(a, f) : -EPROTO;
+		return agent_sends(a)	    ? source_event(a, f)
+		       : a->state == IN_NEW ? 0
+					    : -EPROTO;
 	if (f->type >= MSG_STREAM_OPEN)
 		return export_frame(a, f);
 	if (f->type >= MSG_RELAY_DATA)

@@ -80,8 +80,14 @@ static int abort_running(struct store *store, struct store_row *row,
 	}
 	if (strcmp(row->state, "rolled-back") != 0) {
 		error_set(err, -EBUSY, "abort %s", row->name);
-		return error_why(
-			err, "it is %s, phase %s", row->state, row->phase);
+		error_why(err, "it is %s, phase %s", row->state, row->phase);
+		if (strcmp(row->live, "none") != 0)
+			return err->code;
+		*ret_status = EXIT_ACT_NOW;
+		return error_todo(err,
+			"nothing lives: rehost resume %s, or rehost rollback "
+			"%s",
+			row->name, row->name);
 	}
 	return 0;
 }

@@ -56,14 +56,14 @@ int move_abort(struct move *m, struct error *err)
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
 		r = ALL(m, recover, &why);
-	if (r < 0 && move_get(m, "cutover", "begun")) {
-		/* It may stand still, if its keeper died as well. */
+	/* What stood still is no more. */
+	if (r == -ENXIO && move_get(m, "cutover", "begun"))
+		move_note(m, "another-disk",
+			"%s: %s; the rollback hooks were not run", why.what,
+			why.why);
+	else if (r < 0 && move_get(m, "cutover", "begun")) {
 		*err = why;
-		error_todo(err,
-			"make sure that the source can be reached, then try "
-			"again: the move died in the cutover, and the source "
-			"may have to be given back");
-		return EXIT_ACT_NOW;
+		return move_may_stand_still(m, "abort", err);
 	}
 	if (r < 0)
 		note_left(m, SOURCE, &why);
@@ -274,6 +274,13 @@ int move_check(struct move *m, struct error *err)
 			ok ? "the replica was proved at the cut"
 			   : "the replica was not proved");
 		return ok ? EXIT_DONE : EXIT_DIFFERENT;
+	}
+	/* Whoever gives the source back would be disturbed. */
+	if (move_get(m, "cutover", "begun")) {
+		error_set(err, -EBUSY, "verify %s", m->row.name);
+		error_why(err, "it died in the cutover");
+		error_todo(err, "rehost resume or abort %s first", m->row.name);
+		return EXIT_REFUSED;
 	}
 	r = move_connect_both(m, err);
 	/* Without the keeper nothing tells damage from change. */

@@ -451,15 +451,26 @@ static int settle(struct move *m, struct error *err)
 /* ---- how a run ends ---- */
 
 /* However it is mended, this is how it goes on. */
-static void advise_resume(const struct move *m, struct error *err)
+static void advise(const struct move *m, const char *command, const char *more,
+	struct error *err)
 {
 	char first[sizeof(err->todo)];
 
-	if (strstr(err->todo, "rehost resume"))
-		return;
 	memcpy(first, err->todo, sizeof(first));
-	error_todo(err, "%.400s%srehost resume %s", first,
-		first[0] ? "; then " : "", m->row.name);
+	error_todo(err, "%.300s%srehost %s %s%s", first,
+		first[0] ? "; then " : "", command, m->row.name, more);
+}
+
+int move_may_stand_still(
+	const struct move *m, const char *command, struct error *err)
+{
+	if (!err->todo[0])
+		error_todo(err, "make sure that the source can be reached");
+	advise(m, command,
+		": the move died in the cutover, and the source may have to "
+		"be given back",
+		err);
+	return EXIT_ACT_NOW;
 }
 
 static int stop(struct move *m, struct error *err)
@@ -477,8 +488,8 @@ static int stop(struct move *m, struct error *err)
 	move_set_state(m, "paused", "source");
 	/* All that was asked for was done. */
 	move_set_error(m, m->rehearsed ? NULL : err);
-	if (!act)
-		advise_resume(m, err);
+	if (!act && !strstr(err->todo, "rehost resume"))
+		advise(m, "resume", "", err);
 	(void)move_save(m, true, &ignored);
 	return act ? EXIT_ACT_NOW : EXIT_RESUMABLE;
 }
@@ -764,6 +775,14 @@ int move_run(struct move *m, struct error *err)
 		return carry(m, err);
 	if (!m->stored)
 		return EXIT_REFUSED;
+	if (move_get(m, "cutover", "begun")) {
+		struct error ignored;
+
+		move_set_state(m, "paused", "source");
+		move_set_error(m, err);
+		(void)move_save(m, true, &ignored);
+		return move_may_stand_still(m, "resume", err);
+	}
 	/* An agent behind a cut connection may hold the target for a while. */
 	return resumable(r) || (m->resumed && r == -EBUSY)
 		       ? stop(m, err)

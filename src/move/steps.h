@@ -78,6 +78,12 @@ bool move_committed(const struct move *m);
  * whatever became of that. No target may be started any more. */
 bool move_source_may_live(const struct move *m);
 
+/* The source could not be given back, or not be asked, after a process died in
+ * the cutover: if its keeper died as well, it stands still. Says so in the
+ * advice, with the command that tries again. Returns EXIT_ACT_NOW. */
+int move_may_stand_still(
+	const struct move *m, const char *command, struct error *err);
+
 /* Asks the keeper when the store does not know whether it committed. */
 int move_settle_commit(struct move *m, struct error *err);
 

@@ -307,7 +307,7 @@ static void hush_source(struct part *p)
 	/* It may be another process that committed. */
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
-		r = volume_open_source_agent(&m->parts[0], true, &why);
+		r = volume_open_source_agent(&m->parts[0], VOLUME_KEEPER, &why);
 	left.n = machine_text(p, "back_controller")[0] != '\0';
 	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
 		machine_text(p, "back_controller"));

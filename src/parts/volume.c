@@ -244,7 +244,7 @@ static uint32_t test_setting(const char *name)
 }
 
 int volume_open_source_agent(
-	struct part *p, bool only_keeper, struct error *err)
+	struct part *p, enum volume_open how, struct error *err)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
@@ -257,7 +257,7 @@ int volume_open_source_agent(
 		return 0;
 	/* Whatever became of the volume, its keeper can be asked. */
 	r = volume_know_source(p, err);
-	if (r < 0 && (r != -ERANGE || !only_keeper))
+	if (r < 0 && (r != -ERANGE || how == VOLUME_USE))
 		return r;
 	memset(&open, 0, sizeof(open));
 	open.n = v->n;
@@ -272,13 +272,13 @@ int volume_open_source_agent(
 	open.track = !test_setting("REHOST_TEST_NO_TRACKER");
 	open.test_drop_every = test_setting("REHOST_TEST_DROP_EVERY");
 	open.test_trace_kb = test_setting("REHOST_TEST_TRACE_KB");
-	open.attach = only_keeper;
+	open.attach = how == VOLUME_KEEPER;
 	r = volume_source_call(p, MSG_OPEN_SOURCE, &open, &state, err);
 	if (r < 0)
 		return r;
 	/* Both ends lay the volumes out by what they see: it must be the
 	 * same. */
-	if (!only_keeper &&
+	if (how == VOLUME_USE &&
 		state.size != (uint64_t)move_get(m, "bytes", "total")) {
 		error_set(err, -EINVAL, "go on with %s", m->row.name);
 		error_why(err, "the size of a volume changed meanwhile");

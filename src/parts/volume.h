@@ -70,9 +70,12 @@ int volume_map(struct part *p, struct error *err);
 int volume_mark(struct part *p, const struct msg_mark *set, struct error *err);
 int volume_state(
 	struct part *p, struct msg_source_state *ret, struct error *err);
-/* Opens the source; only_keeper: -ENOENT when there is no keeper. */
+/* Opens the source, as it must be to go on with it; or only its keeper,
+ * whatever became of the volume (-ENOENT: there is none); or to give it back,
+ * also with a new keeper. With the last two nothing can be sent. */
+enum volume_open { VOLUME_USE, VOLUME_KEEPER, VOLUME_GIVE_BACK };
 int volume_open_source_agent(
-	struct part *p, bool only_keeper, struct error *err);
+	struct part *p, enum volume_open how, struct error *err);
 
 /* volume_open.c */
 /* Is it the disk that the move began with? Paths may have changed hands. With

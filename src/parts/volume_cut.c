@@ -427,7 +427,7 @@ static int ask_commit(struct part *p, struct error *err)
 
 	if (v->source_agent != (int)h->peer.pid) {
 		/* The answer was lost: the keeper knows it. */
-		r = volume_open_source_agent(p, true, err);
+		r = volume_open_source_agent(p, VOLUME_KEEPER, err);
 		if (r == -ENOENT)
 			return -ENOLINK;
 		if (r == 0)
@@ -684,7 +684,7 @@ static int ask_unfence(struct part *p, const struct msg_unfence *u,
 	session_close(&m->session, SOURCE);
 	r = move_connect(m, SOURCE, err);
 	if (r == 0)
-		r = volume_open_source_agent(p, false, err);
+		r = volume_open_source_agent(p, VOLUME_GIVE_BACK, err);
 	return r < 0 ? r
 		     : session_call(&m->session, SOURCE, MSG_UNFENCE, u, hooks,
 			       0, err);
@@ -703,7 +703,7 @@ static int unfence(struct part *p, bool back, struct error *err)
 
 	if (!u)
 		return error_set(err, -ENOMEM, "remove the fence");
-	r = volume_open_source_agent(p, false, err);
+	r = volume_open_source_agent(p, VOLUME_USE, err);
 	if (r == 0 && back &&
 		store_get_blob(m->store, m->row.name, "signatures",
 			(void **)&blocks, &n, NULL) == 0 &&
@@ -733,7 +733,7 @@ static int unfence(struct part *p, bool back, struct error *err)
 
 int volume_unfence(struct part *p, struct error *err)
 {
-	int r = volume_open_source_agent(p, false, err);
+	int r = volume_open_source_agent(p, VOLUME_USE, err);
 
 	/* Stored before it is asked for: whatever becomes of the answer, the
 	 * source may live from then on. */
@@ -751,19 +751,25 @@ int volume_unfence(struct part *p, struct error *err)
 int volume_recover(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
+	struct move *m = p->move;
 	int r;
 
-	if (!move_get(p->move, "cutover", "begun"))
+	if (!move_get(m, "cutover", "begun"))
 		return 0;
-	r = volume_open_source_agent(p, false, err);
+	r = volume_open_source_agent(p, VOLUME_KEEPER, err);
+	if (r == -ENOENT)
+		r = volume_open_source_agent(p, VOLUME_GIVE_BACK, err);
 	if (r == 0)
-		r = v->keeper == (uint64_t)move_get(
-					 p->move, "cutover", "keeper")
+		r = v->keeper == (uint64_t)move_get(m, "cutover", "keeper")
 			    ? volume_rollback(p, err)
 			    : unfence(p, true, err);
-	if (r == 0)
-		move_set(p->move, "cutover", "begun", 0);
-	return r;
+	if (r < 0)
+		return r;
+	move_set(m, "cutover", "begun", 0);
+	/* Whether the move can go on with it is another question. */
+	v->source_agent = 0;
+	session_close(&m->session, SOURCE);
+	return move_connect(m, SOURCE, err);
 }
 
 /* The source machine, whose keeper is gone. */
@@ -791,7 +797,7 @@ int volume_settle(struct part *p, struct error *err)
 		r = volume_target_call(p, MSG_DROP_FILE, &name, NULL, err);
 	}
 	if (m->session.host[SOURCE].alive) {
-		int e = volume_open_source_agent(p, true, &why);
+		int e = volume_open_source_agent(p, VOLUME_KEEPER, &why);
 
 		/* A keeper that died after the commit left it frozen. A
 		 * machine is not let go first: it would live. */

@@ -239,7 +239,7 @@ int volume_attach(struct part *p, struct error *err)
 		error_why(err, "the seed is not complete");
 		return error_todo(err, "resume the move first");
 	}
-	r = volume_open_source_agent(p, true, err);
+	r = volume_open_source_agent(p, VOLUME_KEEPER, err);
 	if (r == -ENOENT) {
 		error_set(err, r, "verify");
 		error_why(err, "what the source wrote since is not known: its "

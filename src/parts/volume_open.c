@@ -561,7 +561,7 @@ int volume_prepare(struct part *p, struct error *err)
 	bool had = move_get(m, "replica", "prepared") != 0;
 	int r;
 
-	r = volume_open_source_agent(p, false, err);
+	r = volume_open_source_agent(p, VOLUME_USE, err);
 	/* From here on the target may be ours: which one it is, and that, must
 	 * be known after any death. */
 	move_set(m, "replica", "prepared", 1);

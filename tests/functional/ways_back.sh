@@ -183,6 +183,9 @@ wait_for 30 on old test -s /run/hook
 on_sh old 'pkill -STOP -f "^sshd: root"'
 kill -s KILL "$rehost_pid"
 rehost_wait 10 137
+# What only looks does not disturb it.
+NO_F=1 expect_exit 1 rehost_run verify unheard
+expect_out 'rehost resume or abort unheard first'
 NO_F=1 rehost_start abort unheard
 wait_for 30 on_sh old '[ "$(grep -c started /run/hooks)" = 2 ]'
 [[ $(on old pgrep -c -r D,R,S -x rehost-agent) == 1 ]] || fail "two agents on old"
@@ -207,6 +210,53 @@ kill -s KILL "$rehost_pid"
 rehost_wait 10 137
 NO_F=1 expect_exit 0 rehost_run abort twice
 [[ $(on old tail -n 1 /run/hooks) == started ]] || fail "the services are stopped"
+
+say "all die in the cut, and the volume is another size since"
+on_sh old 'mkdir -p /srv; truncate -s 16M /srv/x.img; mkfs.ext4 -q -F /srv/x.img
+	rm -f /run/hook /run/hooks'
+rehost_start move --name grown --downtime 30s --rollback 'echo started >>/run/hooks' \
+	--quiesce 'echo stopped >>/run/hooks; echo on >/run/hook; sleep 20' \
+	old:/srv/x.img new:/srv/x.img
+wait_for 30 on old test -s /run/hook
+kill -s STOP "$rehost_pid"
+on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+on old truncate -s 24M /srv/x.img
+on old mv /srv/x.img /srv/y.img
+NO_F=1 expect_exit 5 rehost_run resume grown
+expect_out 'rehost resume grown: the move died in the cutover'
+on old mv /srv/y.img /srv/x.img
+NO_F=1 expect_exit 0 rehost_run resume grown
+hooks_are 'stopped started stopped'
+[[ $(on new stat -c %s /srv/x.img) == $((24 << 20)) ]] || fail "the size"
+
+say "the controller dies in the cut, and the disk is another one since"
+fresh
+start other "$mount_it" 'echo started >>/run/hooks' --quiesce \
+	'echo on >/run/hook; sleep 20'
+wait_for 30 on old test -s /run/hook
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+wait_for 20 on old test -s /run/hooks
+on_sh old "$unmount_it; mkfs.ext4 -q -F /dev/vdb"
+NO_F=1 expect_exit 0 rehost_run abort other
+expect_out 'it is not the one that the move began with'
+hooks_are started
+
+say "abort while the target can neither start nor stop"
+fresh
+rehost_start move --name both_fail --downtime 30s --quiesce 'umount /data' \
+	--activate "echo on >/run/hook; sleep 3; $mount_it; exit 3" \
+	--deactivate 'exit 4' --rollback "$mount_it" old:/dev/vdb new:/dev/vdb
+wait_for 30 on new test -s /run/hook
+NO_F=1 expect_exit 5 rehost_run abort both_fail
+expect_out 'nothing lives: rehost resume both_fail, or rehost rollback both_fail'
+rehost_wait 30 5
+on_sh new "$unmount_it"
+NO_F=1 expect_exit 5 rehost_run rollback both_fail
+NO_F=1 expect_exit 0 rehost_run rollback --discard-target-writes both_fail
+lives old || fail "the source does not live"
 
 say "abort in the cut, and the source is lost meanwhile"
 fresh
