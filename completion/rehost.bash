@@ -21,7 +21,7 @@ _rehost_flags() {
 	list | report) echo "--format" ;;
 	cutover | pause) echo "--quiet --format -q" ;;
 	resume) echo "--quiet --verbose --format --bwlimit --downtime" \
-		"--cutover --freeze -q -v" ;;
+		"--cutover --freeze --probe --boot-timeout -q -v" ;;
 	rehearse) echo "--probe --on --boot-timeout --kernel --modules" \
 		"--quiet --format -q" ;;
 	rollback) echo "--quiet --format --discard-target-writes --power-on" \

@@ -92,29 +92,15 @@ static int abort_running(struct store *store, struct store_row *row,
 	return 0;
 }
 
-/* What is said now counts more than what was said when the move began. */
-static int take_commands(struct hook_list *to, struct hook_list *from)
-{
-	int r = 0;
-
-	if (from->n == 0)
-		return 0;
-	while (to->n > 0)
-		free(to->v[--to->n]);
-	for (uint32_t i = 0; i < from->n && r == 0; i++)
-		r = options_add_hook(to, from->v[i]);
-	return r;
-}
-
 static int decide(const struct command *c, struct flags *f, struct move *m,
 	struct error *err)
 {
 	struct options *o = &f->options;
 
 	m->target_is_off = f->discard;
-	if (take_commands(&m->options.power_off, &o->power_off) < 0 ||
-		take_commands(&m->options.power_on, &o->power_on) < 0 ||
-		take_commands(&m->options.target_power_off,
+	if (options_take_hooks(&m->options.power_off, &o->power_off) < 0 ||
+		options_take_hooks(&m->options.power_on, &o->power_on) < 0 ||
+		options_take_hooks(&m->options.target_power_off,
 			&o->target_power_off) < 0) {
 		error_set(err, -ENOMEM, "take a command");
 		return EXIT_REFUSED;

@@ -30,7 +30,8 @@ const struct command commands[] = {
 		"stop the work; changes stay tracked", "quiet format"},
 	{"resume", cmd_resume, "[NAME]",
 		"go on with a paused or broken-off move",
-		"quiet verbose format bwlimit downtime cutover freeze"},
+		"quiet verbose format bwlimit downtime cutover freeze probe "
+		"boot-timeout"},
 	{"abort", cmd_decide, "[NAME]",
 		"give a move up before its commit", "quiet format"},
 	{"verify", cmd_decide, "[NAME]",

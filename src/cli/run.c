@@ -172,11 +172,16 @@ int cmd_resume(const struct command *c, struct flags *f)
 		if (f->set_downtime)
 			m.options.downtime_ms = f->options.downtime_ms;
 		m.options.freeze |= f->options.freeze;
+		if (f->set_boot_timeout)
+			m.options.boot_timeout_ms = f->options.boot_timeout_ms;
+		r = options_take_hooks(&m.options.probes, &f->options.probes);
 		if (f->set_cutover)
 			m.options.wait = f->options.wait;
 		move_set(&m, "downtime_ms", "budget",
 			(int64_t)m.options.downtime_ms);
-		r = move_run(&m, &err);
+		if (r < 0)
+			error_set(&err, r, "take a probe");
+		r = r < 0 ? EXIT_REFUSED : move_run(&m, &err);
 		finish(f, &m, r, &err);
 	}
 	move_done(&m);

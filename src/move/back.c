@@ -116,21 +116,6 @@ int back_find(
 	return 0;
 }
 
-/* What ssh -G says of a word, or "". */
-static void value_of(const char *text, const char *key, char *buf, size_t size)
-{
-	size_t n = strlen(key);
-
-	buf[0] = '\0';
-	while (text && *text) {
-		if (strncmp(text, key, n) == 0 && text[n] == ' ')
-			(void)snprintf(buf, size, "%.*s",
-				(int)strcspn(text + n + 1, "\n"), text + n + 1);
-		text = strchr(text, '\n');
-		text = text ? text + 1 : NULL;
-	}
-}
-
 int back_arguments(const struct place *source, const struct ssh_options *o,
 	const char *address, struct back_args *ret)
 {
@@ -142,9 +127,9 @@ int back_arguments(const struct place *source, const struct ssh_options *o,
 
 	if (r < 0)
 		return r;
-	value_of(text, "hostkeyalias", alias, sizeof(alias));
-	value_of(text, "hostname", name, sizeof(name));
-	value_of(text, "port", port, sizeof(port));
+	ssh_value(text, "hostkeyalias", alias, sizeof(alias));
+	ssh_value(text, "hostname", name, sizeof(name));
+	ssh_value(text, "port", port, sizeof(port));
 	given = alias[0] && strcmp(alias, "none") != 0;
 	/* ssh expands what begins with a percent sign. */
 	scope = strcspn(address, "%");
@@ -167,5 +152,29 @@ int back_arguments(const struct place *source, const struct ssh_options *o,
 	for (const char *const *a = o->args; a && *a && n + 1 < BACK_ARGS; a++)
 		ret->v[n++] = *a;
 	ret->v[n] = NULL;
+	return 0;
+}
+
+int back_boot_id(const struct place *source, const struct ssh_options *o,
+	const char *address, char ret[BACK_BOOT_ID])
+{
+	static struct back_args way;
+	struct ssh_options direct = *o;
+	CLEANUP_FREE char *text = NULL;
+	const char *v[BACK_ARGS + 4] = {
+		"-o", "ProxyJump=none", "-o", "ProxyCommand=none"};
+	int r = back_arguments(source, o, address, &way);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; way.v[i]; i++)
+		v[4 + i] = way.v[i];
+	direct.args = v;
+	r = ssh_runs(
+		source, &direct, "cat /proc/sys/kernel/random/boot_id", &text);
+	if (r < 0)
+		return r;
+	(void)snprintf(
+		ret, BACK_BOOT_ID, "%.*s", (int)strcspn(text, "\n"), text);
 	return 0;
 }

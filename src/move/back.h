@@ -35,4 +35,10 @@ struct back_args {
 int back_arguments(const struct place *source, const struct ssh_options *o,
 	const char *address, struct back_args *ret) MUST_CHECK;
 
+/* The boot id of who answers by ssh at an address, straight from here and with
+ * the source's host key. */
+#define BACK_BOOT_ID 40
+int back_boot_id(const struct place *source, const struct ssh_options *o,
+	const char *address, char ret[BACK_BOOT_ID]) MUST_CHECK;
+
 #endif

@@ -147,6 +147,40 @@ static int stop_target(struct move *m, struct error *err)
 	return check_off(m, err);
 }
 
+/* What each choice loses, where nothing more can be asked of anybody. */
+static void say_choices(const struct move *m, struct error *err)
+{
+	error_todo(err,
+		"choose: the new machine has all that was committed, so mend "
+		"it "
+		"and rehost %s %s; the source lacks what the new machine wrote "
+		"since, so switch that off for good, start the source with the "
+		"rescue system at the address that it had, and rehost rollback "
+		"--discard-target-writes %s",
+		strcmp(m->row.state, "done") == 0 ? "confirm" : "resume",
+		m->row.name, m->row.name);
+}
+
+/* A machine that lives is not stopped for a source that cannot be had back. */
+static int check_way_back(struct move *m, struct error *err)
+{
+	struct error why = {0};
+
+	if (!m->machine || m->target_is_off || m->options.power_on.n > 0 ||
+		!move_get(m, "machine", "booted") ||
+		move_get(m, "machine", "stopped") ||
+		move_connect(m, SOURCE, &why) == 0)
+		return 0;
+	*err = why;
+	error_set(err, err->code, "roll %s back", m->row.name);
+	error_why(err,
+		"the source cannot be reached (%.300s); nothing was "
+		"changed",
+		why.why);
+	say_choices(m, err);
+	return err->code;
+}
+
 int move_rollback(struct move *m, struct error *err)
 {
 	struct error why = {0};
@@ -166,6 +200,9 @@ int move_rollback(struct move *m, struct error *err)
 		error_why(err, "it is confirmed");
 		return EXIT_REFUSED;
 	}
+	if (check_way_back(m, err) < 0)
+		return strcmp(m->row.live, "none") == 0 ? EXIT_ACT_NOW
+							: EXIT_REFUSED;
 	r = stop_target(m, err);
 	if (r < 0) {
 		if (!err->todo[0])

@@ -119,6 +119,7 @@ void machine_choose_address(
 	const char *old = m->session.host[SOURCE].hello.ssh_address;
 	const struct plan_nic *nic = NULL;
 	const char *at;
+	json_t *shared;
 	char text[256];
 
 	for (uint32_t i = 0; i < p->n_nics && !nic; i++)
@@ -137,7 +138,10 @@ void machine_choose_address(
 		at = nic->addresses.n > 0 ? nic->addresses.v[0] : "";
 	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
 	move_set_text(m, "machine", "address", text);
-	(void)json_object_set_new(json_object_get(m->report, "machine"),
-		"shared",
-		m->options.clone ? json_array() : machine_shared(p, source));
+	shared = m->options.clone ? json_array() : machine_shared(p, source);
+	/* Whatever it stands on. */
+	if (strcmp(text, old) == 0)
+		add(shared, old);
+	(void)json_object_set_new(
+		json_object_get(m->report, "machine"), "shared", shared);
 }

@@ -366,6 +366,7 @@ static int connect_source(
 	if (r == 0)
 		return check_source(m, err);
 	/* What kept it from the way that is meant says more. */
+	hushed = hushed && move_keeps_address(m);
 	if (hushed)
 		*err = back;
 	return hushed ? back.code : r;

@@ -61,6 +61,19 @@ int options_add_hook(struct hook_list *l, const char *command)
 	return 0;
 }
 
+int options_take_hooks(struct hook_list *to, const struct hook_list *from)
+{
+	int r = 0;
+
+	if (from->n == 0)
+		return 0;
+	while (to->n > 0)
+		free(to->v[--to->n]);
+	for (uint32_t i = 0; i < from->n && r == 0; i++)
+		r = options_add_hook(to, from->v[i]);
+	return r;
+}
+
 int options_add_ssh(struct options *o, const char *arg)
 {
 	if (o->n_ssh == SSH_ARGS_MAX)

@@ -66,6 +66,11 @@ void options_done(struct options *o);
 
 /* Adds a copy; -E2BIG when there are too many. */
 int options_add_hook(struct hook_list *l, const char *command);
+
+/* Replaces a list, unless the other one is empty: what is said now counts more
+ * than what was said when the move began. */
+int options_take_hooks(
+	struct hook_list *to, const struct hook_list *from) MUST_CHECK;
 int options_add_ssh(struct options *o, const char *arg);
 /* Adds a disk; -E2BIG when there are VOLUMES_MAX. */
 int options_add_disk(struct options *o, const char *source, const char *target,

@@ -135,12 +135,16 @@ static int ask_http(
 {
 	char text[2048], answer[16];
 	size_t have = 0;
+	const char *name = q->name[0] ? q->name : host;
+	bool six = strchr(name, ':');
 	int r, n;
 
+	/* RFC 3986, 3.2.2; a zone is only of use here. */
 	n = snprintf(text, sizeof(text),
-		"GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: rehost\r\n"
+		"GET %s HTTP/1.0\r\nHost: %s%.*s%s\r\nUser-Agent: rehost\r\n"
 		"Connection: close\r\n\r\n",
-		q->path, q->name[0] ? q->name : host);
+		q->path, six ? "[" : "", (int)strcspn(name, "%"), name,
+		six ? "]" : "");
 	if (n < 0 || (size_t)n >= sizeof(text))
 		return -EINVAL;
 	/* So little always fits into an empty socket. */

@@ -11,4 +11,11 @@
 int ssh_says(const struct place *place, const struct ssh_options *o,
 	char **ret) MUST_CHECK;
 
+/* What a command says there. It has ten seconds. */
+int ssh_runs(const struct place *place, const struct ssh_options *o,
+	const char *command, char **ret) MUST_CHECK;
+
+/* What ssh_says has of a word, or "". */
+void ssh_value(const char *text, const char *key, char *buf, size_t size);
+
 #endif

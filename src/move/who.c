@@ -14,7 +14,10 @@ static bool has_card(const json_t *facts, const char *mac)
 
 	json_array_foreach(facts_at(facts, "network.interfaces"), k, i)
 	{
-		if (strcasecmp(facts_text(i, "mac"), mac) == 0)
+		const char *own = facts_text(i, "permanent_mac");
+
+		/* As plans name them: a bond gives its ports its own. */
+		if (strcasecmp(own[0] ? own : facts_text(i, "mac"), mac) == 0)
 			return true;
 	}
 	return false;

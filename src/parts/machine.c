@@ -13,6 +13,7 @@
 #include "move/machine.h"
 #include "move/power.h"
 #include "move/probe.h"
+#include "move/ssh_says.h"
 #include "move/steps.h"
 #include "move/who.h"
 #include "parts/grow.h"
@@ -28,6 +29,9 @@
 #define QUIET_TIMES 2
 #define RESCUE_MS 60000 /* until it has gone */
 #define BOOT_TRIES 2	/* the order may not be heard */
+
+/* machine.hushed: the source was told to be silent, and said that it is. */
+enum { HUSH_ASKED = 1, HUSH_ANSWERED };
 
 struct machine_part {
 	struct msg_fit *fit;
@@ -121,17 +125,31 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
+/* Is it the source that answers there? Others may have its address where the
+ * controller is. */
+static bool is_source_at(struct part *p, const char *address)
+{
+	struct move *m = p->move;
+	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
+	char boot[BACK_BOOT_ID];
+
+	return back_boot_id(&m->source, &o, address, boot) == 0 &&
+	       strcmp(boot, m->session.host[SOURCE].hello.boot_id) == 0;
+}
+
 /* How long an answer of the source takes; -1: the controller hears none. */
 static int64_t answer_ms(
 	struct part *p, const char *address, unsigned patience_ms)
 {
 	uint64_t t = clock_ms();
+	int64_t ms;
 	char probe[32];
 
 	move_ssh_probe(p->move, probe);
-	return probe_once(probe, address, patience_ms) < 0
-		       ? -1
-		       : (int64_t)(clock_ms() - t);
+	if (probe_once(probe, address, patience_ms) < 0)
+		return -1;
+	ms = (int64_t)(clock_ms() - t);
+	return is_source_at(p, address) ? ms : -1;
 }
 
 /* By which port it is asked whether it answers, how long that takes, and at
@@ -165,6 +183,63 @@ static void note_way(struct part *p)
 		json_object_get(m->report, "machine"), "heard", heard);
 }
 
+/* Behind its network's translation of addresses the target says one that leads
+ * nowhere from here; then it is found by the name that ssh has for it. */
+static void name_target(struct part *p)
+{
+	struct move *m = p->move;
+	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
+	const struct msg_hello *h = &m->session.host[TARGET].hello;
+	CLEANUP_FREE char *text = NULL;
+	char name[256], probe[32];
+
+	move_set_text(m, "machine", "rescue_address", h->ssh_address);
+	(void)snprintf(
+		probe, sizeof(probe), "tcp:%u", h->ssh_port ? h->ssh_port : 22);
+	if (!h->ssh_address[0] ||
+		strcmp(machine_text(p, "address"), h->ssh_address) != 0 ||
+		probe_once(probe, h->ssh_address, HEARING_MS) == 0 ||
+		ssh_says(&m->target, &o, &text) < 0)
+		return;
+	ssh_value(text, "hostname", name, sizeof(name));
+	if (!name[0] || probe_once(probe, name, HEARING_MS) < 0)
+		return;
+	move_set_text(m, "machine", "address", name);
+	move_set_text(m, "machine", "rescue_address", name);
+}
+
+/* A source whose own address stays its own can go on hearing its controller,
+ * unless that, or what leads to it, may ask for the others. */
+static bool stays_in_reach(const struct part *p)
+{
+	const json_t *a;
+	size_t i;
+
+	json_array_foreach(machine_list(p, "shared"), i, a)
+	{
+		if (strcmp(json_string_value(a),
+			    machine_text(p, "source_address")) == 0)
+			return false;
+	}
+	return json_array_size(machine_list(p, "heard")) == 0;
+}
+
+/* Not to be found out when it is too late. */
+static void tell_way_back(const struct part *p)
+{
+	struct move *m = p->move;
+
+	if (move_shares_addresses(m) && !m->options.clone &&
+		!m->options.no_rollback && m->options.power_on.n == 0 &&
+		!machine_text(p, "back_source")[0] && !stays_in_reach(p))
+		move_note(m, "no-way-back",
+			"from the moment that the new machine boots, with %s, "
+			"the source cannot be reached from here: a rollback "
+			"needs its console, or --power-off and --power-on",
+			json_string_value(
+				json_array_get(machine_list(p, "shared"), 0)));
+}
+
 static int machine_prepare(struct part *p, struct error *err)
 {
 	struct machine_part *v = p->data;
@@ -181,8 +256,8 @@ static int machine_prepare(struct part *p, struct error *err)
 		move_set_text(m, "machine", "source_address",
 			m->session.host[SOURCE].hello.ssh_address);
 	note_way(p);
-	move_set_text(m, "machine", "rescue_address",
-		m->session.host[TARGET].hello.ssh_address);
+	name_target(p);
+	tell_way_back(p);
 	move_set_text(m, "machine", "rescue_boot",
 		m->session.host[TARGET].hello.boot_id);
 	move_set_text(m, "machine", "source_boot",
@@ -291,11 +366,14 @@ static void hush_source(struct part *p)
 {
 	struct move *m = p->move;
 	static struct msg_peers left;
-	const char *at;
+	const char *at, *way;
 	struct error why;
 	int r;
 
 	if (!move_shares_addresses(m))
+		return;
+	if (machine_get(p, "hushed") == HUSH_ANSWERED &&
+		json_array_size(machine_list(p, "heard")) == 0)
 		return;
 	/* A process that was killed may have stored this and not done it. */
 	if (machine_get(p, "hushed") &&
@@ -308,19 +386,23 @@ static void hush_source(struct part *p)
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
 		r = volume_open_source_agent(&m->parts[0], VOLUME_KEEPER, &why);
-	left.n = machine_text(p, "back_controller")[0] != '\0';
-	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
-		machine_text(p, "back_controller"));
+	way = machine_text(p, "back_controller");
+	if (!way[0] && stays_in_reach(p))
+		way = m->session.host[SOURCE].hello.ssh_client;
+	left.n = way[0] != '\0';
+	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s", way);
 	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
 	/* Before it is done: afterwards there is that other way alone. */
 	if (r == 0) {
-		move_set(m, "machine", "hushed", 1);
+		move_set(m, "machine", "hushed", HUSH_ASKED);
 		r = move_save(m, true, &why);
 	}
 	if (r == 0)
 		r = session_call(&m->session, SOURCE, MSG_HUSH, &left, NULL,
 			CALL_MS, &why);
-	if (r < 0)
+	if (r == 0)
+		move_set(m, "machine", "hushed", HUSH_ANSWERED);
+	else
 		move_note(m, "hush",
 			"the source could not be told to be silent (%s): "
 			"before it is on the network again, switch it off, or "
@@ -432,10 +514,13 @@ static int no_answer(struct part *p, struct error *err)
 		(unsigned long long)p->move->options.boot_timeout_ms / 1000);
 	return error_todo(err,
 		"look at its console; mend it and rehost resume %s, or stop "
-		"it and rehost %s %s",
+		"it and rehost %s %s%s",
 		p->move->row.name,
 		p->move->options.clone ? "abort" : "rollback",
-		p->move->row.name);
+		p->move->row.name,
+		p->move->options.clone
+			? ""
+			: ", which loses what it wrote since the commit");
 }
 
 /* Does the rescue system run there? Then the order to boot was never heard, or

@@ -40,16 +40,18 @@ expect_same "$boot" "$(boot_of old)" "the boot of who answers"
 
 say "the move: an address of the source is the new machine's, but not its first"
 expect_exit 0 rehost_run move --plan "$dir/plan" --name web --downtime 60s \
-	--probe tcp:22 --boot firmware
+	--probe tcp:22 --boot firmware --quiesce 'systemctl stop nginx && date >/root/stopped' \
+	--rollback 'systemctl start nginx'
 report_is web .live target
 report_is web .machine.address 192.0.2.40
 report_is web '.machine.shared | join(" ")' 192.0.2.15
 report_is web '.machine.heard | join(" ")' 192.0.2.15
-report_is web .machine.hushed 1
+report_is web .machine.hushed 2
 another=$(boot_of old)
 [[ $another != "$boot" ]] || fail "the source answers"
 expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same since "$(on old cat /root/since)" "what it has"
+on old 'test -s /root/stopped' || fail "no service was stopped"
 on old 'echo lost >/root/since; sync'
 
 say "back: the target goes off by its own address, the source lives as it was"
@@ -57,4 +59,5 @@ NO_F=1 expect_exit 0 rehost_run rollback web
 wait_for 300 is_another_boot old "$another"
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
 expect_same since "$(on old cat /root/since)" "what it has"
+expect_same active "$(on old systemctl is-active nginx)" "the service that was stopped"
 rig_witness_check "$mac" "$(rig_mac 16)" "$mac"
