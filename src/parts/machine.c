@@ -137,19 +137,17 @@ static bool is_source_at(struct part *p, const char *address)
 	       strcmp(boot, m->session.host[SOURCE].hello.boot_id) == 0;
 }
 
-/* How long an answer of the source takes; -1: the controller hears none. */
+/* How long an answer takes; -1: the controller hears none. */
 static int64_t answer_ms(
 	struct part *p, const char *address, unsigned patience_ms)
 {
 	uint64_t t = clock_ms();
-	int64_t ms;
 	char probe[32];
 
 	move_ssh_probe(p->move, probe);
-	if (probe_once(probe, address, patience_ms) < 0)
-		return -1;
-	ms = (int64_t)(clock_ms() - t);
-	return is_source_at(p, address) ? ms : -1;
+	return probe_once(probe, address, patience_ms) < 0
+		       ? -1
+		       : (int64_t)(clock_ms() - t);
 }
 
 /* By which port it is asked whether it answers, how long that takes, and at
@@ -174,13 +172,20 @@ static void note_way(struct part *p)
 				     ? first_ms
 				     : answer_ms(p, address, HEARING_MS);
 
-		if (ms >= 0)
+		if (ms >= 0 && is_source_at(p, address))
 			(void)json_array_append(heard, (json_t *)(uintptr_t)a);
 		slowest = MAX(slowest, ms);
 	}
 	move_set(m, "machine", "connect_ms", MAX(slowest, (int64_t)0));
 	(void)json_object_set_new(
 		json_object_get(m->report, "machine"), "heard", heard);
+}
+
+/* Is the new machine to be found where the rescue system is? */
+static bool has_rescue_address(const struct part *p)
+{
+	return strcmp(machine_text(p, "address"),
+		       machine_text(p, "rescue_address")) == 0;
 }
 
 /* Behind its network's translation of addresses the target says one that leads
@@ -193,6 +198,9 @@ static void name_target(struct part *p)
 	CLEANUP_FREE char *text = NULL;
 	char name[256], probe[32];
 
+	/* A process before this one may have found it. */
+	if (machine_text(p, "rescue_address")[0] && has_rescue_address(p))
+		return;
 	move_set_text(m, "machine", "rescue_address", h->ssh_address);
 	(void)snprintf(
 		probe, sizeof(probe), "tcp:%u", h->ssh_port ? h->ssh_port : 22);
@@ -532,12 +540,6 @@ static bool is_rescue(struct part *p)
 
 	return move_connect(m, TARGET, &ignored) == 0 &&
 	       who_answers(m, TARGET, &ignored) == WHO_RESCUE;
-}
-
-static bool has_rescue_address(const struct part *p)
-{
-	return strcmp(machine_text(p, "address"),
-		       machine_text(p, "rescue_address")) == 0;
 }
 
 /* -ESTALE: it was the rescue system that answered. */
