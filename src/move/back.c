@@ -155,26 +155,24 @@ int back_arguments(const struct place *source, const struct ssh_options *o,
 	return 0;
 }
 
-int back_boot_id(const struct place *source, const struct ssh_options *o,
-	const char *address, char ret[BACK_BOOT_ID])
+bool back_answers(const struct place *place, const struct ssh_options *o,
+	const char *address, unsigned port, const char *boot_id)
 {
 	static struct back_args way;
 	struct ssh_options direct = *o;
 	CLEANUP_FREE char *text = NULL;
-	const char *v[BACK_ARGS + 4] = {
-		"-o", "ProxyJump=none", "-o", "ProxyCommand=none"};
-	int r = back_arguments(source, o, address, &way);
+	char at[24];
+	const char *v[BACK_ARGS + 6] = {
+		"-o", "ProxyJump=none", "-o", "ProxyCommand=none", "-o", at};
 
-	if (r < 0)
-		return r;
+	(void)snprintf(at, sizeof(at), "Port=%u", port);
+	if (!boot_id[0] || back_arguments(place, o, address, &way) < 0)
+		return false;
 	for (size_t i = 0; way.v[i]; i++)
-		v[4 + i] = way.v[i];
+		v[6 + i] = way.v[i];
 	direct.args = v;
-	r = ssh_runs(
-		source, &direct, "cat /proc/sys/kernel/random/boot_id", &text);
-	if (r < 0)
-		return r;
-	(void)snprintf(
-		ret, BACK_BOOT_ID, "%.*s", (int)strcspn(text, "\n"), text);
-	return 0;
+	/* Log-in files may say something as well. */
+	return ssh_runs(place, &direct, "cat /proc/sys/kernel/random/boot_id",
+		       &text) == 0 &&
+	       strstr(text, boot_id) != NULL;
 }

@@ -9,6 +9,7 @@
 #define REHOST_MOVE_BACK_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/cleanup.h"
 #include "link/ssh.h"
@@ -35,10 +36,10 @@ struct back_args {
 int back_arguments(const struct place *source, const struct ssh_options *o,
 	const char *address, struct back_args *ret) MUST_CHECK;
 
-/* The boot id of who answers by ssh at an address, straight from here and with
- * the source's host key. */
-#define BACK_BOOT_ID 40
-int back_boot_id(const struct place *source, const struct ssh_options *o,
-	const char *address, char ret[BACK_BOOT_ID]) MUST_CHECK;
+/* Whether it is a machine itself, with that boot id (random(4)), that answers
+ * with its host key by ssh at an address and port, straight from here. Takes as
+ * long as ssh does, ten seconds at most. */
+bool back_answers(const struct place *place, const struct ssh_options *o,
+	const char *address, unsigned port, const char *boot_id);
 
 #endif

@@ -346,6 +346,11 @@ static int check_source(struct move *m, struct error *err)
 	who = who_answers(m, SOURCE, err);
 	if (who == WHO_SOURCE || who == WHO_SOURCE_SINCE)
 		return 0;
+	/* With nothing that tells them apart: the target is off, as far as can
+	 * be seen. */
+	if (who == -ENODATA &&
+		(m->target_is_off || move_get(m, "machine", "stopped")))
+		return 0;
 	session_close(&m->session, SOURCE);
 	if (who < 0)
 		return who;

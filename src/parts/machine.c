@@ -125,16 +125,16 @@ static int make_fit(struct part *p, struct error *err)
 	return 0;
 }
 
-/* Is it the source that answers there? Others may have its address where the
- * controller is. */
-static bool is_source_at(struct part *p, const char *address)
+/* Is it that side's machine itself that answers there? Others may have its
+ * address where the controller is. */
+static bool is_itself(struct part *p, enum side side, const char *address)
 {
 	struct move *m = p->move;
+	const struct msg_hello *h = &m->session.host[side].hello;
 	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
-	char boot[BACK_BOOT_ID];
 
-	return back_boot_id(&m->source, &o, address, boot) == 0 &&
-	       strcmp(boot, m->session.host[SOURCE].hello.boot_id) == 0;
+	return back_answers(side == SOURCE ? &m->source : &m->target, &o,
+		address, h->ssh_port ? h->ssh_port : 22, h->boot_id);
 }
 
 /* How long an answer takes; -1: the controller hears none. */
@@ -172,7 +172,7 @@ static void note_way(struct part *p)
 				     ? first_ms
 				     : answer_ms(p, address, HEARING_MS);
 
-		if (ms >= 0 && is_source_at(p, address))
+		if (ms >= 0 && is_itself(p, SOURCE, address))
 			(void)json_array_append(heard, (json_t *)(uintptr_t)a);
 		slowest = MAX(slowest, ms);
 	}
@@ -210,26 +210,11 @@ static void name_target(struct part *p)
 		ssh_says(&m->target, &o, &text) < 0)
 		return;
 	ssh_value(text, "hostname", name, sizeof(name));
-	if (!name[0] || probe_once(probe, name, HEARING_MS) < 0)
+	/* A gateway may have that name, and an ssh of its own. */
+	if (!name[0] || !is_itself(p, TARGET, name))
 		return;
 	move_set_text(m, "machine", "address", name);
 	move_set_text(m, "machine", "rescue_address", name);
-}
-
-/* A source whose own address stays its own can go on hearing its controller,
- * unless that, or what leads to it, may ask for the others. */
-static bool stays_in_reach(const struct part *p)
-{
-	const json_t *a;
-	size_t i;
-
-	json_array_foreach(machine_list(p, "shared"), i, a)
-	{
-		if (strcmp(json_string_value(a),
-			    machine_text(p, "source_address")) == 0)
-			return false;
-	}
-	return json_array_size(machine_list(p, "heard")) == 0;
 }
 
 /* Not to be found out when it is too late. */
@@ -239,7 +224,7 @@ static void tell_way_back(const struct part *p)
 
 	if (move_shares_addresses(m) && !m->options.clone &&
 		!m->options.no_rollback && m->options.power_on.n == 0 &&
-		!machine_text(p, "back_source")[0] && !stays_in_reach(p))
+		!machine_text(p, "back_source")[0])
 		move_note(m, "no-way-back",
 			"from the moment that the new machine boots, with %s, "
 			"the source cannot be reached from here: a rollback "
@@ -374,7 +359,7 @@ static void hush_source(struct part *p)
 {
 	struct move *m = p->move;
 	static struct msg_peers left;
-	const char *at, *way;
+	const char *at;
 	struct error why;
 	int r;
 
@@ -394,11 +379,9 @@ static void hush_source(struct part *p)
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
 		r = volume_open_source_agent(&m->parts[0], VOLUME_KEEPER, &why);
-	way = machine_text(p, "back_controller");
-	if (!way[0] && stays_in_reach(p))
-		way = m->session.host[SOURCE].hello.ssh_client;
-	left.n = way[0] != '\0';
-	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s", way);
+	left.n = machine_text(p, "back_controller")[0] != '\0';
+	(void)snprintf(left.v[0].text, sizeof(left.v[0].text), "%s",
+		machine_text(p, "back_controller"));
 	left.v[0].port = m->session.host[SOURCE].hello.ssh_port;
 	/* Before it is done: afterwards there is that other way alone. */
 	if (r == 0) {

@@ -286,7 +286,8 @@ int volume_open_source_agent(
 	}
 	v->source_agent = (int)h->peer.pid;
 	v->generation = 0; /* new agents have no lanes yet */
-	v->fresh = state.fresh;
+	/* Also when it was made to give the source back. */
+	v->fresh = state.fresh || (v->fresh && v->keeper == state.keeper);
 	v->keeper = state.keeper;
 	v->tracking = state.tracking;
 	v->size = state.size;

@@ -211,6 +211,21 @@ rehost_wait 10 137
 NO_F=1 expect_exit 0 rehost_run abort twice
 [[ $(on old tail -n 1 /run/hooks) == started ]] || fail "the services are stopped"
 
+say "all die in the cut: what the target has already is found by comparison"
+fresh
+start compared "$mount_it" "$mount_it" --quiesce 'echo on >/run/hook; sleep 3'
+wait_for 30 on old test -s /run/hook
+kill -s STOP "$rehost_pid"
+on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
+kill -s KILL "$rehost_pid"
+rehost_wait 10 137
+sent=$(report_of compared .bytes.sent)
+NO_F=1 expect_exit 0 rehost_run resume compared
+report_is compared .tracker.compares 1
+(($(report_of compared .bytes.sent) < sent + (2 << 20))) || fail "all was sent again"
+lives new || fail "the target does not live"
+on_sh new "$unmount_it"
+
 say "all die in the cut, and the volume is another size since"
 on_sh old 'mkdir -p /srv; truncate -s 16M /srv/x.img; mkfs.ext4 -q -F /srv/x.img
 	rm -f /run/hook /run/hooks'
