@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "build_id.h"
+#include "wire/addresses.h"
 
 #define TICK_MS 200
 #define NOTICES_MAX 100
@@ -361,6 +362,7 @@ int session_connect(struct session *s, enum side side,
 	h->alive = true;
 	if (f.type != MSG_HELLO || frame_decode(&f, &h->hello) < 0)
 		return gone(s, side, -EPROTO, err);
+	addresses_keep(&h->hello);
 	if (strcmp(h->hello.build, BUILD_ID) != 0) {
 		error_set(err, -EPROTO, "use the agent");
 		error_host(err, h->peer.name);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/io.h"
+#include "wire/addresses.h"
 #include "wire/message.h"
 
 static uint64_t state_of_random = 0x9e3779b97f4a7c15ULL;
@@ -385,6 +386,45 @@ static void test_errors(void **state)
 	assert_string_equal(err.what, "%s%n%s");
 }
 
+static void assert_kept(const char *text, bool kept)
+{
+	static struct msg_hello m;
+
+	memset(&m, 0, sizeof(m));
+	(void)snprintf(m.ssh_address, sizeof(m.ssh_address), "%s", text);
+	(void)snprintf(m.ssh_client, sizeof(m.ssh_client), "%s", text);
+	strcpy(m.addresses[0].text, "192.0.2.1");
+	(void)snprintf(
+		m.addresses[1].text, sizeof(m.addresses[1].text), "%s", text);
+	strcpy(m.addresses[2].text, "192.0.2.3");
+	m.n_addresses = 3;
+	addresses_keep(&m);
+	assert_string_equal(m.ssh_address, kept ? text : "");
+	assert_string_equal(m.ssh_client, kept ? text : "");
+	assert_int_equal(m.n_addresses, kept ? 3 : 2);
+	assert_string_equal(m.addresses[kept ? 2 : 1].text, "192.0.2.3");
+}
+
+/* Only addresses of a peer go on to ssh and its shells. */
+static void test_addresses(void **state)
+{
+	(void)state;
+	assert_kept("192.0.2.7", true);
+	assert_kept("2001:db8::7", true);
+	assert_kept("fe80::1%eth0.5", true);
+	assert_kept("", false);
+	assert_kept("host.example", false);
+	assert_kept("$({touch,x})", false);
+	assert_kept("192.0.2.7%eth0", false);
+	assert_kept("fe80::1%", false);
+	assert_kept("fe80::1%$({touch,x})", false);
+	assert_kept("fe80::1%a b", false);
+	assert_kept("fe80::1%eth0%eth0", false);
+	assert_kept("fe80::1%abcdefghijklmnop", false);
+	assert_kept("0000000000000000000000000000000000000000000000001", false);
+	assert_kept("-oProxyCommand=x", false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
