@@ -690,6 +690,31 @@ static int ask_unfence(struct part *p, const struct msg_unfence *u,
 			       0, err);
 }
 
+/* What the fence took away; without it the source would not boot any more. */
+static int take_signatures(
+	struct move *m, struct msg_unfence *u, struct error *err)
+{
+	CLEANUP_FREE void *stored = NULL;
+	const struct msg_blocks *blocks;
+	uint32_t n = 0;
+	int r = store_get_blob(
+		m->store, m->row.name, "signatures", &stored, &n, err);
+
+	if (r == -ENOENT) /* another fence */
+		return 0;
+	if (r < 0)
+		return r;
+	if (n != sizeof(*blocks)) {
+		error_set(err, -EINVAL, "put the source's signatures back");
+		error_why(err, "another build of rehost stored them");
+		return error_todo(err, "use that build for %s", m->row.name);
+	}
+	blocks = stored;
+	u->n = blocks->n;
+	memcpy(u->v, blocks->v, sizeof(u->v));
+	return 0;
+}
+
 /* back: the source is to live again; otherwise what was frozen is only let go.
  * Blocks that are still there are left alone by the keeper. */
 static int unfence(struct part *p, bool back, struct error *err)
@@ -697,21 +722,13 @@ static int unfence(struct part *p, bool back, struct error *err)
 	struct move *m = p->move;
 	struct msg_unfence *u = calloc(1, sizeof(*u));
 	static struct msg_hooks_result hooks;
-	struct msg_blocks *blocks = NULL;
-	uint32_t n = 0;
 	int r;
 
 	if (!u)
 		return error_set(err, -ENOMEM, "remove the fence");
 	r = volume_open_source_agent(p, VOLUME_USE, err);
-	if (r == 0 && back &&
-		store_get_blob(m->store, m->row.name, "signatures",
-			(void **)&blocks, &n, NULL) == 0 &&
-		n == sizeof(*blocks)) {
-		u->n = blocks->n;
-		memcpy(u->v, blocks->v, sizeof(u->v));
-	}
-	free(blocks);
+	if (r == 0 && back)
+		r = take_signatures(m, u, err);
 	u->rollback = back;
 	take_mounts(m, u);
 	u->hook_timeout_ms = (uint32_t)m->options.hook_timeout_ms;

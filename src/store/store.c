@@ -565,8 +565,10 @@ int store_get_blob(struct store *s, const char *name, const char *key,
 			memcpy(copy, sqlite3_column_blob(q, 0), (size_t)n);
 	}
 	(void)sqlite3_finalize(q);
-	if (r != SQLITE_ROW)
+	if (r == SQLITE_DONE)
 		return error_set(err, -ENOENT, "find %s of %s", key, name);
+	if (r != SQLITE_ROW)
+		return sql_error(s, "read the store", err);
 	if (!copy)
 		return error_set(err, -ENOMEM, "read the store");
 	*ret = copy;

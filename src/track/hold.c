@@ -125,7 +125,10 @@ static int make_writable(const char *point, struct error *err)
 	int r = mount(NULL, point, NULL, flags_of(point), NULL) < 0 ? -errno
 								    : 0;
 
-	/* It is not mounted any more. */
+	/* It is not mounted any more; in another system not even its folder is
+	 * there. */
+	if (r == -ENOENT)
+		return 0;
 	if (r < 0 && now && probe_mount_of(point, now, err) == 0 &&
 		strcmp(now->point, point) != 0)
 		return 0;

@@ -51,6 +51,14 @@ start_back() {
 	wait_for 30 on old test -s /run/hook
 }
 
+# Keeper, agent and controller, at once: the controller sees nothing of it.
+all_die() {
+	kill -s STOP "$rehost_pid"
+	on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
+	kill -s KILL "$rehost_pid"
+	rehost_wait 10 137
+}
+
 # only_rollback NAME: the target could start now, and must not.
 only_rollback() {
 	on_sh new 'touch /run/mended'
@@ -200,10 +208,7 @@ fresh
 start twice "$mount_it" "$mount_it; echo started >>/run/hooks" --quiesce \
 	'echo stopped >>/run/hooks; echo on >/run/hook; sleep 5'
 wait_for 30 on old test -s /run/hook
-kill -s STOP "$rehost_pid"
-on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
-kill -s KILL "$rehost_pid"
-rehost_wait 10 137
+all_die
 NO_F=1 rehost_start resume --cutover wait twice
 on_sh old 'until grep -q "@rehost/" /proc/net/unix; do :; done'
 kill -s KILL "$rehost_pid"
@@ -215,10 +220,7 @@ say "all die in the cut: what the target has already is found by comparison"
 fresh
 start compared "$mount_it" "$mount_it" --quiesce 'echo on >/run/hook; sleep 3'
 wait_for 30 on old test -s /run/hook
-kill -s STOP "$rehost_pid"
-on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
-kill -s KILL "$rehost_pid"
-rehost_wait 10 137
+all_die
 sent=$(report_of compared .bytes.sent)
 NO_F=1 expect_exit 0 rehost_run resume compared
 report_is compared .tracker.compares 1
@@ -233,10 +235,7 @@ rehost_start move --name grown --downtime 30s --rollback 'echo started >>/run/ho
 	--quiesce 'echo stopped >>/run/hooks; echo on >/run/hook; sleep 20' \
 	old:/srv/x.img new:/srv/x.img
 wait_for 30 on old test -s /run/hook
-kill -s STOP "$rehost_pid"
-on_sh old 'pkill -KILL -x "rehost-keeper|rehost-agent"'
-kill -s KILL "$rehost_pid"
-rehost_wait 10 137
+all_die
 on old truncate -s 24M /srv/x.img
 on old mv /srv/x.img /srv/y.img
 NO_F=1 expect_exit 5 rehost_run resume grown
@@ -302,6 +301,21 @@ edit_report() {
 	sqlite3 "$db" "update moves set report = '${report//\'/\'\'}'
 		where name = '$1'"
 }
+
+say "what the fence took away cannot be read: the source is not given back without"
+fresh
+start table "$mount_it" "$mount_it" --fence signature
+rehost_wait 60 0
+db=$dir/state/rehost/rehost.db
+sqlite3 "$db" "create table kept as select * from blobs;
+	update blobs set data = x'00' where key = 'signatures'"
+NO_F=1 expect_exit 5 rehost_run rollback table
+expect_out 'another build of rehost stored them'
+dead old
+sqlite3 "$db" "delete from blobs; insert into blobs select * from kept;
+	drop table kept"
+NO_F=1 expect_exit 0 rehost_run rollback table
+lives old || fail "the source does not live"
 
 # The store is told that it was a machine, which got another address.
 say "that the target is off is not believed while it answers"
