@@ -126,7 +126,7 @@ int unit_hostname(struct unit *u)
 	int r;
 
 	if (!name[0])
-		return 0;
+		return keep_from_cloud_init(u);
 	r = unit_rewrite_if(u, SYSCONFIG_FILE, rewrite_sysconfig, (void *)name);
 	if (r == 0)
 		r = unit_rewrite(

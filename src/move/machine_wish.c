@@ -173,6 +173,13 @@ static void set_drivers(json_t *wish, json_t *kernel, const json_t *source,
 	(void)json_object_set_new(kernel, "modules_missing", missing);
 }
 
+/* Then the kernel itself finds the root, and knows no UUID of filesystems. */
+static bool has_no_initramfs(const json_t *facts)
+{
+	return facts_text(facts, "boot.default.kernel")[0] &&
+	       !facts_text(facts, "boot.default.initramfs")[0];
+}
+
 /* The root as the boot loader must name it: what it says already when that is
  * good anywhere. */
 static void root_name(const json_t *facts, char *buf, size_t size)
@@ -196,7 +203,11 @@ static void root_name(const json_t *facts, char *buf, size_t size)
 			json_object_get(facts, "disks"), facts_text(f, "disk"));
 		if (strcmp(facts_text(d, "kind"), "lvm") == 0)
 			(void)snprintf(buf, size, "%s", facts_text(d, "path"));
-		else if (facts_text(f, "uuid")[0])
+		else if (has_no_initramfs(facts)) {
+			if (facts_text(d, "part.uuid")[0])
+				(void)snprintf(buf, size, "PARTUUID=%s",
+					facts_text(d, "part.uuid"));
+		} else if (facts_text(f, "uuid")[0])
 			(void)snprintf(
 				buf, size, "UUID=%s", facts_text(f, "uuid"));
 		return;
@@ -329,7 +340,10 @@ json_t *machine_wish(const struct plan *p, const json_t *source,
 			json_boolean(p->fixups[i]));
 	(void)json_object_set_new(wish, "fixups", fixups);
 	set_text(kernel, "release", facts_text(k, "release"));
-	set_text(kernel, "initramfs", facts_text(k, "initramfs"));
+	if (has_no_initramfs(source))
+		(void)json_object_set_new(kernel, "initramfs", json_null());
+	else
+		set_text(kernel, "initramfs", facts_text(k, "initramfs"));
 	set_drivers(wish, kernel, source, target);
 	(void)json_object_set_new(wish, "kernel", kernel);
 	(void)json_object_set_new(wish, "filesystems", devices(source));

@@ -12,7 +12,7 @@
 static const char *const fixup_help[] = {
 	"filesystems and swap by UUID",
 	"encrypted volumes by UUID",
-	"installed on the target, its root by UUID or LV",
+	"its root by UUID or LV; found by the new firmware",
 	"built anew when it lacks a driver of the target",
 	"interfaces pinned by MAC, addresses as above",
 	"nameservers that the target can reach",
@@ -20,7 +20,7 @@ static const char *const fixup_help[] = {
 	"kept, or new with identity: new",
 	"kept, or new with identity: new",
 	"the old provider's agents and cloud-init off",
-	"messages and log-in where the target shows them",
+	"in rehearsals: messages and log-in on what is recorded",
 };
 
 static const char head[] =

@@ -187,6 +187,24 @@ static void hostname_of_debian(void **state)
 		"hostname", "'hostname': 'web2', 'old_hostname': 'web2'");
 }
 
+/* The name stays although cloud-init goes on: only "hostname" is asked for. */
+static void hostname_that_cloud_init_would_change(void **state)
+{
+	static const char file[] =
+		"/etc/cloud/cloud.cfg.d/99-rehost-hostname.cfg";
+
+	image_put("/etc/hostname", "web1\n");
+	image_folder("/etc/cloud/cloud.cfg.d");
+	image_put("/etc/cloud/cloud-init.disabled", "");
+	image_run("hostname", "'old_hostname': 'web1'");
+	assert_false(image_has(file));
+	assert_int_equal(
+		unlink(image_path("/etc/cloud/cloud-init.disabled")), 0);
+	image_run("hostname", "'old_hostname': 'web1'");
+	assert_non_null(strstr(image_read(file), "preserve_hostname: true"));
+	image_is("/etc/hostname", "web1\n");
+}
+
 static void hostname_of_rhel(void **state)
 {
 	image_put("/etc/sysconfig/network",
@@ -535,6 +553,7 @@ int main(void)
 		TEST(crypttab_names_devices_by_uuid),
 		TEST(lvm_looks_at_all_disks),
 		TEST(hostname_of_debian),
+		TEST(hostname_that_cloud_init_would_change),
 		TEST(hostname_of_rhel),
 		TEST(machine_id_is_new_only_for_a_copy),
 		TEST(resolver_has_reachable_servers),

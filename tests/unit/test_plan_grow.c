@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "facts/facts.h"
+#include "facts/secrets.h"
 #include "move/clone.h"
 #include "move/machine.h"
 #include "move/plan_grow.h"
@@ -508,6 +509,63 @@ static void names_in_tables(void **state)
 	json_decref(none);
 }
 
+static json_t *wish_of(const char *boot)
+{
+	char text[2048];
+	json_t *facts, *none = json_object(), *wish;
+	struct plan p;
+
+	(void)snprintf(text, sizeof(text),
+		"{\"disks\":[{\"name\":\"sda1\",\"kind\":\"part\",\"part\":"
+		"{\"uuid\":\"aabb-01\"},\"content\":{\"type\":\"ext4\"}}],"
+		"\"filesystems\":[{\"mount\":\"/\",\"disk\":\"sda1\","
+		"\"uuid\":\"u-1\"}],\"boot\":{\"default\":{%s}}}",
+		boot);
+	facts = read_json(text);
+	plan_init(&p);
+	wish = machine_wish(&p, facts, none, "new");
+	assert_non_null(wish);
+	plan_done(&p);
+	json_decref(facts);
+	json_decref(none);
+	return wish;
+}
+
+/* A kernel alone knows partitions only. */
+static void kernels_without_an_initramfs(void **state)
+{
+	json_t *w;
+
+	(void)state;
+	w = wish_of("\"kernel\":\"/boot/k\",\"root\":\"/dev/sda1\","
+		    "\"command_line\":\"root=/dev/sda1 ro\"");
+	assert_string_equal(facts_text(w, "root"), "PARTUUID=aabb-01");
+	assert_string_equal(
+		facts_text(w, "boot.command_line"), "root=PARTUUID=aabb-01 ro");
+	assert_true(json_is_null(
+		json_object_get(json_object_get(w, "kernel"), "initramfs")));
+	json_decref(w);
+	w = wish_of("\"kernel\":\"/boot/k\",\"initramfs\":\"/boot/i\","
+		    "\"root\":\"/dev/sda1\",\"command_line\":"
+		    "\"root=/dev/sda1 ro\"");
+	assert_string_equal(facts_text(w, "root"), "UUID=u-1");
+	json_decref(w);
+	w = wish_of("");
+	assert_null(json_object_get(json_object_get(w, "kernel"), "initramfs"));
+	json_decref(w);
+}
+
+/* A secret in it is not there to be passed on. */
+static void kernel_lines_with_secrets(void **state)
+{
+	char line[] = "ro systemd.set_credential=a:b";
+
+	(void)state;
+	assert_false(secrets_are_marked(line));
+	secrets_hide(line, " \t");
+	assert_true(secrets_are_marked(line));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +580,8 @@ int main(void)
 		cmocka_unit_test(addresses_that_software_has),
 		cmocka_unit_test(macs_in_configuration),
 		cmocka_unit_test(names_in_tables),
+		cmocka_unit_test(kernels_without_an_initramfs),
+		cmocka_unit_test(kernel_lines_with_secrets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
