@@ -125,14 +125,18 @@ expect_same() {
 		<(echo "$2") | head -n 20)"
 }
 
-# wait_for SECONDS CMD...
+# wait_for SECONDS CMD...: between two tries it rests for a tenth of the time waited
+# so far (0.05 to 1 s), as asking takes time from the machine that is waited for.
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local began=${EPOCHREALTIME/./} limit=$1 waited pause
 
 	shift
 	until (trap - ERR && "$@") >/dev/null 2>&1; do
-		((${EPOCHREALTIME/./} < end)) || fail "waited for: $*"
-		sleep 0.05
+		waited=$((${EPOCHREALTIME/./} - began))
+		((waited < limit * 1000000)) || fail "waited for: $*"
+		pause=$((waited < 500000 ? 50 : waited > 10000000 ? 1000 : waited / 10000))
+		printf -v pause '%d.%03d' $((pause / 1000)) $((pause % 1000))
+		sleep "$pause"
 	done
 }
 

@@ -35,6 +35,12 @@ while :; do
 done
 END
 on old 'chmod +x /root/writer; setsid /root/writer >/dev/null 2>&1 </dev/null &'
+# Who is told hears it by a login of before the cut, and no more from then on.
+timeout 1500 ssh -F "$dir/ssh_config" old \
+	'while sleep 0.3; do read -r n </dev/shm/told && echo "$n"; done' \
+	>"$dir/told" 2>"$dir/log/told" </dev/null &
+background+=("$!")
+wait_for 60 test -s "$dir/told"
 
 say "the plan, by which the root grows"
 expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
@@ -43,15 +49,8 @@ expect_exit 0 grep -F 'It is larger: grow: / gives that to the filesystem there.
 sed -i 's|grow: ~|grow: /|' "$dir/plan"
 
 say "the move"
-rehost_start move --plan "$dir/plan" --name boot --downtime 60s --probe tcp:22 \
-	--boot kexec
-until not_running "$rehost_pid"; do
-	told=$(timeout 10 ssh -F "$dir/ssh_config" -o ConnectTimeout=5 old \
-		cat /dev/shm/told </dev/null 2>/dev/null) || told=${last-}
-	last=$told
-	sleep 1
-done
-rehost_wait 1200 0
+expect_exit 0 rehost_run move --plan "$dir/plan" --name boot --downtime 60s \
+	--probe tcp:22 --boot kexec
 report_is boot .live target
 report_is boot .machine.boots_by kexec
 report_is boot .machine.address 192.0.2.16
@@ -62,6 +61,8 @@ wait_for 300 moved_answers
 another=$(on_moved cat /proc/sys/kernel/random/boot_id)
 [[ $another != "$boot" ]] || fail "the source answers there"
 expect_same uefi "$(on_moved hostname)" "its name"
+last=$(tail -n 1 "$dir/told")
+((last > 20)) || fail "only $last were told of"
 lines=$(on_moved 'wc -l </root/log')
 ((lines >= last)) || fail "$lines lines, and $last were told of"
 expect_same "$lines" "$(on_moved 'tail -n 1 /root/log')" "the last line"

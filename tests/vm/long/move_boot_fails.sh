@@ -56,6 +56,11 @@ expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same before "$(on old cat /root/log)" "what was written"
 wait_for 120 serves
 
+say "somebody starts the target with the rescue system"
+rig_off new
+rig_on new kernel
+up new
+
 say "rollback powers it off, gives the source back, and is killed"
 NO_F=1 rehost_start rollback web
 ends "${rig_pid[new]}" 120

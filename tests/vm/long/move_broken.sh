@@ -12,9 +12,11 @@
 
 mib=$((1 << 20))
 
-# sent_is BYTES: so much is done by this process, for wait_for.
+# sent_is BYTES: so much is done, and the process at work has its agents, for
+# wait_for.
 sent_is() {
-	(($(NO_F=1 rehost_run status --format json web | jq .progress.done) >= $1))
+	NO_F=1 rehost_run status --format json web |
+		jq -e ".state == \"running\" and .progress.done >= $1"
 }
 
 # expect_status LIVE STATE

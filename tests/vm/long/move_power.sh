@@ -57,7 +57,7 @@ on new true || fail "the target boots"
 
 say "the move switches the source off"
 expect_exit 0 rehost_run move root@old root@new --name web --downtime 60s \
-	--probe tcp:22 --boot firmware --power-off "$dir/off" \
+	--probe tcp:22 --boot firmware --boot-timeout 3m --power-off "$dir/off" \
 	--power-on "$dir/on" --target-power-off "$dir/target-off" \
 	--overwrite serial:new-0
 report_is web .live target
@@ -70,12 +70,19 @@ another=$(boot_of old)
 [[ $another != "$boot" ]] || fail "the source still answers"
 on old 'echo lost >/root/log; sync'
 
-say "the new machine is lost: both commands bring the source back"
+say "the new machine is lost, and the source cannot be switched on"
 rig_cut new
-NO_F=1 expect_exit 0 rehost_run rollback web
-expect_out 'web: rolled-back'
+command_for on "exit 3"
+NO_F=1 expect_exit 5 rehost_run rollback web
 ended "${rig_pid[new]}" || fail "the target is on"
 expect_same $'off\ntarget-off\non' "$(<"$dir/power")" "commands that ran"
+report_is web .live none
+
+say "again: the target is known to be off, and the source comes back"
+command_for on "exec '$machines' on '$dir/m' bios"
+NO_F=1 expect_exit 0 rehost_run rollback web
+expect_out 'web: rolled-back'
+expect_same $'off\ntarget-off\non\non' "$(<"$dir/power")" "commands that ran"
 wait_for 300 is_another_boot old "$another"
 expect_same "$mac" "$(mac_of old)" "the card of who answers"
 expect_same before "$(on old cat /root/log)" "what it has"
