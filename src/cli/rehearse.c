@@ -184,9 +184,11 @@ static int await_result(const struct flags *f, struct store *store,
 	}
 }
 
-/* Nobody controls it: it goes on until it was rehearsed. */
+/* Nobody controls it: it goes on until it was rehearsed. *ret_status is how the
+ * move ended. */
 static int control(const struct flags *f, struct store *store, const char *name,
-	const struct asked_for *a, json_t **ret, struct error *err)
+	const struct asked_for *a, json_t **ret, int *ret_status,
+	struct error *err)
 {
 	struct observer observer = progress_observer(f);
 	static struct move m;
@@ -199,7 +201,7 @@ static int control(const struct flags *f, struct store *store, const char *name,
 		r = leave_request(store, name, f, a->id, err);
 	if (r == 0) {
 		m.want_rehearsal = m.rehearse_only = true;
-		(void)move_run(&m, err);
+		*ret_status = move_run(&m, err);
 		progress_end();
 		*ret = find_result(m.report, a);
 		r = *ret ? 0 : err->code ? err->code : -EIO;
@@ -267,7 +269,7 @@ int cmd_rehearse(const struct command *c, struct flags *f)
 	struct options o;
 	struct error err = {0};
 	json_t *result = NULL, *j = NULL;
-	int r;
+	int r, status = EXIT_DONE;
 
 	(void)c;
 	options_init(&o);
@@ -284,20 +286,22 @@ int cmd_rehearse(const struct command *c, struct flags *f)
 	if (r == 0)
 		r = check_other(store, &row, &a, &err);
 	if (r == 0)
-		r = row.controlled
-			    ? ask(f, store, row.name, &a, &result, &err)
-			    : control(f, store, row.name, &a, &result, &err);
+		r = row.controlled ? ask(f, store, row.name, &a, &result, &err)
+				   : control(f, store, row.name, &a, &result,
+					     &status, &err);
 	if (r < 0)
 		print_error(f, &err);
 	else
 		print_result(f, row.name, result);
-	r = r == 0 && json_is_true(json_object_get(result, "passed"))
-		    ? EXIT_DONE
-		    : EXIT_REFUSED;
+	if (status != EXIT_ACT_NOW)
+		status = r == 0 && json_is_true(
+					   json_object_get(result, "passed"))
+				 ? EXIT_DONE
+				 : EXIT_REFUSED;
 	json_decref(result);
 	json_decref(j);
 	options_done(&o);
 	store_row_done(&row);
 	store_close(store);
-	return r;
+	return status;
 }

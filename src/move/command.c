@@ -144,7 +144,12 @@ static int stop_target(struct move *m, struct error *err)
 		*err = why;
 		return err->code;
 	}
-	return check_off(m, err);
+	r = check_off(m, err);
+	if (r < 0)
+		return r;
+	/* Another try must not need it again. */
+	move_set(m, "machine", "stopped", 1);
+	return move_save(m, true, err);
 }
 
 /* What each choice loses, where nothing more can be asked of anybody. */
@@ -287,7 +292,8 @@ int move_confirm(struct move *m, struct error *err)
 		error_set(err, -EINVAL, "confirm %s", m->row.name);
 		error_why(err, "it is %s, and %s is live", m->row.state,
 			m->row.live);
-		return EXIT_REFUSED;
+		return strcmp(m->row.live, "none") == 0 ? EXIT_ACT_NOW
+							: EXIT_REFUSED;
 	}
 	if (move_committed(m) && end_both(m, err) < 0)
 		return EXIT_REFUSED;

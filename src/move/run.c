@@ -339,6 +339,11 @@ static int commit(struct move *m, struct error *err)
 	return -EINPROGRESS;
 }
 
+static bool booted(const struct move *m)
+{
+	return m->machine && move_get(m, "machine", "booted");
+}
+
 /* Target on; on failure back to the source, if the target is surely off. */
 static int activate(struct move *m, struct error *err)
 {
@@ -350,9 +355,7 @@ static int activate(struct move *m, struct error *err)
 
 	m->session.lease_ms = 0;
 	/* A machine that was told to boot is no target any more. */
-	r = m->machine && move_get(m, "machine", "booted")
-		    ? 0
-		    : move_connect(m, TARGET, err);
+	r = booted(m) ? 0 : move_connect(m, TARGET, err);
 	reached = r == 0;
 	if (reached)
 		r = RUN(m, PHASE_ACTIVATE, activate, err);
@@ -362,8 +365,10 @@ static int activate(struct move *m, struct error *err)
 		move_set_error(m, NULL);
 		return 0;
 	}
-	if (again || r == -ECONNRESET || r == -EINTR || r == -EADDRINUSE ||
-		!m->session.host[TARGET].alive) {
+	/* A machine that was told to boot may have taken writes, whatever
+	 * answers there now. */
+	if (again || booted(m) || r == -ECONNRESET || r == -EINTR ||
+		r == -EADDRINUSE || !m->session.host[TARGET].alive) {
 		/* Nobody knows whether it runs. */
 		if (!reached || !err->todo[0])
 			error_todo(err,

@@ -66,8 +66,8 @@ int who_answers(struct move *m, enum side side, struct error *err)
 	if (r < 0) {
 		error_set(err, r, "tell the machines apart");
 		return error_why(err,
-			"its network cards are neither the source's nor "
-			"the target's");
+			"its network cards do not say whether it is the source "
+			"or the target");
 	}
 	return r == 0 ? WHO_SOURCE_SINCE : h->rescue ? WHO_RESCUE : WHO_MOVED;
 }

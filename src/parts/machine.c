@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "facts/secrets.h"
 #include "move/back.h"
 #include "move/fit.h"
 #include "move/machine.h"
@@ -122,7 +123,13 @@ static int make_fit(struct part *p, struct error *err)
 		facts_text(o->wish, "boot.initramfs"));
 	(void)snprintf(v->fit->cmdline, sizeof(v->fit->cmdline), "%s",
 		facts_text(o->wish, "boot.command_line"));
-	return 0;
+	if (p->move->options.boot != BOOT_BY_KEXEC ||
+		!secrets_are_marked(v->fit->cmdline))
+		return 0;
+	error_set(err, -EINVAL, "start the new machine by kexec");
+	error_why(err, "what its boot loader tells the kernel has a secret, "
+		       "which rehost does not read");
+	return error_todo(err, "leave --boot kexec away");
 }
 
 /* Is it that side's machine itself that answers there? Others may have its
@@ -189,24 +196,23 @@ static bool has_rescue_address(const struct part *p)
 }
 
 /* Behind its network's translation of addresses the target says one that leads
- * nowhere from here; then it is found by the name that ssh has for it. */
+ * nowhere from here, or to a stranger; then it is found by the name that ssh
+ * has for it. */
 static void name_target(struct part *p)
 {
 	struct move *m = p->move;
 	struct ssh_options o = {.args = (const char *const *)m->options.ssh};
 	const struct msg_hello *h = &m->session.host[TARGET].hello;
 	CLEANUP_FREE char *text = NULL;
-	char name[256], probe[32];
+	char name[256];
 
 	/* A process before this one may have found it. */
 	if (machine_text(p, "rescue_address")[0] && has_rescue_address(p))
 		return;
 	move_set_text(m, "machine", "rescue_address", h->ssh_address);
-	(void)snprintf(
-		probe, sizeof(probe), "tcp:%u", h->ssh_port ? h->ssh_port : 22);
 	if (!h->ssh_address[0] ||
 		strcmp(machine_text(p, "address"), h->ssh_address) != 0 ||
-		probe_once(probe, h->ssh_address, HEARING_MS) == 0 ||
+		is_itself(p, TARGET, h->ssh_address) ||
 		ssh_says(&m->target, &o, &text) < 0)
 		return;
 	ssh_value(text, "hostname", name, sizeof(name));
@@ -449,6 +455,7 @@ static int boot(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	struct move *m = p->move;
 	CLEANUP(fit_result_done) struct fit_result fitted = {0};
+	bool before = machine_get(p, "booted") != 0;
 	uint64_t until = 0;
 	int r = 0;
 
@@ -470,8 +477,9 @@ static int boot(struct part *p, struct error *err)
 	r = check_not_reset(p, err);
 	if (r < 0)
 		return r;
+	/* Another try finds it off, which the command may call an error. */
 	if (power_fences(&m->options))
-		r = power_off_source(m, err);
+		r = power_source_is_off(m) ? 0 : power_off_source(m, err);
 	else
 		hush_source(p);
 	/* That it goes off is no matter while the new one boots. */
@@ -493,7 +501,10 @@ static int boot(struct part *p, struct error *err)
 	/* The answer may be lost, the order not. */
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		r = 0;
-	session_close(&m->session, TARGET);
+	else if (r < 0 && !before) /* it was refused */
+		move_set(m, "machine", "booted", 0);
+	if (r == 0)
+		session_close(&m->session, TARGET);
 	return r;
 }
 
@@ -633,9 +644,15 @@ static int connect_moved(struct part *p, struct error *err)
 /* It may be anybody who answers there, even the source after a reset. */
 static int check_moved(struct part *p, struct error *err)
 {
+	const struct host *source = &p->move->session.host[SOURCE];
 	int who = who_answers(p->move, TARGET, err);
 
 	if (who == WHO_MOVED || who == WHO_RESCUE)
+		return 0;
+	/* Nothing tells them apart, but the source is heard elsewhere. */
+	if (who == -ENODATA && source->alive &&
+		strcmp(source->hello.boot_id, machine_text(p, "source_boot")) ==
+			0)
 		return 0;
 	if (who < 0)
 		return who;
@@ -664,14 +681,17 @@ static int machine_deactivate(struct part *p, struct error *err)
 			       : error_set(
 					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
+	if (r == 0)
+		r = check_moved(p, err);
+	/* It has keys of its own. */
+	else if (is_rescue(p))
+		r = 0;
 	/* What ssh advises is not enough. */
 	if (r < 0)
 		error_todo(err,
 			"switch it off for good, then rehost rollback "
 			"--discard-target-writes %s",
 			m->row.name);
-	if (r == 0)
-		r = check_moved(p, err);
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &off, NULL,
 			CALL_MS, err);
