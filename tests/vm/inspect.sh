@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# timeout: 900
 #
 # rehost inspect of a Debian machine with its own kernel: volume groups,
 # partitions, systemd, drivers; and rehost estimate of all of it.

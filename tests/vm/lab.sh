@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# timeout: 600
+# timeout: 900
 #
 # The virtual machines that other tests stand on: see tests/vm/guest.
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 400
+# timeout: 900
 #
 # What Debian's kernel loses of the events that the tracker lives on, while fio
 # writes as fast as it can to a striped volume that is moved at the same time:

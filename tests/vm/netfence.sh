@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 600
+# timeout: 900
 #
 # The network of a whole machine is fenced, on Debian's kernel and below
 # systemd's cgroups: "old" can be talked to by the controller and by nobody

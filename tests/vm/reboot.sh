@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 400
+# timeout: 900
 #
 # Promise 6 where marks were lost: the source is reset in the middle of the
 # sync. What was written before and after is found by comparison, and what the

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 400
+# timeout: 900
 #
 # Promise 3, two copies are never live at once, when the source is reset after
 # the commit: the signature fence withstands it, and rollback removes it. The
