@@ -179,6 +179,12 @@ static void load_kernel(const struct msg_fit *m, struct msg_fitted *ret)
 			"it is not known what the boot loader starts");
 		return;
 	}
+	if (m->secret) {
+		(void)snprintf(ret->why, sizeof(ret->why),
+			"what its boot loader tells it has a secret, which "
+			"rehost does not read");
+		return;
+	}
 	kernel = open_in_tree(m->kernel);
 	initramfs = m->initramfs[0] ? open_in_tree(m->initramfs) : -1;
 	if (kernel < 0 || (m->initramfs[0] && initramfs < 0)) {

@@ -351,7 +351,7 @@ static json_t *entry(struct gather *g, const struct config *f,
 	const struct grubcfg_item *i, bool title)
 {
 	json_t *j = gather_object(g);
-	char path[PATH_MAX], args[COMMAND_MAX];
+	char path[PATH_MAX], args[COMMAND_MAX], plain[COMMAND_MAX];
 
 	if (title)
 		gather_set(g, j, "title", i->title);
@@ -360,9 +360,12 @@ static json_t *entry(struct gather *g, const struct config *f,
 	if (i->initrd[0])
 		gather_set(g, j, "initramfs", resolve(g, i->initrd, path));
 	expand(f, i->args, args, sizeof(args));
+	memcpy(plain, args, sizeof(plain));
 	secrets_hide(args, " \t");
 	set_root(g, j, args);
 	gather_set(g, j, "command_line", args);
+	if (strcmp(args, plain) != 0)
+		gather_set_bool(g, j, "secret", true);
 	return j;
 }
 

@@ -113,11 +113,6 @@ static char *hide_word(char *word, size_t n)
 	return hide_user(word, hide_pin(word, end));
 }
 
-bool secrets_are_marked(const char *text)
-{
-	return strstr(text, SECRETS_MARK) != NULL;
-}
-
 void secrets_hide(char *text, const char *separators)
 {
 	while (*text) {

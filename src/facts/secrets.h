@@ -15,10 +15,6 @@
  * in "user:secret@host" and "iscsi:user:secret@host". In place. */
 void secrets_hide(char *text, const char *separators);
 
-/* Whether such marks are in a text. A kernel's command line that has some
- * cannot be passed on to a kernel: its boot loader knows the secrets. */
-bool secrets_are_marked(const char *text);
-
 /* The third word of crypttab(5) is a file or device, "-" or "none". Anything
  * else is told to a program, and may be a key: true. */
 bool secrets_is_key(const char *word);

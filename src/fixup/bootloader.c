@@ -16,15 +16,20 @@
 
 /* ---- root= ---- */
 
+static bool has_no_initramfs(const struct unit *u)
+{
+	return json_is_null(json_object_get(
+		json_object_get(u->wish, "kernel"), "initramfs"));
+}
+
 /* Without an initramfs the kernel itself finds the root, and knows no UUID of
  * filesystems. */
 static const char *root_name(const struct unit *u)
 {
 	static char text[DEVICES_NAME_MAX];
-	const json_t *kernel = json_object_get(u->wish, "kernel");
 	const char *part = unit_text(devices_mounted(u->wish, "/"), "partuuid");
 
-	if (!json_is_null(json_object_get(kernel, "initramfs")))
+	if (!has_no_initramfs(u))
 		return unit_text(u->wish, "root");
 	if (!part[0] || strlen(part) > DEVICES_NAME_MAX - 16)
 		return "";
@@ -76,6 +81,14 @@ static int rewrite_device(struct unit *u, const char *key, const char *value,
 		return 0;
 	}
 	(void)snprintf(name, sizeof(name), "%s", root_name(u));
+	if (!name[0] && has_no_initramfs(u)) {
+		edit_text(out, value);
+		unit_warn(u,
+			"root=%s stays: it is no partition, and a kernel "
+			"without an initramfs knows no other name for it",
+			value);
+		return 0;
+	}
 	if (!name[0])
 		return no_root(u, value);
 	edit_text(out, name);

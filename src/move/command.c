@@ -123,6 +123,10 @@ static int stop_target(struct move *m, struct error *err)
 
 	if (m->target_is_off)
 		return check_off(m, err);
+	/* Its command switched it off before it had booted. */
+	if (m->machine && !booted && move_get(m, "machine", "stopped") &&
+		move_connect(m, TARGET, err) < 0)
+		return check_off(m, err);
 	/* A machine that was moved is at its own address: its part knows. */
 	r = booted ? 0 : move_connect(m, TARGET, err);
 	/* What ssh advises is not enough. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "facts/secrets.h"
 #include "move/steps.h"
 
 #define FIT_MS 1800000 /* an initramfs may have to be made anew */
@@ -40,13 +39,12 @@ int fit_system(struct move *m, enum side side, struct msg_fit *fit,
 	struct fit_result *ret, struct error *err)
 {
 	bool firmware = m->options.boot == BOOT_BY_FIRMWARE;
-	bool secret = secrets_are_marked(fit->cmdline);
 	static struct msg_fitted fitted;
 	uint64_t until = 0;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	if (firmware || secret)
+	if (firmware)
 		fit->kernel[0] = '\0';
 	do
 		r = session_call(
@@ -59,13 +57,10 @@ int fit_system(struct move *m, enum side side, struct msg_fit *fit,
 		ret->skipped, sizeof(ret->skipped), "%s", fitted.skipped);
 	ret->how.how = fitted.loaded ? BOOT_KEXEC : BOOT_FIRMWARE;
 	if (!fitted.loaded && !firmware)
-		(void)snprintf(ret->why, sizeof(ret->why), "%s",
-			secret ? "what its boot loader tells the kernel has a "
-				 "secret, which rehost does not read"
-			       : fitted.why);
+		(void)snprintf(ret->why, sizeof(ret->why), "%s", fitted.why);
 	if (!fitted.loaded && m->options.boot == BOOT_BY_KEXEC) {
 		error_set(err, -ENOEXEC, "start the new machine by kexec");
-		return error_why(err, "%s", ret->why);
+		return error_why(err, "%s", fitted.why);
 	}
 	ret->fixups = take_report(&fitted);
 	return 0;

@@ -173,11 +173,20 @@ static void set_drivers(json_t *wish, json_t *kernel, const json_t *source,
 	(void)json_object_set_new(kernel, "modules_missing", missing);
 }
 
-/* Then the kernel itself finds the root, and knows no UUID of filesystems. */
+/* Then the kernel itself finds the root. Boot loaders have several ways to name
+ * an initramfs, so what speaks for one counts. */
 static bool has_no_initramfs(const json_t *facts)
 {
+	const char *root = facts_text(facts, "boot.default.root");
+
 	return facts_text(facts, "boot.default.kernel")[0] &&
-	       !facts_text(facts, "boot.default.initramfs")[0];
+	       !facts_text(facts, "boot.default.initramfs")[0] &&
+	       !facts_text(facts_kernel(facts), "initramfs")[0] &&
+	       !strstr(facts_text(facts, "boot.default.command_line"),
+		       "initrd=") &&
+	       strncmp(root, "/dev/mapper/", 12) != 0 &&
+	       strncmp(root, "UUID=", 5) != 0 &&
+	       strncmp(root, "LABEL=", 6) != 0;
 }
 
 /* The root as the boot loader must name it: what it says already when that is
@@ -251,6 +260,8 @@ static void set_boot(json_t *wish, const json_t *facts, const char *root)
 	set_text(
 		boot, "initramfs", facts_text(facts, "boot.default.initramfs"));
 	set_text(boot, "command_line", line);
+	if (json_is_true(facts_at(facts, "boot.default.secret")))
+		(void)json_object_set_new(boot, "secret", json_true());
 	(void)json_object_set_new(wish, "boot", boot);
 }
 

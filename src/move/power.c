@@ -77,25 +77,30 @@ static int run(struct move *m, const struct hook_list *l, const char *phase,
 		err, "see what it does when it is run by hand, then try again");
 }
 
+bool power_source_is_off(const struct move *m)
+{
+	return strcmp(said(m), "off") == 0;
+}
+
 int power_off_source(struct move *m, struct error *err)
 {
+	bool was_off = power_source_is_off(m);
+	struct error ignored;
 	int r;
 
 	session_close(&m->session, SOURCE);
 	r = say(m, "going-off", err);
-	if (r == 0)
-		r = run(m, &m->options.power_off, "power-off",
-			m->options.source, err);
-	if (r == 0)
-		r = say(m, "off", err);
-	if (r == 0)
-		move_set_bool(m, "fence", "survives_reboot", true);
-	return r;
-}
-
-bool power_source_is_off(const struct move *m)
-{
-	return strcmp(said(m), "off") == 0;
+	if (r < 0)
+		return r;
+	r = run(m, &m->options.power_off, "power-off", m->options.source, err);
+	/* Another try finds it off, which the command may call an error. */
+	if (r < 0 && was_off && move_connect(m, SOURCE, &ignored) < 0)
+		r = 0;
+	session_close(&m->session, SOURCE);
+	if (r < 0)
+		return r;
+	move_set_bool(m, "fence", "survives_reboot", true);
+	return say(m, "off", err);
 }
 
 bool power_source_is_back(const struct move *m)

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
-#include "facts/secrets.h"
 #include "move/back.h"
 #include "move/fit.h"
 #include "move/machine.h"
@@ -123,8 +122,8 @@ static int make_fit(struct part *p, struct error *err)
 		facts_text(o->wish, "boot.initramfs"));
 	(void)snprintf(v->fit->cmdline, sizeof(v->fit->cmdline), "%s",
 		facts_text(o->wish, "boot.command_line"));
-	if (p->move->options.boot != BOOT_BY_KEXEC ||
-		!secrets_are_marked(v->fit->cmdline))
+	v->fit->secret = json_is_true(facts_at(o->wish, "boot.secret"));
+	if (p->move->options.boot != BOOT_BY_KEXEC || !v->fit->secret)
 		return 0;
 	error_set(err, -EINVAL, "start the new machine by kexec");
 	error_why(err, "what its boot loader tells the kernel has a secret, "
@@ -477,9 +476,8 @@ static int boot(struct part *p, struct error *err)
 	r = check_not_reset(p, err);
 	if (r < 0)
 		return r;
-	/* Another try finds it off, which the command may call an error. */
 	if (power_fences(&m->options))
-		r = power_source_is_off(m) ? 0 : power_off_source(m, err);
+		r = power_off_source(m, err);
 	else
 		hush_source(p);
 	/* That it goes off is no matter while the new one boots. */
@@ -501,10 +499,10 @@ static int boot(struct part *p, struct error *err)
 	/* The answer may be lost, the order not. */
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		r = 0;
-	else if (r < 0 && !before) /* it was refused */
-		move_set(m, "machine", "booted", 0);
-	if (r == 0)
+	if (r == 0 || r == -EINTR)
 		session_close(&m->session, TARGET);
+	else if (!before) /* it was refused */
+		move_set(m, "machine", "booted", 0);
 	return r;
 }
 
@@ -681,17 +679,19 @@ static int machine_deactivate(struct part *p, struct error *err)
 			       : error_set(
 					 err, -EHOSTUNREACH, "stop the target");
 	r = connect_moved(p, err);
-	if (r == 0)
-		r = check_moved(p, err);
-	/* It has keys of its own. */
-	else if (is_rescue(p))
-		r = 0;
 	/* What ssh advises is not enough. */
 	if (r < 0)
 		error_todo(err,
 			"switch it off for good, then rehost rollback "
 			"--discard-target-writes %s",
 			m->row.name);
+	else
+		r = check_moved(p, err);
+	/* The rescue system has keys of its own. */
+	if (r < 0) {
+		session_close(&m->session, TARGET);
+		r = is_rescue(p) ? 0 : r;
+	}
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &off, NULL,
 			CALL_MS, err);

@@ -209,7 +209,8 @@ DEF(fit_mount, msg_fit_mount, F_STR(msg_fit_mount, point),
 DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),
 	F_LIST(msg_fit, n_mounts, mounts, &fit_mount),
 	F_BLOB(msg_fit, n_wish, wish), F_STR(msg_fit, kernel),
-	F_STR(msg_fit, initramfs), F_STR(msg_fit, cmdline));
+	F_STR(msg_fit, initramfs), F_STR(msg_fit, cmdline),
+	F_U8(msg_fit, secret));
 DEF(fitted, msg_fitted, F_U8(msg_fitted, loaded), F_STR(msg_fitted, why),
 	F_STR(msg_fitted, skipped),
 	F_U64(msg_fitted, ms), F_BLOB(msg_fitted, n_report, report));

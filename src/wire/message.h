@@ -650,6 +650,7 @@ struct msg_fit {
 	uint8_t wish[FIT_WISH_MAX];
 	/* To start by kexec, as paths in the moved system; "" for none. */
 	char kernel[1024], initramfs[1024], cmdline[KERNEL_LINE];
+	uint8_t secret; /* cmdline lacks one, and is of no use */
 };
 
 struct msg_fitted {

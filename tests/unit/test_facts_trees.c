@@ -225,9 +225,9 @@ static void put_debian(void)
 	tree_put("/boot/grub/grub.cfg",
 		"set default=\"0\"\nmenuentry 'Debian' {\n"
 		"linux /vmlinuz-6.1.0-13-amd64 root=/dev/mapper/my--vg-root "
-		"ro quiet\ninitrd /initrd.img-6.1.0-13-amd64\n}\n"
+		"ro acpi_osi=!*\ninitrd /initrd.img-6.1.0-13-amd64\n}\n"
 		"menuentry 'Old' {\nlinux /@/boot/vmlinuz-5.10.0-1-amd64 "
-		"root=UUID=" ROOT_UUID "\n}\n");
+		"root=UUID=" ROOT_UUID " rd.x.password=y\n}\n");
 	tree_put("/boot/efi/EFI/debian/grubx64.efi", "MZ");
 }
 
@@ -319,6 +319,11 @@ static void debian_files(void **state)
 	is_text("boot.default.disk", "dm-0");
 	is_text("boot.entries.1.kernel", "/boot/vmlinuz-5.10.0-1-amd64");
 	is_text("boot.entries.1.root", "UUID=" ROOT_UUID);
+	is_text("boot.entries.1.command_line",
+		"root=UUID=" ROOT_UUID " rd.x.password=*");
+	/* An asterisk of its own is none. */
+	assert_null(at("boot.default.secret"));
+	assert_true(json_is_true(at("boot.entries.1.secret")));
 	is_text("boot.esp.files.0", "EFI/debian/grubx64.efi");
 
 	assert_int_equal(json_array_size(at("kernels")), 2);

@@ -155,6 +155,29 @@ static void test_off_fails(void **state)
 		json_array_size(json_object_get(m->report, "hooks")), 1);
 }
 
+/* What is off already fails to be switched off, and is not heard. */
+static void test_off_again(void **state)
+{
+	struct move *m = *state;
+	struct error err = {0};
+	char command[256];
+
+	(void)strcpy(m->source.host, "rehost-test.invalid");
+	assert_int_equal(setenv("REHOST_SSH", "/bin/false", 1), 0);
+	(void)snprintf(command, sizeof(command),
+		"! grep -q again %s; r=$?; "
+		"echo again >>%s; exit $r",
+		log_path, log_path);
+	add(&m->options.power_off, command);
+	assert_int_equal(power_off_source(m, &err), 0);
+	assert_int_equal(power_off_source(m, &err), 0);
+	assert_true(power_source_is_off(m));
+	expect_log("again\nagain\n");
+	/* Not so when that never was done. */
+	move_set_text(m, "machine", "power", "going-off");
+	assert_int_equal(power_off_source(m, &err), -ECANCELED);
+}
+
 static void test_limit(void **state)
 {
 	struct move *m = *state;
@@ -205,6 +228,7 @@ int main(void)
 		cmocka_unit_test(test_check),
 		cmocka_unit_test_setup_teardown(test_off, begin, end),
 		cmocka_unit_test_setup_teardown(test_off_fails, begin, end),
+		cmocka_unit_test_setup_teardown(test_off_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_limit, begin, end),
 		cmocka_unit_test_setup_teardown(test_on, begin, end),
 		cmocka_unit_test_setup_teardown(test_target, begin, end),
