@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 1800
+# timeout: 2400
 #
-# A whole machine moves under load, keeps its address, and goes back: BIOS, a
-# partition table of DOS, ext4 and swap, GRUB, ifupdown; nginx and PostgreSQL.
-# Nothing is lost, there are never two, and the source writes nothing meanwhile.
+# A whole machine is rehearsed, moves under load, keeps its address, and goes back:
+# BIOS, a partition table of DOS, ext4 and swap, GRUB, ifupdown; nginx and PostgreSQL.
+# The rehearsal leaves the replica alone. Nothing is lost, there are never two, and
+# the source writes nothing meanwhile.
 . "$(dirname "$0")/move_lib.sh"
 
 rig_witness_start
@@ -22,8 +23,31 @@ expect_out 'nothing stands in its way; nothing was written'
 expect_out '^fence +signature'
 
 say "the move"
-expect_exit 0 rehost_run move root@old root@new --name web --downtime 60s \
+rehost_start move root@old root@new --name web --downtime 60s --cutover wait \
 	--probe http://:80/boot --boot firmware
+move_pid=$rehost_pid
+wait_for 900 status_is web .phase follow
+
+say "its rehearsal"
+NO_F=1 rehost_start rehearse web --probe http://:80/boot --probe tcp:22 \
+	"${rehearsed[@]}"
+wait_for 900 rehearsal_is 'makes the copy ready'
+rounds=$(report_of web '.rounds | length')
+sum=$(sha256sum <"$dir/new.disk0")
+wait_for 900 rehearsal_is 'waits for answers'
+expect_same "$sum" "$(sha256sum <"$dir/new.disk0")" "the target's disk"
+rehost_wait 900 0
+expect_out '^web: rehearsal passed'
+report_is web '.rehearsals[0].passed' true
+report_is web '.rehearsals[0].boots_by' firmware
+report_is web '[.rehearsals[0].probes[] | select(.ms > 0)] | length' 2
+wait_for 300 rounds_are web $((rounds + 1))
+expect_same "" "$(ls -d /var/tmp/rehost-rehearsal.* 2>/dev/null)" "folders"
+
+say "its cutover"
+NO_F=1 expect_exit 0 rehost_run cutover web
+rehost_pid=$move_pid
+rehost_wait 60 0
 report_is web .live target
 report_is web .proof.ok true
 report_is web .lanes.path direct

@@ -8,7 +8,7 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
-guest=$(dirname "$(readlink -f "$0")")/guest
+guest=$(dirname "$(readlink -f "$0")")/../guest
 tmp=$(mktemp -d)
 lab=$tmp/lab
 

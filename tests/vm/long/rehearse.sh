@@ -5,7 +5,8 @@
 # A move of a whole machine that follows is rehearsed: a copy of it boots and is
 # probed in a throwaway machine. Meanwhile the source serves its clients, and the
 # target's disk is not written; afterwards rounds go on. Then the move is given up.
-. "$(dirname "$0")/move_lib.sh"
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../move_lib.sh"
 
 # target_writes: how many writes the target's disk has had, seen from outside.
 target_writes() {
