@@ -81,14 +81,6 @@ static int rewrite_device(struct unit *u, const char *key, const char *value,
 		return 0;
 	}
 	(void)snprintf(name, sizeof(name), "%s", root_name(u));
-	if (!name[0] && has_no_initramfs(u)) {
-		edit_text(out, value);
-		unit_warn(u,
-			"root=%s stays: it is no partition, and a kernel "
-			"without an initramfs knows no other name for it",
-			value);
-		return 0;
-	}
 	if (!name[0])
 		return no_root(u, value);
 	edit_text(out, name);

@@ -89,7 +89,9 @@ static int check_off(struct move *m, struct error *err)
 	int r;
 
 	move_ssh_probe(m, probe);
-	r = address && address[0] && move_get(m, "machine", "booted")
+	r = address && address[0] &&
+			    (move_get(m, "machine", "booted") ||
+				    move_get(m, "machine", "stopped"))
 		    ? probe_once(probe, address, OFF_MS)
 		    : -ETIMEDOUT;
 	if (r != 0 && r != -ECONNREFUSED)
@@ -123,10 +125,6 @@ static int stop_target(struct move *m, struct error *err)
 
 	if (m->target_is_off)
 		return check_off(m, err);
-	/* Its command switched it off before it had booted. */
-	if (m->machine && !booted && move_get(m, "machine", "stopped") &&
-		move_connect(m, TARGET, err) < 0)
-		return check_off(m, err);
 	/* A machine that was moved is at its own address: its part knows. */
 	r = booted ? 0 : move_connect(m, TARGET, err);
 	/* What ssh advises is not enough. */
@@ -144,14 +142,15 @@ static int stop_target(struct move *m, struct error *err)
 		return r;
 	move_note(m, "target-power-off", "%s: %s; it is switched off",
 		err->what, err->why);
-	if (power_off_target(m, &why) < 0) {
+	/* Another try finds it off, which the command may call an error. */
+	if (power_off_target(m, &why) < 0 &&
+		!move_get(m, "machine", "stopped")) {
 		*err = why;
 		return err->code;
 	}
 	r = check_off(m, err);
 	if (r < 0)
 		return r;
-	/* Another try must not need it again. */
 	move_set(m, "machine", "stopped", 1);
 	return move_save(m, true, err);
 }

@@ -256,7 +256,11 @@ static void set_boot(json_t *wish, const json_t *facts, const char *root)
 
 	boot_line(facts_text(facts, "boot.default.command_line"), root, line,
 		sizeof(line));
-	set_text(boot, "kernel", facts_text(facts, "boot.default.kernel"));
+	/* Without its initramfs it would not find the root. */
+	if (facts_text(facts, "boot.default.initramfs")[0] ||
+		has_no_initramfs(facts))
+		set_text(boot, "kernel",
+			facts_text(facts, "boot.default.kernel"));
 	set_text(
 		boot, "initramfs", facts_text(facts, "boot.default.initramfs"));
 	set_text(boot, "command_line", line);

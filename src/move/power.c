@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hook.h"
 #include "facts/facts.h"
+#include "move/probe.h"
 
 #define STEP_MS 20
 #define TRY_MS 2000
@@ -82,21 +83,42 @@ bool power_source_is_off(const struct move *m)
 	return strcmp(said(m), "off") == 0;
 }
 
+/* By whatever answers for it, or refuses to. */
+static bool source_is_heard(struct move *m)
+{
+	const char *address = facts_text(
+		json_object_get(m->report, "machine"), "source_address");
+	struct error ignored;
+	char probe[32];
+	int r;
+
+	move_ssh_probe(m, probe);
+	r = address[0] ? probe_once(probe, address, TRY_MS) : -ETIMEDOUT;
+	return r == 0 || r == -ECONNREFUSED ||
+	       move_connect(m, SOURCE, &ignored) == 0;
+}
+
 int power_off_source(struct move *m, struct error *err)
 {
 	bool was_off = power_source_is_off(m);
 	struct error ignored;
-	int r;
+	int r = 0;
 
 	session_close(&m->session, SOURCE);
-	r = say(m, "going-off", err);
-	if (r < 0)
-		return r;
-	r = run(m, &m->options.power_off, "power-off", m->options.source, err);
+	if (!was_off)
+		r = say(m, "going-off", err);
+	if (r == 0)
+		r = run(m, &m->options.power_off, "power-off",
+			m->options.source, err);
 	/* Another try finds it off, which the command may call an error. */
-	if (r < 0 && was_off && move_connect(m, SOURCE, &ignored) < 0)
+	if (r < 0 && was_off && !source_is_heard(m)) {
+		move_note(m, "power-off", "%s: %s; the source is off already",
+			err->what, err->why);
 		r = 0;
+	}
 	session_close(&m->session, SOURCE);
+	if (r < 0 && was_off)
+		(void)say(m, "going-off", &ignored);
 	if (r < 0)
 		return r;
 	move_set_bool(m, "fence", "survives_reboot", true);

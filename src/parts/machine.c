@@ -123,11 +123,12 @@ static int make_fit(struct part *p, struct error *err)
 	(void)snprintf(v->fit->cmdline, sizeof(v->fit->cmdline), "%s",
 		facts_text(o->wish, "boot.command_line"));
 	v->fit->secret = json_is_true(facts_at(o->wish, "boot.secret"));
-	if (p->move->options.boot != BOOT_BY_KEXEC || !v->fit->secret)
+	if (p->move->options.boot != BOOT_BY_KEXEC ||
+		(v->fit->kernel[0] && !v->fit->secret))
 		return 0;
 	error_set(err, -EINVAL, "start the new machine by kexec");
-	error_why(err, "what its boot loader tells the kernel has a secret, "
-		       "which rehost does not read");
+	error_why(err, "what its boot loader starts, and tells the kernel, is "
+		       "not known in full");
 	return error_todo(err, "leave --boot kexec away");
 }
 
@@ -662,13 +663,13 @@ static int machine_deactivate(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
 	struct msg_boot off = {BOOT_POWEROFF};
+	const char *at = machine_text(p, "address");
 	uint64_t until;
 	int r;
 
 	/* It may have been switched on again; or the source is back already. */
 	if (machine_get(p, "stopped") &&
-		(is_silent(p, machine_text(p, "address"),
-			 clock_ms() + SILENCE_MS) ||
+		(is_silent(p, at, clock_ms() + SILENCE_MS) ||
 			(move_keeps_address(p->move) &&
 				move_source_answers(m))))
 		return 0;
@@ -687,9 +688,10 @@ static int machine_deactivate(struct part *p, struct error *err)
 			m->row.name);
 	else
 		r = check_moved(p, err);
-	/* The rescue system has keys of its own. */
+	/* The rescue system has keys, and may have an address, of its own. */
 	if (r < 0) {
 		session_close(&m->session, TARGET);
+		at = machine_text(p, "rescue_address");
 		r = is_rescue(p) ? 0 : r;
 	}
 	if (r == 0)
@@ -701,8 +703,7 @@ static int machine_deactivate(struct part *p, struct error *err)
 		if (session_idle(&m->session, 100, err) < 0)
 			break;
 	if (r == 0 && (m->session.host[TARGET].alive ||
-			      !is_silent(p, machine_text(p, "address"),
-				      clock_ms() + SILENCE_MS))) {
+			      !is_silent(p, at, clock_ms() + SILENCE_MS))) {
 		r = error_set(err, -ETIMEDOUT, "stop the target");
 		error_why(err, "it still answers after it said that it goes "
 			       "off");

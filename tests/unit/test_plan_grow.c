@@ -541,6 +541,7 @@ static void kernels_without_an_initramfs(void **state)
 	assert_string_equal(facts_text(w, "root"), "PARTUUID=aabb-01");
 	assert_string_equal(
 		facts_text(w, "boot.command_line"), "root=PARTUUID=aabb-01 ro");
+	assert_string_equal(facts_text(w, "boot.kernel"), "/boot/k");
 	assert_true(json_is_null(
 		json_object_get(json_object_get(w, "kernel"), "initramfs")));
 	json_decref(w);
@@ -555,6 +556,8 @@ static void kernels_without_an_initramfs(void **state)
 		    "\"initrd=/boot/i root=/dev/sda1 ro\"");
 	assert_string_equal(facts_text(w, "root"), "UUID=u-1");
 	assert_true(json_is_true(facts_at(w, "boot.secret")));
+	/* Nobody starts it without. */
+	assert_null(facts_at(w, "boot.kernel"));
 	json_decref(w);
 	w = wish_of("\"kernel\":\"/boot/k\",\"root\":\"UUID=u-1\"");
 	assert_string_equal(facts_text(w, "root"), "UUID=u-1");

@@ -173,6 +173,12 @@ static void test_off_again(void **state)
 	assert_int_equal(power_off_source(m, &err), 0);
 	assert_true(power_source_is_off(m));
 	expect_log("again\nagain\n");
+	/* Who answers for it, or refuses to, is on. */
+	move_set_text(m, "machine", "source_address", "127.0.0.1");
+	move_set(m, "machine", "ssh_port", 1);
+	assert_int_equal(power_off_source(m, &err), -ECANCELED);
+	assert_false(power_source_is_off(m));
+	move_set_text(m, "machine", "source_address", "");
 	/* Not so when that never was done. */
 	move_set_text(m, "machine", "power", "going-off");
 	assert_int_equal(power_off_source(m, &err), -ECANCELED);

@@ -47,7 +47,7 @@ expect_same "" "$(ls -d /var/tmp/rehost-rehearsal.* 2>/dev/null)" "folders"
 say "its cutover"
 NO_F=1 expect_exit 0 rehost_run cutover web
 rehost_pid=$move_pid
-rehost_wait 60 0
+rehost_wait 900 0
 report_is web .live target
 report_is web .proof.ok true
 report_is web .lanes.path direct
