@@ -109,7 +109,9 @@ mac_of() {
 # traces, fences, boots, and where its disks begin.
 traces() {
 	"$@" 'export LC_ALL=C
-		echo "= processes"; ps -eo ppid=,comm= | awk "\$1 != 2 { print \$2 }" |
+		# Before there are others to look through it.
+		all=$(ps -eo ppid=,comm=)
+		echo "= processes"; echo "$all" | awk "\$1 != 2 { print \$2 }" |
 			grep -v -e "^(.*)\$" -e "^systemd-fsckd\$" | sort -u
 		echo "= mounts"; findmnt -rno TARGET,FSTYPE,FS-OPTIONS | sort
 		echo "= swap"; cut -d" " -f1 /proc/swaps
