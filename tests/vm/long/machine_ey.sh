@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 900
+# timeout: 1800
 #
 # rehost inspect and rehost plan of a whole machine, booted by its own firmware and
-# boot loader, with LVM as Engine Yard had it. Others are in long/machines.sh.
-. "$(dirname "$0")/machines_lib.sh"
+# boot loader, with LVM as Engine Yard had it. Others are in machines.sh.
+. "$(dirname "$0")/../machines_lib.sh"
 
 targets
 sources ey
