@@ -16,20 +16,15 @@
 
 /* ---- root= ---- */
 
-static bool has_no_initramfs(const struct unit *u)
-{
-	return json_is_null(json_object_get(
-		json_object_get(u->wish, "kernel"), "initramfs"));
-}
-
 /* Without an initramfs the kernel itself finds the root, and knows no UUID of
  * filesystems. */
 static const char *root_name(const struct unit *u)
 {
 	static char text[DEVICES_NAME_MAX];
+	const json_t *kernel = json_object_get(u->wish, "kernel");
 	const char *part = unit_text(devices_mounted(u->wish, "/"), "partuuid");
 
-	if (!has_no_initramfs(u))
+	if (!json_is_null(json_object_get(kernel, "initramfs")))
 		return unit_text(u->wish, "root");
 	if (!part[0] || strlen(part) > DEVICES_NAME_MAX - 16)
 		return "";
