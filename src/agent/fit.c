@@ -46,7 +46,7 @@ struct outcome {
 
 /* ---- mounting ---- */
 
-static bool mounted[FIT_MOUNTS_MAX];
+static unsigned mounted[FIT_MOUNTS_MAX]; /* how many times, at its point */
 
 static const char *below(const char *point)
 {
@@ -71,6 +71,23 @@ static int open_folder(const char *point)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A folder of what is mounted at a point takes its place. */
+static int bind_folder(const struct msg_fit_mount *f)
+{
+	CLEANUP_CLOSE int at = open_folder(f->point), from = -1;
+	char path[2048], source[64], target[64];
+
+	if (snprintf(path, sizeof(path), "/%s%s", below(f->point), f->folder) >=
+		(int)sizeof(path))
+		return -ENAMETOOLONG;
+	from = open_folder(path);
+	if (at < 0 || from < 0)
+		return at < 0 ? at : from;
+	(void)snprintf(source, sizeof(source), "/proc/self/fd/%d", from);
+	(void)snprintf(target, sizeof(target), "/proc/self/fd/%d", at);
+	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
 static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 {
 	const struct msg_fit_mount *f = &m->mounts[i];
@@ -79,7 +96,7 @@ static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 	char device[64], path[64];
 	int r;
 
-	if (f->point[0] != '/')
+	if (f->point[0] != '/' || (f->folder[0] && f->folder[0] != '/'))
 		return error_set(err, -EPROTO, "mount %s", f->point);
 	r = assemble(m->disks, m->n_disks, &f->on, i, device, err);
 	if (r < 0)
@@ -90,8 +107,12 @@ static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
 	if (mount(device, path, f->type, flags,
 		    f->options[0] ? f->options : NULL) == 0) {
-		mounted[i] = true;
-		return 0;
+		mounted[i] = 1;
+		r = f->folder[0] ? bind_folder(f) : 0;
+		mounted[i] += f->folder[0] && r == 0;
+		return r < 0 ? error_set(err, r, "find %s of the copy of %s",
+				       f->folder, f->point)
+			     : 0;
 	}
 	error_set(err, -errno, "mount the copy of %s", f->point);
 	if (err->code == -ENODEV)
@@ -142,12 +163,11 @@ static int unmount_all(const struct msg_fit *m, struct error *err)
 	int r = 0;
 
 	for (uint32_t i = m->n_mounts; i-- > 0;) {
-		if (!mounted[i])
-			continue;
 		(void)snprintf(
 			at, sizeof(at), TREE "/%s", below(m->mounts[i].point));
-		if (umount2(at, UMOUNT_NOFOLLOW) < 0 && r == 0)
-			r = error_set(err, -errno, "unmount %s", at);
+		for (; mounted[i] > 0; mounted[i]--)
+			if (umount2(at, UMOUNT_NOFOLLOW) < 0 && r == 0)
+				r = error_set(err, -errno, "unmount %s", at);
 	}
 	return r;
 }

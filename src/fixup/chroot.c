@@ -68,11 +68,17 @@ static void make_nodes(void)
 	for (size_t i = 0; i < ARRAY_LEN(nodes); i++)
 		(void)mknod(nodes[i].path, S_IFCHR | 0666,
 			makedev(nodes[i].major, nodes[i].minor));
+	(void)mkdir("/dev/shm", 01777);
+}
+
+/* What udev or the first program makes in a /dev of the kernel's; scripts of
+ * dracut and mkinitcpio need them. */
+static void make_links(void)
+{
 	(void)symlink("/proc/self/fd", "/dev/fd");
 	(void)symlink("/proc/self/fd/0", "/dev/stdin");
 	(void)symlink("/proc/self/fd/1", "/dev/stdout");
 	(void)symlink("/proc/self/fd/2", "/dev/stderr");
-	(void)mkdir("/dev/shm", 01777);
 }
 
 static int mount_at(const char *type, const char *path, unsigned long flags)
@@ -94,6 +100,8 @@ static int mount_all(const struct chroot_job *job)
 	r = mount_at(job->devices ? "devtmpfs" : "tmpfs", "/dev", MS_NOSUID);
 	if (r == 0 && !job->devices)
 		make_nodes();
+	if (r == 0)
+		make_links();
 	if (r == 0)
 		r = mount_at("tmpfs", "/run", MS_NOSUID | MS_NODEV);
 	if (r == 0)

@@ -22,6 +22,44 @@ static bool is_root(const struct unit *u, const char *name)
 	       strcmp(unit_text(root, "logical"), path) == 0;
 }
 
+/* Whether an option stands in the list. */
+static bool has_option(const char *options, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; *options; options += *options == ',') {
+		size_t k = strcspn(options, ",");
+
+		if (k >= n && strncmp(options, name, n) == 0 &&
+			(k == n || options[n] == '='))
+			return true;
+		options += k;
+	}
+	return false;
+}
+
+/* What such a line names is written over at each boot. */
+static bool is_made_anew(const struct fstab_crypt *c)
+{
+	return has_option(c->options, "swap") ||
+	       has_option(c->options, "tmp") ||
+	       strcmp(c->key, "/dev/urandom") == 0 ||
+	       strcmp(c->key, "/dev/random") == 0 ||
+	       strcmp(c->key, "/dev/hwrng") == 0;
+}
+
+/* Another disk may have that name on the target. */
+static void leave_out(struct unit *u, const struct edit_line *l,
+	const struct fstab_crypt *c, struct edit *out)
+{
+	unit_warn(u,
+		"%s, for %s in /etc/crypttab, would be made anew at each boot, "
+		"and may be another disk now: the line is left out",
+		c->device, c->name);
+	edit_splice(out, l, 0, 0, "# ");
+	edit_say(out, "%s is not made of %s", c->name, c->device);
+}
+
 static void allow_absence(struct unit *u, const struct edit_line *l,
 	const struct fstab_crypt *c, struct edit *out)
 {
@@ -62,6 +100,10 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	n = edit_word(l->text, &at, &from);
 	switch (devices_find(u->wish, c->device, &entry)) {
 	case DEVICES_RENAMED:
+		if (!devices_name(entry, name) && is_made_anew(c)) {
+			leave_out(u, l, c, out);
+			return;
+		}
 		if (!devices_name(entry, name)) {
 			unit_warn(u,
 				"%s in /etc/crypttab keeps its name: it has no "
@@ -75,6 +117,10 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 			out, "%s for %s is named %s", c->device, c->name, name);
 		return;
 	case DEVICES_UNKNOWN:
+		if (is_made_anew(c)) {
+			leave_out(u, l, c, out);
+			return;
+		}
 		if (!is_root(u, c->name)) {
 			allow_absence(u, l, c, out);
 			return;

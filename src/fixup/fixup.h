@@ -50,6 +50,8 @@
  *     swap, crypt     bool; crypt: it is an encrypted volume, not what is in it
  *   nics            list of objects:
  *     name            of the interface on the source; it keeps it
+ *     holder          the bridge or bond that has its addresses; absent: it has
+ *                     them itself
  *     mac, target_mac on the source, on the target; lower case
  *     mode            "keep", "map" or "dhcp", as in rehost-plan(5)
  *     addresses, gateways, nameservers

@@ -43,12 +43,13 @@ struct scan {
 	const struct nic *nic;
 	bool exact, pattern;
 	enum netconfig_mode mode, pattern_mode;
-	char master[64]; /* what it is a port of, "" */
 };
 
 struct search {
 	struct nic *nic;
 	struct scan all;
+	bool foreign; /* a file of a kind that is not rewritten names it */
+	bool changed; /* something was not yet as planned */
 };
 
 /* ---- files ---- */
@@ -212,53 +213,6 @@ static void scan_entry(void *arg, const struct netconfig_entry *e)
 	}
 }
 
-static void set_master(struct scan *s, const char *name, size_t n)
-{
-	(void)snprintf(s->master, sizeof(s->master), "%.*s",
-		(int)MIN(n, sizeof(s->master) - 1), name);
-}
-
-/* "bridge_ports eth0" below "iface br0": ports have no addresses. */
-static void scan_ports(const char *text, struct scan *s)
-{
-	static const char *const keys[] = {"bridge_ports", "bridge-ports",
-		"bond-slaves", "bond_slaves", "slaves"};
-	char iface[64] = "";
-	struct edit_line l;
-
-	while (edit_next(&text, &l)) {
-		size_t at = 0, from, n = edit_word(l.text, &at, &from);
-
-		if (edit_is_word(l.text, from, n, "iface")) {
-			n = edit_word(l.text, &at, &from);
-			(void)snprintf(iface, sizeof(iface), "%.*s",
-				(int)MIN(n, sizeof(iface) - 1), l.text + from);
-			continue;
-		}
-		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-			if (edit_is_word(l.text, from, n, keys[i]) &&
-				has_word(l.text + at, s->nic->name))
-				set_master(s, iface, strlen(iface));
-	}
-}
-
-/* "Bridge=br0" in a file of the port. */
-static void scan_master(const char *text, struct scan *s)
-{
-	static const char *const keys[] = {
-		"Bridge", "Bond", "BRIDGE", "MASTER", "master", "controller"};
-	struct edit_line l;
-	struct edit_pair p;
-
-	while (s->exact && edit_next(&text, &l)) {
-		if (!edit_pair(l.text, &p))
-			continue;
-		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-			if (edit_is_key(l.text, &p, keys[i]))
-				set_master(s, l.text + p.value, p.value_n);
-	}
-}
-
 static int scan_file(struct unit *u, const struct source *s, const char *path,
 	struct scan *ret)
 {
@@ -275,10 +229,6 @@ static int scan_file(struct unit *u, const struct source *s, const char *path,
 		strcmp(strrchr(path, '/') + 1 + strlen("ifcfg-"),
 			ret->nic->name) == 0)
 		ret->exact = true;
-	if (s->format == NETCONFIG_INTERFACES)
-		scan_ports(text, ret);
-	else if (s->format != NETCONFIG_NETPLAN)
-		scan_master(text, ret);
 	return 0;
 }
 
@@ -291,11 +241,13 @@ static int find_in_file(
 	struct scan scan = {.nic = search->nic};
 	int r;
 
-	if (!s->rewrite)
+	if (!s->rewrite && s->format != NETCONFIG_IFCFG)
 		return 0;
 	r = scan_file(u, s, path, &scan);
-	if (scan.master[0])
-		memcpy(search->all.master, scan.master, sizeof(scan.master));
+	if (!s->rewrite) {
+		search->foreign |= scan.exact;
+		return r;
+	}
 	search->all.exact |= scan.exact;
 	search->all.pattern |= scan.pattern;
 	search->all.pattern_mode =
@@ -316,6 +268,7 @@ static int change_file(
 	if (r < 0 || !scan.exact ||
 		(search->nic->dhcp && scan.mode == NETCONFIG_DHCP))
 		return r;
+	search->changed = true;
 	return unit_rewrite_if(u, path, s->rewrite, search->nic);
 }
 
@@ -355,8 +308,7 @@ static int drop_ifcfg_more(struct unit *u, const struct nic *nic)
 static int rewrite_gateway(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
-	const struct nic *nic = arg;
-	const char *gateway = nic_gateway(nic, false);
+	const char *gateway = arg;
 	struct edit_line l;
 	struct edit_pair p;
 
@@ -374,6 +326,27 @@ static int rewrite_gateway(
 			gateway[0] ? gateway : "left to DHCP");
 	}
 	return 0;
+}
+
+/* RHEL's gateway of the whole machine: the planned one; none only when no
+ * interface keeps what it has. */
+static int fix_gateway(struct unit *u, const struct nic_list *nics)
+{
+	const char *gateway = "";
+	bool kept = nics->n == 0;
+
+	for (size_t i = 0; i < nics->n; i++) {
+		const struct nic *nic = &nics->v[i];
+
+		kept |= !nic->map && !nic->dhcp;
+		if (nic->map && !gateway[0])
+			gateway = nic_gateway(nic, false);
+	}
+	if ((kept && !gateway[0]) ||
+		!tree_is_file(u->tree, "/etc/sysconfig/network"))
+		return 0;
+	return unit_rewrite_if(
+		u, "/etc/sysconfig/network", rewrite_gateway, (void *)gateway);
 }
 
 /* Nothing names the interface: whoever cares for all of them gets a file. */
@@ -404,11 +377,7 @@ static int add_file(struct unit *u, const struct nic *nic)
 		return unit_put(u, path, edit_string(&out), i < 2 ? 0600 : 0644,
 			nic->dhcp ? "DHCP" : "the planned addresses");
 	}
-	unit_warn(u,
-		"%s gets no addresses: nothing is known that configures "
-		"it",
-		nic->name);
-	return 0;
+	return nic_unchanged(u, nic, "nothing is known that configures it");
 }
 
 static int append_interfaces(
@@ -443,39 +412,30 @@ static int add_somewhere(struct unit *u, struct nic *nic)
 
 static int fix_addresses(struct unit *u, struct nic *nic)
 {
-	struct search search = {.nic = nic};
-	struct nic master = *nic;
-	int r = each_source(u, find_in_file, &search);
+	struct nic holder = *nic;
+	struct search search = {.nic = nic->holder[0] ? &holder : nic};
+	int r;
 
+	holder.name = nic->holder;
+	holder.mac = holder.target_mac = "";
+	r = each_source(u, find_in_file, &search);
 	if (r < 0)
 		return r;
-	if (search.all.master[0]) {
-		/* Its addresses are those of the bridge that it is a port of.
-		 */
-		master.name = search.all.master;
-		master.mac = master.target_mac = "";
-		search.nic = &master;
-		search.all.exact = false;
-		r = each_source(u, find_in_file, &search);
-		if (r == 0 && !search.all.exact) {
-			unit_warn(u,
-				"%s gets no addresses: %s, which it is a "
-				"part of, is not configured",
-				nic->name, master.name);
-			return 0;
-		}
-	}
-	if (r == 0 && search.all.exact)
+	if (search.foreign && !search.all.exact)
+		return nic_unchanged(u, search.nic,
+			"it is configured in /etc/sysconfig/network/ifcfg-…, "
+			"which is left alone");
+	if (nic->holder[0] && !search.all.exact)
+		return nic_unchanged(
+			u, search.nic, "no file is known that configures it");
+	if (search.all.exact) {
 		r = each_source(u, change_file, &search);
-	else if (r == 0 && !(nic->dhcp && search.all.pattern &&
-				   search.all.pattern_mode == NETCONFIG_DHCP))
+	} else if (!nic->dhcp || !search.all.pattern ||
+		   search.all.pattern_mode != NETCONFIG_DHCP) {
+		search.changed = true;
 		r = add_somewhere(u, nic);
-	if (r == 0)
-		r = drop_ifcfg_more(u, search.nic);
-	if (r == 0 && tree_is_file(u->tree, "/etc/sysconfig/network"))
-		r = unit_rewrite_if(
-			u, "/etc/sysconfig/network", rewrite_gateway, nic);
-	return r;
+	}
+	return r == 0 && search.changed ? drop_ifcfg_more(u, search.nic) : r;
 }
 
 /* cloud-init would write its own again. */
@@ -505,6 +465,7 @@ static void read_nic(const json_t *o, struct nic *ret)
 	*ret = (struct nic){.name = unit_text(o, "name"),
 		.mac = ethernet_mac(o, "mac"),
 		.target_mac = ethernet_mac(o, "target_mac"),
+		.holder = unit_text(o, "holder"),
 		.map = strcmp(mode, "map") == 0,
 		.dhcp = strcmp(mode, "dhcp") == 0,
 		.addresses = json_object_get(o, "addresses"),
@@ -520,11 +481,12 @@ static int fix_all(struct unit *u, struct nic_list *nics)
 		struct nic *nic = &nics->v[i];
 
 		if (nic->map && !nic_at(nic->addresses, 0))
-			unit_warn(u, "%s has no addresses in the plan",
-				nic->name);
+			r = nic_unchanged(u, nic, "the plan has none");
 		else if (nic->map || nic->dhcp)
 			r = fix_addresses(u, nic);
 	}
+	if (r == 0)
+		r = fix_gateway(u, nics);
 	return r < 0 ? r : keep_from_cloud_init(u);
 }
 

@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixup/nic.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/parse.h"
+
+int nic_unchanged(struct unit *u, const struct nic *nic, const char *why)
+{
+	if (!unit_is_new(u)) {
+		unit_warn(u, "%s does not get the planned addresses: %s",
+			nic->name, why);
+		return 0;
+	}
+	(void)error_set(u->err, -EADDRINUSE,
+		"give %s of the clone addresses of its own", nic->name);
+	(void)error_why(
+		u->err, "%s; it may come up with those of its source", why);
+	return error_todo(u->err,
+		"configure it on the source as usual, a line for each setting, "
+		"and make the clone anew");
+}
 
 const char *nic_at(const json_t *list, size_t i)
 {

@@ -15,10 +15,18 @@
 struct nic {
 	const char *name;	      /* of the interface, here and there */
 	const char *mac, *target_mac; /* "" when not known */
+	const char *holder;	      /* the bridge or bond that has its
+				       * addresses, "" when it has them itself */
 	bool map, dhcp;		      /* neither: addresses stay */
 	/* Lists of texts, NULL when there is none. */
 	const json_t *addresses, *gateways, *nameservers;
 };
+
+/* The interface does not get what is planned, because of why: a warning; of a
+ * clone, which would have the addresses of its source, an error (-EADDRINUSE).
+ */
+int nic_unchanged(
+	struct unit *u, const struct nic *nic, const char *why) MUST_CHECK;
 
 /* The text at a place of one of its lists, NULL behind the last. */
 const char *nic_at(const json_t *list, size_t i);

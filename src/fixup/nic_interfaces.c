@@ -13,7 +13,9 @@ struct state {
 	struct edit kept, pending;
 	bool inside; /* a stanza of the interface */
 	bool found;
-	size_t at; /* where in out the first one stood */
+	bool more;    /* the last line goes on */
+	bool dropped; /* and is left out */
+	size_t at;    /* where in out the first one stood */
 };
 
 static bool starts_stanza(const char *text)
@@ -114,13 +116,32 @@ static bool is_kept(const struct state *s, const char *text)
 	return false;
 }
 
+/* Lines that go on behind a backslash share the fate of the first. */
+static bool goes_on(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n > 0 && text[n - 1] == '\\';
+}
+
 static void take_line(struct state *s, const struct edit_line *l)
 {
 	const char *first = l->text + strspn(l->text, " \t");
+	bool more = s->more;
 
+	s->more = *first != '#' && goes_on(l->text);
+	if (more) {
+		if (!s->inside)
+			edit_pass(s->out, l);
+		else if (!s->dropped)
+			edit_put(&s->kept, "%s\n", l->text);
+		return;
+	}
+	s->dropped = false;
 	if (starts_stanza(l->text)) {
 		pass_pending(s, s->out);
 		s->inside = starts_iface(l->text, s->nic);
+		s->dropped = s->inside;
 		if (s->inside && !s->found) {
 			s->found = true;
 			s->at = s->out->n;
@@ -138,6 +159,7 @@ static void take_line(struct state *s, const struct edit_line *l)
 	} else if (is_old(s, l->text) || is_kept(s, l->text)) {
 		/* What stood above it was about it. */
 		edit_done(&s->pending);
+		s->dropped = true;
 	} else {
 		pass_pending(s, &s->kept);
 		edit_put(&s->kept, "%s\n", l->text);

@@ -170,11 +170,13 @@ int nic_rewrite_keyfile(
 	return 0;
 }
 
+/* It goes before a profile for any interface, which was used the last time. */
 void nic_write_keyfile(const struct nic *nic, struct edit *out)
 {
 	edit_put(out,
 		"# " UNIT_MADE_BY "\n[connection]\nid=rehost-%s\n"
-		"type=ethernet\ninterface-name=%s\n\n[ipv4]\n",
+		"type=ethernet\ninterface-name=%s\n"
+		"autoconnect-priority=999\n\n[ipv4]\n",
 		nic->name, nic->name);
 	write_family(nic, false, out);
 	edit_text(out, "\n[ipv6]\n");

@@ -27,13 +27,32 @@ static bool is_key(const char *text, const char *key)
 	return strncmp(text, key, n) == 0 && text[n] == ':';
 }
 
+/* Whether this is what a key says, with quotes or without. */
+static bool is_value(const char *key, const char *value)
+{
+	const char *at = strchr(key, ':');
+	size_t n = strlen(value);
+	char quote;
+
+	if (!at)
+		return false;
+	at += 1 + strspn(at + 1, " ");
+	quote = *at == '"' || *at == '\'' ? *at++ : '\0';
+	if (strncmp(at, value, n) != 0)
+		return false;
+	at += n;
+	if (quote && *at++ != quote)
+		return false;
+	at += strspn(at, " \t\r");
+	return *at == '\0' || *at == '#';
+}
+
 /* Whether the interface that begins at this line is ours: by its name, or by
  * what stands in its lines below. */
 static bool is_ours(
 	const struct nic *nic, const char *line, const char *rest, int indent)
 {
 	bool match = false, ours = false;
-	char word[64];
 	struct edit_line l;
 
 	while (edit_next(&rest, &l)) {
@@ -45,9 +64,8 @@ static bool is_ours(
 		if (n <= indent)
 			break;
 		match |= is_key(key, "match");
-		(void)snprintf(word, sizeof(word), ": %s", nic->name);
-		if (is_key(key, "set-name") && strstr(key, word) &&
-			strlen(strstr(key, word)) == strlen(word))
+		if ((is_key(key, "set-name") || is_key(key, "name")) &&
+			is_value(key, nic->name))
 			ours = true;
 		if (is_key(key, "macaddress") &&
 			((nic->mac[0] && strcasestr(key, nic->mac)) ||
@@ -211,11 +229,8 @@ int nic_rewrite_netplan(
 	if (!s.found || s.odd) {
 		out->n = 0;
 		edit_text(out, all);
-		unit_warn(u,
-			"the addresses of %s are not changed: netplan has them "
-			"in a way that is not understood",
-			s.nic->name);
-		return 0;
+		return nic_unchanged(u, s.nic,
+			"netplan has them in a way that is not understood");
 	}
 	out->keep_old = true;
 	edit_say(out, "%s has %s", s.nic->name,
@@ -223,11 +238,14 @@ int nic_rewrite_netplan(
 	return 0;
 }
 
+/* Of several that fit an interface networkd takes the first by name; what finds
+ * it by a pattern is called like anything. */
 void nic_write_netplan(const struct nic *nic, struct edit *out)
 {
 	edit_put(out,
 		"# " UNIT_MADE_BY "\nnetwork:\n  version: 2\n  ethernets:\n"
-		"    %s:\n",
+		"    00-rehost-%s:\n",
 		nic->name);
 	write_keys(nic, 6, out);
+	edit_put(out, "      match:\n        name: \"%s\"\n", nic->name);
 }

@@ -78,6 +78,13 @@ static bool is_hostname(const char *s)
 	       s[strspn(s, allowed)] == '\0';
 }
 
+/* What the old one is called is only looked for, and the kernel takes
+ * anything. */
+static bool is_old_hostname(const char *s)
+{
+	return s[0] && strlen(s) <= 253 && !strpbrk(s, " \t");
+}
+
 /* Six bytes or, of InfiniBand, twenty. */
 static bool is_mac(const char *s)
 {
@@ -211,7 +218,7 @@ int wish_check(const json_t *wish, struct error *err)
 {
 	static const struct rule top[] = {{"name", parse_is_name},
 		{"id", is_word}, {"identity", is_identity},
-		{"hostname", is_hostname}, {"old_hostname", is_hostname},
+		{"hostname", is_hostname}, {"old_hostname", is_old_hostname},
 		{"firmware", is_firmware}, {"root", is_word},
 		{"boot_disk", is_path}, {"drivers", is_module, true},
 		{"console", is_ifname, true}};
@@ -220,9 +227,10 @@ int wish_check(const json_t *wish, struct error *err)
 	static const struct rule filesystem[] = {{"device", is_path},
 		{"uuid", is_word}, {"partuuid", is_word}, {"logical", is_path},
 		{"type", is_word}};
-	static const struct rule nic[] = {{"name", is_ifname}, {"mac", is_mac},
-		{"target_mac", is_mac}, {"mode", is_mode},
-		{"addresses", is_network, true}, {"gateways", is_address, true},
+	static const struct rule nic[] = {{"name", is_ifname},
+		{"holder", is_ifname}, {"mac", is_mac}, {"target_mac", is_mac},
+		{"mode", is_mode}, {"addresses", is_network, true},
+		{"gateways", is_address, true},
 		{"nameservers", is_address, true}};
 	static const struct rule grow[] = {{"type", is_word},
 		{"mount", is_path}, {"uuid", is_word}, {"physical", is_word},

@@ -111,7 +111,7 @@ static void say_unstopped(const struct move *m, struct error *err)
 		"make sure that the target is stopped and can be reached, then "
 		"try again; the source %s. Or switch the target off for good: "
 		"rehost rollback --discard-target-writes",
-		power_source_is_back(m)	  ? "was switched on, and may live"
+		power_source_is_back(m) ? "was to be switched on, and may live"
 		: move_source_may_live(m) ? "was to be given back, and may live"
 					  : "stays fenced");
 }
@@ -133,8 +133,14 @@ static int stop_target(struct move *m, struct error *err)
 	/* What never booted is wiped only when the source can live again. */
 	if (r == 0 && m->machine && !booted) {
 		r = power_reach_source(m, err);
-		if (r < 0)
+		if (r < 0) {
+			error_todo(err,
+				"see that the source can be reached, then "
+				"rehost rollback %s again; the target is as "
+				"it was",
+				m->row.name);
 			return r;
+		}
 	}
 	if (r == 0)
 		r = ALL(m, deactivate, err);
@@ -151,6 +157,7 @@ static int stop_target(struct move *m, struct error *err)
 	r = check_off(m, err);
 	if (r < 0)
 		return r;
+	m->target_stopped = true;
 	move_set(m, "machine", "stopped", 1);
 	return move_save(m, true, err);
 }
@@ -174,7 +181,7 @@ static int check_way_back(struct move *m, struct error *err)
 {
 	struct error why = {0};
 
-	if (!m->machine || m->target_is_off || m->options.power_on.n > 0 ||
+	if (!m->machine || m->target_is_off || power_can_bring_back(m) ||
 		!move_get(m, "machine", "booted") ||
 		move_get(m, "machine", "stopped") ||
 		move_connect(m, SOURCE, &why) == 0)
@@ -182,9 +189,12 @@ static int check_way_back(struct move *m, struct error *err)
 	*err = why;
 	error_set(err, err->code, "roll %s back", m->row.name);
 	error_why(err,
-		"the source cannot be reached (%.300s); nothing was "
+		"the source cannot be reached (%.300s)%s; nothing was "
 		"changed",
-		why.why);
+		why.why,
+		m->options.power_on.n > 0
+			? ", and --power-on is for what --power-off fenced"
+			: "");
 	say_choices(m, err);
 	return err->code;
 }
@@ -226,7 +236,8 @@ int move_rollback(struct move *m, struct error *err)
 		r = ALL(m, unfence, err);
 	if (r < 0) {
 		error_todo(err, "the target is %s: rehost rollback %s again%s",
-			m->machine ? "off" : "stopped", m->row.name,
+			move_get(m, "machine", "stopped") ? "off" : "stopped",
+			m->row.name,
 			m->machine
 				? "; if the source cannot be reached any more, "
 				  "start it with the rescue system at the "

@@ -36,6 +36,44 @@ bool interfaces_is_same(const char *a, const char *b)
 	       memcmp(&x, &y, sizeof(x)) == 0;
 }
 
+const json_t *interfaces_holder(const json_t *list, const json_t *card)
+{
+	const json_t *j = card, *up;
+
+	for (int d = 0; d < DEPTH; d++) {
+		if (json_array_size(json_object_get(j, "addresses")) > 0)
+			return j;
+		up = facts_named(list, facts_text(j, "master"));
+		if (!up)
+			break;
+		j = up;
+	}
+	return j;
+}
+
+static bool has_mac(const json_t *i, const char *mac)
+{
+	const char *own = facts_text(i, "permanent_mac");
+
+	/* A VLAN has the address of what it lies on. */
+	return strcmp(facts_text(i, "kind"), "vlan") != 0 &&
+	       strcasecmp(own[0] ? own : facts_text(i, "mac"), mac) == 0;
+}
+
+const json_t *interfaces_card(const json_t *list, const char *mac)
+{
+	const json_t *i, *found = NULL;
+	size_t k;
+
+	/* A bridge has the address of a part of it. */
+	json_array_foreach(list, k, i)
+	{
+		if (has_mac(i, mac) && (!found || facts_text(i, "master")[0]))
+			found = i;
+	}
+	return found;
+}
+
 bool interfaces_carries(
 	const json_t *list, const char *mac, const json_t *which)
 {
@@ -44,13 +82,9 @@ bool interfaces_carries(
 
 	json_array_foreach(list, k, i)
 	{
-		const char *own = facts_text(i, "permanent_mac");
 		const json_t *up = i;
 
-		/* It has the address of what it lies on. */
-		if (strcmp(facts_text(i, "kind"), "vlan") == 0 ||
-			strcasecmp(own[0] ? own : facts_text(i, "mac"), mac) !=
-				0)
+		if (!has_mac(i, mac))
 			continue;
 		for (int d = 0; up && d < DEPTH; d++) {
 			if (up == which)

@@ -25,4 +25,11 @@ bool interfaces_is_same(const char *a, const char *b);
 bool interfaces_carries(
 	const json_t *list, const char *mac, const json_t *which);
 
+/* The interface that has a card's addresses: itself, or the bridge or bond that
+ * it is a part of. Of the list, like the card. */
+const json_t *interfaces_holder(const json_t *list, const json_t *card);
+
+/* The card with that MAC, or NULL. */
+const json_t *interfaces_card(const json_t *list, const char *mac);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "facts/facts.h"
+#include "fixup/wish.h"
 #include "move/back.h"
 #include "move/clone.h"
 #include "move/inspect.h"
@@ -87,6 +88,7 @@ static int preflight_all(struct move *m, const struct plan *p,
 	struct preflight_wish wish = {.disks = disks,
 		.overwrite = overwrite,
 		.new_addresses = m->options.clone,
+		.fits_loader = p->fixups[PLAN_BOOTLOADER],
 		.stays = m->options.copy || m->options.clone,
 		.source_asked_ms = b->source_ms,
 		.target_asked_ms = b->target_ms};
@@ -321,5 +323,32 @@ int machine_plan(struct move *m, struct error *err)
 		return r;
 	keep_way_back(m, b.source);
 	o->wish = machine_wish(&p, b.source, b.target, m->row.name);
-	return o->wish ? 0 : error_set(err, -ENOMEM, "plan the move");
+	if (!o->wish)
+		return error_set(err, -ENOMEM, "plan the move");
+	/* The target would refuse it, after the commit. */
+	return wish_check(o->wish, err);
+}
+
+/* A system goes on living while it is copied, or waits for days: its kernel may
+ * be another one by now. */
+int machine_plan_again(struct move *m, struct error *err)
+{
+	CLEANUP(both_done) struct both b = {0};
+	int r = ask(m, &b, err);
+
+	/* What was planned may still do. */
+	if (r < 0 && r != -EINTR && m->session.host[SOURCE].alive &&
+		m->session.host[TARGET].alive) {
+		move_note(m, "kernel",
+			"whether the source has another kernel by now is not "
+			"known: %s",
+			err->why);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = machine_wish_kernel(m->options.wish, b.source, b.target);
+	if (r < 0)
+		return error_set(err, r, "plan the move");
+	return wish_check(m->options.wish, err);
 }

@@ -14,6 +14,10 @@
  * says in m->options. Refuses what would not boot. Nothing is written. */
 int machine_plan(struct move *m, struct error *err);
 
+/* Asks them once more, when a move goes on: which kernel starts, with which
+ * drivers, is planned anew, and nothing else. */
+int machine_plan_again(struct move *m, struct error *err);
+
 /* The addresses of the source that the new machine will have as well, without
  * link-local ones and at most MACHINE_SHARED_MAX of them: a new list of texts,
  * or NULL when out of memory. What DHCP will give is not known, and not in it.
@@ -31,5 +35,10 @@ void machine_choose_address(
  * memory. */
 json_t *machine_wish(const struct plan *p, const json_t *source,
 	const json_t *target, const char *name);
+
+/* Sets what is in it of the kernel that starts: root, kernel, drivers, boot.
+ * 0 or -ENOMEM. */
+int machine_wish_kernel(
+	json_t *wish, const json_t *source, const json_t *target);
 
 #endif

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the moved system is to become on its new machine, from both machines'
  * facts: see fixup/fixup.h, and boot_* which fitting itself needs. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/parse.h"
 #include "facts/facts.h"
+#include "facts/fstab.h"
+#include "move/interfaces.h"
 #include "move/machine.h"
+#include "move/plan_disk.h"
 #include "move/plan_grow.h"
 
 static void set_text(json_t *o, const char *key, const char *text)
@@ -86,17 +90,43 @@ static json_t *device(const json_t *facts, const json_t *d)
 	return o;
 }
 
-static json_t *devices(const json_t *facts)
+/* What lies on disks that the plan leaves out, by name. What comes over the
+ * network is there on the new machine as well. */
+static json_t *left_out(const struct plan *p, const json_t *facts)
 {
-	json_t *list = json_array();
+	json_t *all = json_object();
+
+	for (uint32_t i = 0; i < p->n_disks; i++) {
+		const struct plan_disk *d = &p->disks[i];
+		const json_t *disk =
+			d->exclude ? plan_find_disk(facts, d->id, d->name)
+				   : NULL;
+		json_t *tree = disk && !plan_disk_elsewhere(facts, disk)
+				       ? plan_disk_tree(facts, disk)
+				       : NULL;
+
+		(void)json_object_update(all, tree);
+		json_decref(tree);
+	}
+	return all;
+}
+
+static json_t *devices(const struct plan *p, const json_t *facts)
+{
+	json_t *list = json_array(), *left = left_out(p, facts);
 	const json_t *d;
 	size_t i;
 
 	json_array_foreach(json_object_get(facts, "disks"), i, d)
 	{
-		if (facts_text(d, "content.type")[0])
+		/* In a part without content swap may be made at each boot. */
+		if ((facts_text(d, "content.type")[0] ||
+			    json_array_size(json_object_get(d, "parents")) >
+				    0) &&
+			!json_object_get(left, facts_text(d, "name")))
 			(void)json_array_append_new(list, device(facts, d));
 	}
+	json_decref(left);
 	return list;
 }
 
@@ -109,7 +139,17 @@ static json_t *texts(const struct plan_list *l)
 	return list;
 }
 
-static json_t *nics(const struct plan *p)
+/* The name of the bridge or bond that has a card's addresses, or "". */
+static const char *holder(const json_t *source, const char *mac)
+{
+	const json_t *all = facts_at(source, "network.interfaces");
+	const json_t *card = interfaces_card(all, mac);
+	const json_t *has = card ? interfaces_holder(all, card) : NULL;
+
+	return has == card ? "" : facts_text(has, "name");
+}
+
+static json_t *nics(const struct plan *p, const json_t *source)
 {
 	json_t *list = json_array();
 
@@ -121,6 +161,7 @@ static json_t *nics(const struct plan *p)
 			continue;
 		o = json_object();
 		set_text(o, "name", n->name ? n->name : "");
+		set_text(o, "holder", holder(source, n->mac));
 		set_text(o, "mac", n->mac);
 		set_text(o, "target_mac", n->target);
 		set_text(o, "mode", plan_mode_names[n->mode]);
@@ -223,6 +264,21 @@ static void root_name(const json_t *facts, char *buf, size_t size)
 	}
 }
 
+/* "resume=/dev/sda5": an initramfs would wait half a minute for it, and there
+ * is nothing to go on with. */
+static bool is_old_resume(const char *word, size_t n)
+{
+	char device[256];
+
+	if (n < 7 || n - 7 >= sizeof(device) ||
+		strncmp(word, "resume=", 7) != 0)
+		return false;
+	memcpy(device, word + 7, n - 7);
+	device[n - 7] = '\0';
+	return strcmp(fstab_names(device), "unstable") == 0 ||
+	       strcmp(fstab_names(device), "path") == 0;
+}
+
 /* The boot loader's line with that root in it. */
 static void boot_line(
 	const char *line, const char *root, char *buf, size_t size)
@@ -239,7 +295,8 @@ static void boot_line(
 		if (word > 5 && strncmp(w, "root=", 5) == 0 && root[0])
 			wrote = snprintf(buf + n, size - n, "%sroot=%s",
 				n ? " " : "", root);
-		else if (word > 0 && strncmp(w, "BOOT_IMAGE=", 11) != 0)
+		else if (word > 0 && strncmp(w, "BOOT_IMAGE=", 11) != 0 &&
+			 !is_old_resume(w, word))
 			wrote = snprintf(buf + n, size - n, "%s%.*s",
 				n ? " " : "", (int)word, w);
 		else
@@ -269,35 +326,66 @@ static void set_boot(json_t *wish, const json_t *facts, const char *root)
 	(void)json_object_set_new(wish, "boot", boot);
 }
 
+static bool add_mount(json_t *list, const json_t *facts, const char *disk,
+	const char *point, const json_t *f)
+{
+	const json_t *d = facts_named(json_object_get(facts, "disks"), disk);
+	json_t *o;
+
+	if (!d)
+		return false;
+	o = json_object();
+	set_text(o, "mount", point);
+	set_text(o, "type", f ? facts_text(f, "type") : "vfat");
+	set_text(o, "device", facts_text(d, "path"));
+	set_text(o, "subvolume", facts_text(f, "subvolume"));
+	set_text(o, "folder", facts_text(f, "folder"));
+	(void)json_array_append_new(list, o);
+	return true;
+}
+
+/* Where an EFI system partition belongs that is not mounted, or by autofs when
+ * someone looks. */
+static const char *esp_point(const json_t *facts, const char *disk)
+{
+	const char *point = facts_text(facts, "boot.esp.mount");
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(facts, "fstab"), i, line)
+	{
+		if (!point[0] && strcmp(facts_text(line, "disk"), disk) == 0)
+			point = facts_text(line, "mount");
+	}
+	return strcmp(point, "/efi") == 0 || strcmp(point, "/boot") == 0
+		       ? point
+		       : "/boot/efi";
+}
+
 /* What has to be mounted to get at the system's files: the root and what it
  * boots from. */
 static json_t *mounts(const json_t *facts)
 {
 	static const char *const wanted[] = {
 		"/", "/boot", "/boot/efi", "/efi", "/usr", "/var", "/etc"};
+	const char *esp = facts_text(facts, "boot.esp.disk");
 	json_t *list = json_array();
 
 	for (size_t k = 0; k < ARRAY_LEN(wanted); k++) {
+		bool found = false;
 		const json_t *f;
 		size_t i;
 
 		json_array_foreach(json_object_get(facts, "filesystems"), i, f)
 		{
-			const json_t *d =
-				facts_named(json_object_get(facts, "disks"),
-					facts_text(f, "disk"));
-			json_t *o;
-
-			if (!d || strcmp(facts_text(f, "mount"), wanted[k]))
-				continue;
-			o = json_object();
-			set_text(o, "mount", wanted[k]);
-			set_text(o, "type", facts_text(f, "type"));
-			set_text(o, "device", facts_text(d, "path"));
-			set_text(o, "subvolume", facts_text(f, "subvolume"));
-			(void)json_array_append_new(list, o);
-			break;
+			if (!found &&
+				strcmp(facts_text(f, "mount"), wanted[k]) == 0)
+				found = add_mount(list, facts,
+					facts_text(f, "disk"), wanted[k], f);
 		}
+		if (!found && esp[0] && !mount_of(facts, esp) &&
+			strcmp(esp_point(facts, esp), wanted[k]) == 0)
+			(void)add_mount(list, facts, esp, wanted[k], NULL);
 	}
 	return list;
 }
@@ -329,31 +417,17 @@ static void set_grow(json_t *wish, const struct plan *p, const json_t *source)
 	(void)json_object_set_new(wish, "grow", list);
 }
 
-json_t *machine_wish(const struct plan *p, const json_t *source,
-	const json_t *target, const char *name)
+int machine_wish_kernel(
+	json_t *wish, const json_t *source, const json_t *target)
 {
-	json_t *wish = json_object(), *kernel = json_object();
-	json_t *fixups = json_object();
+	json_t *kernel = json_object();
 	const json_t *k = facts_kernel(source);
-	uint8_t random[16];
-	char hex[33], root[512];
+	char root[512];
 
-	if (!wish || !kernel || !fixups)
-		goto failed;
-	io_random(random, sizeof(random));
-	parse_hex(random, sizeof(random), hex);
+	if (!kernel)
+		return -ENOMEM;
 	root_name(source, root, sizeof(root));
-	set_text(wish, "name", name);
-	set_text(wish, "id", hex);
-	set_text(wish, "identity", p->new_identity ? "new" : "keep");
-	set_text(wish, "hostname", p->hostname ? p->hostname : "");
-	set_text(wish, "old_hostname", facts_text(source, "system.hostname"));
-	set_text(wish, "firmware", facts_text(target, "system.firmware.mode"));
 	set_text(wish, "root", root);
-	for (unsigned i = 0; i < PLAN_FIXUPS; i++)
-		(void)json_object_set_new(fixups, plan_fixup_names[i],
-			json_boolean(p->fixups[i]));
-	(void)json_object_set_new(wish, "fixups", fixups);
 	set_text(kernel, "release", facts_text(k, "release"));
 	if (has_no_initramfs(source))
 		(void)json_object_set_new(kernel, "initramfs", json_null());
@@ -361,15 +435,38 @@ json_t *machine_wish(const struct plan *p, const json_t *source,
 		set_text(kernel, "initramfs", facts_text(k, "initramfs"));
 	set_drivers(wish, kernel, source, target);
 	(void)json_object_set_new(wish, "kernel", kernel);
-	(void)json_object_set_new(wish, "filesystems", devices(source));
-	(void)json_object_set_new(wish, "nics", nics(p));
-	(void)json_object_set_new(wish, "mounts", mounts(source));
 	set_boot(wish, source, root);
+	return 0;
+}
+
+json_t *machine_wish(const struct plan *p, const json_t *source,
+	const json_t *target, const char *name)
+{
+	json_t *wish = json_object(), *fixups = json_object();
+	uint8_t random[16];
+	char hex[33];
+
+	if (!wish || !fixups || machine_wish_kernel(wish, source, target) < 0)
+		goto failed;
+	io_random(random, sizeof(random));
+	parse_hex(random, sizeof(random), hex);
+	set_text(wish, "name", name);
+	set_text(wish, "id", hex);
+	set_text(wish, "identity", p->new_identity ? "new" : "keep");
+	set_text(wish, "hostname", p->hostname ? p->hostname : "");
+	set_text(wish, "old_hostname", facts_text(source, "system.hostname"));
+	set_text(wish, "firmware", facts_text(target, "system.firmware.mode"));
+	for (unsigned i = 0; i < PLAN_FIXUPS; i++)
+		(void)json_object_set_new(fixups, plan_fixup_names[i],
+			json_boolean(p->fixups[i]));
+	(void)json_object_set_new(wish, "fixups", fixups);
+	(void)json_object_set_new(wish, "filesystems", devices(p, source));
+	(void)json_object_set_new(wish, "nics", nics(p, source));
+	(void)json_object_set_new(wish, "mounts", mounts(source));
 	set_grow(wish, p, source);
 	return wish;
 failed:
 	json_decref(wish);
-	json_decref(kernel);
 	json_decref(fixups);
 	return NULL;
 }

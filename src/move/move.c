@@ -347,9 +347,8 @@ static int check_source(struct move *m, struct error *err)
 	if (who == WHO_SOURCE || who == WHO_SOURCE_SINCE)
 		return 0;
 	/* With nothing that tells them apart: the target is off, as far as can
-	 * be seen. */
-	if (who == -ENODATA &&
-		(m->target_is_off || move_get(m, "machine", "stopped")))
+	 * be seen. What was stored may be true no more. */
+	if (who == -ENODATA && (m->target_is_off || m->target_stopped))
 		return 0;
 	session_close(&m->session, SOURCE);
 	if (who < 0)
@@ -362,8 +361,10 @@ static int connect_source(
 	struct move *m, const struct ssh_options *o, struct error *err)
 {
 	bool hushed = move_get(m, "machine", "hushed") != 0;
+	bool another =
+		move_get(m, "machine", "booted") && !power_fences(&m->options);
 	struct error back = {0};
-	int r = hushed ? connect_back(m, &back) : -EHOSTUNREACH;
+	int r = hushed || another ? connect_back(m, &back) : -EHOSTUNREACH;
 
 	/* It may run from memory by now, at the address that it had. */
 	if (r < 0)

@@ -70,6 +70,7 @@ struct move {
 	bool interruptible; /* a wish to stop may end a wait */
 	bool want_pause, want_abort, want_cutover;
 	bool target_is_off;  /* the user says so, for a rollback */
+	bool target_stopped; /* seen by this process */
 	bool hurry;	     /* the cutover is near: the source waits for us */
 	bool quiesced;	     /* rollback has something to undo */
 	bool want_rehearsal; /* somebody asked for one */

@@ -310,3 +310,42 @@ void plan_disk_describe(const json_t *facts, const json_t *disk, FILE *f)
 	}
 	json_decref(names);
 }
+
+/* Longer is no way to a disk, and no list. */
+#define WAY_MAX 32
+#define DEVICES_MAX 4096
+
+static const json_t *device_at(const json_t *facts, const char *address)
+{
+	const json_t *list = json_object_get(facts, "devices"), *d;
+
+	for (size_t i = 0; i < DEVICES_MAX && (d = json_array_get(list, i));
+		i++)
+		if (strcmp(facts_text(d, "address"), address) == 0)
+			return d;
+	return NULL;
+}
+
+/* The kernel's names say it, or that a SCSI disk hangs on nothing else. */
+const char *plan_disk_elsewhere(const json_t *facts, const json_t *disk)
+{
+	static const char *const kinds[][2] = {
+		{"nbd", "NBD"}, {"rbd", "Ceph"}, {"drbd", "DRBD"}};
+	const json_t *way = json_object_get(disk, "driver_path"), *o;
+	const char *name = facts_text(disk, "name");
+	size_t n;
+
+	if (is_kind(disk, "part"))
+		return NULL;
+	for (n = 0; n < ARRAY_LEN(kinds); n++)
+		if (strncmp(name, kinds[n][0], strlen(kinds[n][0])) == 0)
+			return kinds[n][1];
+	for (n = 0; (o = json_array_get(way, n)); n++) {
+		const char *at = json_is_string(o) ? json_string_value(o) : "";
+
+		if (n == WAY_MAX ||
+			strcmp(facts_text(device_at(facts, at), "bus"), "scsi"))
+			return NULL;
+	}
+	return n > 0 ? "iSCSI or the like" : NULL;
+}

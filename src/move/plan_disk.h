@@ -30,6 +30,9 @@ const char *plan_disk_key(const json_t *facts, const json_t *disk);
  * NULL when out of memory. */
 char *plan_disk_overwrite(const json_t *facts, const json_t *disk);
 
+/* By what a disk comes over the network ("NBD"), or NULL. */
+const char *plan_disk_elsewhere(const json_t *facts, const json_t *disk);
+
 /* Whether a partition table or anything that blkid knows is on it. */
 bool plan_disk_is_empty(const json_t *disk);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "move/interfaces.h"
 #include "move/plan_disk.h"
 #include "move/plan_make.h"
 #include "move/plan_text.h"
@@ -28,22 +29,6 @@ struct network {
 	struct nic v[PLAN_NICS_MAX + 1]; /* the last is for trying */
 	size_t n;
 };
-
-/* The interface that has the addresses: a slave's are at its bond or bridge. */
-static const json_t *find_holder(const struct network *w, const json_t *nic)
-{
-	const json_t *j = nic, *up;
-
-	for (int depth = 0; depth < 4; depth++) {
-		if (json_array_size(json_object_get(j, "addresses")) > 0)
-			return j;
-		up = facts_named(w->all, facts_text(j, "master"));
-		if (!up)
-			break;
-		j = up;
-	}
-	return j;
-}
 
 static int rank(const json_t *j)
 {
@@ -80,7 +65,7 @@ static int add_nic(struct network *w, const json_t *j)
 	if (w->n == PLAN_NICS_MAX)
 		return -E2BIG;
 	nic->j = j;
-	nic->holder = find_holder(w, j);
+	nic->holder = interfaces_holder(w->all, j);
 	w->n++;
 	return 0;
 }

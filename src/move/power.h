@@ -28,6 +28,10 @@ int power_off_source(struct move *m, struct error *err) MUST_CHECK;
 /* Whether that was done, and not undone. */
 bool power_source_is_off(const struct move *m);
 
+/* Whether the command to switch it on has something to bring back: it was, or
+ * was to be, switched off as its fence. */
+bool power_can_bring_back(const struct move *m);
+
 /* Whether any process of the move has begun to switch it on again. Then it may
  * live, without a fence, and only a rollback can go on from there. */
 bool power_source_is_back(const struct move *m);

@@ -40,6 +40,7 @@ static const struct {
 	{"no-boot-loader", preflight_boot_loader, false},
 	{"no-efi-fallback", preflight_efi_fallback, false},
 	{"secure-boot", preflight_secure_boot, true, true},
+	{"no-room", preflight_room, true},
 	{"unstable-root-name", preflight_root_name, false},
 	{"unstable-name", preflight_unstable_names, false},
 

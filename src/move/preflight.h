@@ -46,6 +46,7 @@ struct preflight_wish {
 	const struct takeover_reach *reach;
 	const struct preflight_login *login;
 	bool new_addresses;    /* the source's addresses are not kept */
+	bool fits_loader;      /* what it boots by is changed on the target */
 	bool stays;	       /* the source goes on: nothing is fenced */
 	uint64_t link_bytes_s; /* measured between both; 0: not known */
 	/* The controller's clock when each machine told its own, milliseconds

@@ -79,13 +79,14 @@ void preflight_boot_loader(struct preflight *p)
 
 	if (strcmp(loader, "none") != 0 && strcmp(loader, "unknown") != 0)
 		return;
-	preflight_find(p, WARNS, SOURCE, "%s",
+	preflight_find(p, p->wish->fits_loader ? BLOCKS : WARNS, SOURCE, "%s",
 		loader[0] == 'n'
 			? "it has no boot loader: its host starts the kernel"
 			: "it has kernels, and no boot loader that is known");
 	preflight_remedy(p,
 		"install one on the source (GRUB), or have the target's host "
-		"start the same kernel");
+		"start the same kernel, and let the fix-up bootloader be false "
+		"in the plan");
 }
 
 /* What firmware looks for: UEFI specification, 3.5.1.1. */
@@ -285,6 +286,47 @@ void preflight_root_name(struct preflight *p)
 	preflight_remedy(p, "name the root by UUID= in the boot loader's "
 			    "configuration (root=UUID=...; GRUB: remove "
 			    "GRUB_DISABLE_LINUX_UUID, then update-grub)");
+}
+
+/* What an initramfs takes beside the one that it replaces. */
+#define REBUILD_ROOM (192U << 20)
+#define FITTING_ROOM (4U << 20)
+
+static const json_t *mounted_at(const json_t *source, const char *point)
+{
+	return preflight_with(facts_at(source, "filesystems"), "mount", point);
+}
+
+/* What is changed on the target is first written beside what was there. Its
+ * filesystems are as full as the source's. */
+void preflight_room(struct preflight *p)
+{
+	const json_t *root = mounted_at(p->source, "/");
+	const json_t *boot = mounted_at(p->source, "/boot");
+	bool rebuild = false;
+	uint64_t n;
+
+	boot = boot ? boot : root;
+	for (unsigned i = 0; i < p->n_devices; i++)
+		rebuild |= p->devices[i].storage &&
+			   p->devices[i].driven == IN_MODULES;
+	if (preflight_number(root, "free", &n) && n < FITTING_ROOM) {
+		preflight_find(p, p->wish->stays ? WARNS : BLOCKS, SOURCE,
+			"its root filesystem is full, and what must be changed "
+			"for the target is written there");
+		preflight_remedy(p, "free a few MiB on /");
+	}
+	if (rebuild && preflight_number(boot, "free", &n) && n < REBUILD_ROOM) {
+		char size[24];
+
+		preflight_find(p, WARNS, SOURCE,
+			"its initramfs must be built anew for the target, and "
+			"/boot has %s free",
+			preflight_size_text(n, size));
+		preflight_remedy(p,
+			"remove old kernels (apt-get autoremove --purge, dnf "
+			"remove --oldinstallonly)");
+	}
 }
 
 static void unstable_line(struct preflight *p, const json_t *e,

@@ -144,7 +144,7 @@ preflight_check preflight_no_root, preflight_not_known, preflight_same_machine,
 	preflight_kexec, preflight_takeover_disk, preflight_takeover_login,
 	preflight_clock, preflight_databases, preflight_old_kernel,
 	preflight_network_disk;
-preflight_check preflight_boot_mode, preflight_boot_loader,
+preflight_check preflight_boot_mode, preflight_boot_loader, preflight_room,
 	preflight_efi_fallback, preflight_secure_boot, preflight_root_name,
 	preflight_unstable_names;
 preflight_check preflight_storage_driver, preflight_network_driver,

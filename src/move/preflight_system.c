@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "move/plan_disk.h"
 
 #define MIB (1ULL << 20)
 /* What the rescue system lives in, and what it takes to load it beside a system
@@ -195,35 +196,6 @@ static bool read_release(
 	return true;
 }
 
-/* Where a disk is that is not in this machine, or NULL. The kernel's names say
- * it, or that a SCSI disk hangs on nothing else. */
-static const char *elsewhere(
-	const struct preflight *p, enum preflight_host host, const json_t *disk)
-{
-	static const char *const kinds[][2] = {
-		{"nbd", "NBD"}, {"rbd", "Ceph"}, {"drbd", "DRBD"}};
-	const json_t *path = facts_at(disk, "driver_path"), *o;
-	const json_t *devices = facts_at(preflight_facts(p, host), "devices");
-	const char *name = preflight_text(disk, "name");
-	size_t i, n = 0;
-
-	if (preflight_is(disk, "kind", "part"))
-		return NULL;
-	for (i = 0; i < ARRAY_LEN(kinds); i++)
-		if (strncmp(name, kinds[i][0], strlen(kinds[i][0])) == 0)
-			return kinds[i][1];
-	preflight_each(path, i, o)
-	{
-		const json_t *d = preflight_with(
-			devices, "address", preflight_text(o, ""));
-
-		n++;
-		if (i == PREFLIGHT_PATH_MAX || !preflight_is(d, "bus", "scsi"))
-			return NULL;
-	}
-	return n > 0 ? "iSCSI or the like" : NULL;
-}
-
 void preflight_takeover_disk(struct preflight *p)
 {
 	const json_t *list = facts_at(p->target, "disks"), *d;
@@ -233,7 +205,7 @@ void preflight_takeover_disk(struct preflight *p)
 		return;
 	preflight_each(list, i, d)
 	{
-		const char *where = elsewhere(p, TARGET, d);
+		const char *where = plan_disk_elsewhere(p->target, d);
 
 		if (!where)
 			continue;
@@ -255,7 +227,7 @@ void preflight_network_disk(struct preflight *p)
 
 	preflight_each(list, i, d)
 	{
-		const char *where = elsewhere(p, SOURCE, d);
+		const char *where = plan_disk_elsewhere(p->source, d);
 		const char *name = preflight_text(d, "name");
 
 		if (!where || preflight_disk_size(d) == 0)

@@ -350,7 +350,7 @@ static int activate(struct move *m, struct error *err)
 	/* It may have run, and have taken writes, before this process. */
 	bool again = m->phase >= PHASE_ACTIVATE;
 	struct error why = {0};
-	bool reached, stopped;
+	bool reached, back, stopped;
 	int r;
 
 	m->session.lease_ms = 0;
@@ -383,6 +383,7 @@ static int activate(struct move *m, struct error *err)
 	move_note(m, "activate-failed", "%s", err->why);
 	/* The copy is wiped only when the source can live again. */
 	r = power_reach_source(m, &why);
+	back = r == 0;
 	if (r == 0)
 		r = ALL(m, deactivate, &why);
 	stopped = r == 0;
@@ -391,22 +392,26 @@ static int activate(struct move *m, struct error *err)
 	if (r < 0) {
 		move_set_state(m, "failed", "none");
 		move_set_error(m, err);
+		bool resumes = !move_source_may_live(m) &&
+			       !move_get(m, "replica", "wiped");
+
 		move_note(m, "fenced",
 			"the target %s (cannot %s: %s); the source %s",
 			stopped ? "is stopped, and the source could not be "
 				  "given back"
-				: "could not be confirmed stopped",
+			: back	? "could not be confirmed stopped"
+				: "is as it was, because the source cannot be "
+				  "given back",
 			why.what, why.why,
-			power_source_is_back(m)	  ? "was switched on"
+			power_source_is_back(m)	  ? "was to be switched on"
 			: move_source_may_live(m) ? "may live"
 						  : "stays fenced");
 		error_todo(err, "%srehost rollback %s%s%s",
-			stopped ? "" : "stop the target by hand, then ",
+			stopped || !back ? ""
+					 : "stop the target by hand, then ",
 			m->row.name,
-			move_source_may_live(m)
-				? ""
-				: "; or mend it, then rehost resume ",
-			move_source_may_live(m) ? "" : m->row.name);
+			resumes ? "; or mend it, then rehost resume " : "",
+			resumes ? m->row.name : "");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
 	}
@@ -650,6 +655,8 @@ static int plan_machine(struct move *m, struct error *err)
 
 	if (m->machine && m->n_parts == 0)
 		r = machine_plan(m, err);
+	else if (m->machine && m->options.wish)
+		r = machine_plan_again(m, err);
 	/* The plan may have made another thing of it. */
 	if (r == 0)
 		r = power_check(&m->options, m->machine, err);
@@ -697,8 +704,15 @@ static int resume_committed(struct move *m, struct error *err)
 	if (move_source_may_live(m)) {
 		error_set(err, -EINVAL, "resume %s", m->row.name);
 		error_why(err, "its source was %s, and may have written since",
-			power_source_is_back(m) ? "switched on again"
+			power_source_is_back(m) ? "to be switched on again"
 						: "to be given back");
+		error_todo(err, "rehost rollback %s", m->row.name);
+		return EXIT_ACT_NOW;
+	}
+	if (move_get(m, "replica", "wiped")) {
+		error_set(err, -EINVAL, "resume %s", m->row.name);
+		error_why(err, "its copy was wiped when the source was to be "
+			       "given back");
 		error_todo(err, "rehost rollback %s", m->row.name);
 		return EXIT_ACT_NOW;
 	}

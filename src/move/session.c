@@ -27,6 +27,7 @@ void session_init(struct session *s)
 		s->host[i].peer.in = s->host[i].peer.out =
 			s->host[i].peer.errors = -1;
 	s->next_id = 1;
+	s->spare[GUEST] = true;
 }
 
 static int gone(struct session *s, enum side side, int code, struct error *err)
@@ -277,8 +278,7 @@ static int pump(struct session *s, int side, uint32_t id, uint64_t deadline,
 			if (h->alive && channel_queued(h->channel) &&
 				channel_flush(h->channel, false) < 0)
 				r = gone(s, (enum side)i, -EPIPE, err);
-			/* The move can do without the guest. */
-			if (r < 0 && i == GUEST && side != GUEST)
+			if (r < 0 && s->spare[i] && side != i)
 				r = 0;
 		}
 		if (r != 0)

@@ -45,6 +45,10 @@ struct session {
 	unsigned n_relayed;
 	uint64_t credit[LANES_MAX];
 
+	/* Sides that the move can do without: when one is lost, no call to
+	 * another fails. The guest always is one. */
+	bool spare[SIDES];
+
 	/* Connections to the target's export, or NULL. The caller's. */
 	struct streams *streams;
 

@@ -76,6 +76,8 @@ static int add_mount(struct part *p, const json_t *mount, struct error *err)
 		f->point, sizeof(f->point), "%s", facts_text(mount, "mount"));
 	(void)snprintf(
 		f->type, sizeof(f->type), "%s", facts_text(mount, "type"));
+	(void)snprintf(f->folder, sizeof(f->folder), "%s",
+		facts_text(mount, "folder"));
 	if (subvolume[0])
 		(void)snprintf(
 			f->options, sizeof(f->options), "subvol=%s", subvolume);
@@ -172,6 +174,9 @@ static void note_way(struct part *p)
 	move_set(m, "machine", "ssh_port",
 		m->session.host[SOURCE].hello.ssh_port);
 	slowest = first_ms = answer_ms(p, first, PATIENCE_MAX_MS);
+	/* Behind a jump host somebody else may have it here. */
+	move_set(m, "machine", "stranger",
+		first_ms >= 0 && !is_itself(p, SOURCE, first));
 	json_array_foreach(machine_list(p, "shared"), i, a)
 	{
 		const char *address = json_string_value(a);
@@ -319,9 +324,11 @@ static bool answers(const char *probe, const char *host, unsigned patience_ms)
 	return r != -ETIMEDOUT && r != -EHOSTUNREACH && r != -ENETUNREACH;
 }
 
-/* Whether nobody answers at an address, several times in a row. */
-static bool is_silent(struct part *p, const char *host, uint64_t until)
+/* Whether nobody answers at an address, several times in a row; so long it may
+ * go on answering. */
+static bool is_silent(struct part *p, const char *host, unsigned ms)
 {
+	uint64_t until = clock_ms() + ms;
 	/* Several ways there and back, as far as it was asked before. */
 	unsigned patience = (unsigned)MIN(
 		MAX(4 * machine_get(p, "connect_ms"), (int64_t)PATIENCE_MS),
@@ -332,10 +339,13 @@ static bool is_silent(struct part *p, const char *host, uint64_t until)
 
 	move_ssh_probe(p->move, probe);
 	while (quiet < QUIET_TIMES) {
-		quiet = answers(probe, host, patience) ? 0 : quiet + 1;
-		if (clock_ms() > until)
-			return false;
-		if (quiet == 0 && session_idle(&p->move->session, 50, &err) < 0)
+		if (!answers(probe, host, patience)) {
+			quiet++;
+			continue;
+		}
+		quiet = 0;
+		if (clock_ms() > until ||
+			session_idle(&p->move->session, 50, &err) < 0)
 			return false;
 	}
 	return true;
@@ -343,8 +353,7 @@ static bool is_silent(struct part *p, const char *host, uint64_t until)
 
 /* The source, at all addresses that the new machine will have; *ret_at is where
  * it answers still. */
-static bool source_is_silent(
-	struct part *p, uint64_t until, const char **ret_at)
+static bool source_is_silent(struct part *p, unsigned ms, const char **ret_at)
 {
 	const json_t *a;
 	size_t i;
@@ -352,7 +361,7 @@ static bool source_is_silent(
 	json_array_foreach(machine_list(p, "heard"), i, a)
 	{
 		*ret_at = json_string_value(a);
-		if (!is_silent(p, *ret_at, until))
+		if (!is_silent(p, *ret_at, ms))
 			return false;
 	}
 	return true;
@@ -361,26 +370,22 @@ static bool source_is_silent(
 /* The new machine takes an address of the source: the source, which is fenced,
  * must not answer there any more, not even the controller, but by a way back of
  * its own if there is one. It does so when its own answer is away. */
-static void hush_source(struct part *p)
+static int hush_source(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
 	static struct msg_peers left;
+	bool heard = json_array_size(machine_list(p, "heard")) > 0;
 	const char *at;
 	struct error why;
 	int r;
 
-	if (!move_shares_addresses(m))
-		return;
-	if (machine_get(p, "hushed") == HUSH_ANSWERED &&
-		json_array_size(machine_list(p, "heard")) == 0)
-		return;
+	if (!move_shares_addresses(m) ||
+		machine_get(p, "hushed") == HUSH_ANSWERED)
+		return 0;
 	/* A process that was killed may have stored this and not done it. */
-	if (machine_get(p, "hushed") &&
-		json_array_size(machine_list(p, "heard")) > 0) {
-		if (source_is_silent(p, clock_ms() + HEARD_MS, &at))
-			return;
-		move_set(m, "machine", "hushed", 0);
-	}
+	if (machine_get(p, "hushed") && heard &&
+		source_is_silent(p, HEARD_MS, &at))
+		return 0;
 	/* It may be another process that committed. */
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
@@ -399,7 +404,18 @@ static void hush_source(struct part *p)
 			CALL_MS, &why);
 	if (r == 0)
 		move_set(m, "machine", "hushed", HUSH_ANSWERED);
-	else
+	/* Where its silence is not heard its word is all that there is. */
+	if (r < 0 && !heard && m->session.host[SOURCE].alive) {
+		error_set(err, -EADDRINUSE, "boot the new machine");
+		error_why(err,
+			"the source, at an address that the new machine is to "
+			"have, could not be told to be silent (%.300s)",
+			why.why);
+		return error_todo(err,
+			"switch the source off, then rehost resume %s",
+			m->row.name);
+	}
+	if (r < 0)
 		move_note(m, "hush",
 			"the source could not be told to be silent (%s): "
 			"before it is on the network again, switch it off, or "
@@ -408,6 +424,7 @@ static void hush_source(struct part *p)
 			json_string_value(
 				json_array_get(machine_list(p, "shared"), 0)));
 	session_close(&m->session, SOURCE);
+	return 0;
 }
 
 /* Only then another may take it. */
@@ -416,7 +433,7 @@ static int await_silence(struct part *p, struct error *err)
 	const char *at;
 
 	if (!move_shares_addresses(p->move) ||
-		source_is_silent(p, clock_ms() + SILENCE_MS, &at))
+		source_is_silent(p, SILENCE_MS, &at))
 		return 0;
 	error_set(err, -EADDRINUSE, "boot the new machine");
 	error_why(err,
@@ -449,6 +466,15 @@ static int check_not_reset(struct part *p, struct error *err)
 	return error_todo(err, "rehost rollback %s", m->row.name);
 }
 
+/* Then the order to boot can not have been heard. */
+static int lost_before_boot(const struct move *m, struct error *err)
+{
+	error_set(err, -ECONNRESET, "boot the new machine");
+	error_why(err, "the connection to the target was lost before it was "
+		       "told to");
+	return error_todo(err, "rehost resume %s", m->row.name);
+}
+
 /* The order to boot is stored before it is given: from then on it may run. */
 static int boot(struct part *p, struct error *err)
 {
@@ -460,7 +486,8 @@ static int boot(struct part *p, struct error *err)
 	int r = 0;
 
 	/* What becomes of the source is no matter any more, but where it has to
-	 * be told to be silent. */
+	 * be told to be silent; then it is tried again. */
+	m->session.spare[SOURCE] = true;
 	if (!move_shares_addresses(m))
 		session_close(&m->session, SOURCE);
 	if (v->fit->n_mounts == 0)
@@ -480,11 +507,13 @@ static int boot(struct part *p, struct error *err)
 	if (power_fences(&m->options))
 		r = power_off_source(m, err);
 	else
-		hush_source(p);
+		r = hush_source(p, err);
 	/* That it goes off is no matter while the new one boots. */
 	session_close(&m->session, SOURCE);
 	if (r == 0)
 		r = await_silence(p, err);
+	if (r == 0 && !m->session.host[TARGET].alive)
+		r = lost_before_boot(m, err);
 	if (r < 0)
 		return r;
 	move_set_text(m, "machine", "boots_by",
@@ -544,18 +573,22 @@ static int await_answer(struct part *p, struct error *err)
 	uint64_t until = clock_ms() + m->options.boot_timeout_ms, last;
 	int r = 0;
 
-	if (m->options.probes.n == 0 || !address[0]) {
+	bool stranger =
+		move_keeps_address(m) && machine_get(p, "stranger") != 0;
+
+	if (m->options.probes.n == 0 || !address[0] || stranger) {
 		move_note(m, "not-probed",
 			"whether the new machine answers is not known: %s",
-			address[0] ? "there is no probe"
-				   : "its address is not known");
+			stranger     ? "at its address another one answers here"
+			: address[0] ? "there is no probe"
+				     : "its address is not known");
 		return 0;
 	}
 	if (!v->prober &&
 		prober_start(&m->options.probes, address, &v->prober) < 0)
 		return error_set(err, -ENOMEM, "probe the new machine");
 	if (has_rescue_address(p))
-		(void)is_silent(p, address, clock_ms() + RESCUE_MS);
+		(void)is_silent(p, address, RESCUE_MS);
 	prober_turn(v->prober, address);
 	while (r == 0 && prober_first(v->prober) == 0) {
 		if (clock_ms() > until)
@@ -659,6 +692,24 @@ static int check_moved(struct part *p, struct error *err)
 	return error_why(err, "it is the source that answers there");
 }
 
+/* It was stopped, and may have been switched on again; or the source is back
+ * already. What cannot be heard from here may be reached by ssh's own ways. */
+static bool is_off_still(struct part *p)
+{
+	struct move *m = p->move;
+	const char *at = machine_text(p, "address");
+	struct error ignored;
+	int who;
+
+	if (!is_silent(p, at, SILENCE_MS))
+		return move_keeps_address(m) && move_source_answers(m);
+	if (connect_moved(p, &ignored) < 0)
+		return true;
+	who = who_answers(m, TARGET, &ignored);
+	session_close(&m->session, TARGET);
+	return who == WHO_SOURCE || who == WHO_SOURCE_SINCE;
+}
+
 static int machine_deactivate(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
@@ -667,12 +718,10 @@ static int machine_deactivate(struct part *p, struct error *err)
 	uint64_t until;
 	int r;
 
-	/* It may have been switched on again; or the source is back already. */
-	if (machine_get(p, "stopped") &&
-		(is_silent(p, at, clock_ms() + SILENCE_MS) ||
-			(move_keeps_address(p->move) &&
-				move_source_answers(m))))
+	if (machine_get(p, "stopped") && is_off_still(p)) {
+		m->target_stopped = true;
 		return 0;
+	}
 	/* Nobody told it to boot: the rescue system runs, and answers. */
 	if (!machine_get(p, "booted"))
 		return m->session.host[TARGET].alive
@@ -703,7 +752,7 @@ static int machine_deactivate(struct part *p, struct error *err)
 		if (session_idle(&m->session, 100, err) < 0)
 			break;
 	if (r == 0 && (m->session.host[TARGET].alive ||
-			      !is_silent(p, at, clock_ms() + SILENCE_MS))) {
+			      !is_silent(p, at, SILENCE_MS))) {
 		r = error_set(err, -ETIMEDOUT, "stop the target");
 		error_why(err, "it still answers after it said that it goes "
 			       "off");
@@ -713,6 +762,7 @@ static int machine_deactivate(struct part *p, struct error *err)
 		move_note(m, "target-off",
 			"the target is off; its disks hold a copy that boots: "
 			"wipe them before it is switched on again");
+		m->target_stopped = true;
 		move_set(m, "machine", "stopped", 1);
 		r = move_save(m, true, err);
 	}

@@ -463,10 +463,14 @@ int volume_commit(struct part *p, struct error *err)
 	static struct msg_keeper_state state;
 	int r = ask_commit(p, err);
 
+	if (r < 0 || !v->machine ||
+		volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) < 0)
+		return r;
+	/* From now on the network's fence is one that stays. */
+	if (state.network[0])
+		move_set_text(p->move, "fence", "network", state.network);
 	/* It is committed all the same, and less is fenced than was said. */
-	if (r == 0 && v->machine &&
-		volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) == 0 &&
-		state.reason[0])
+	if (state.reason[0])
 		move_note(p->move, "weak-fence", "%s", state.reason);
 	return r;
 }
@@ -620,6 +624,18 @@ static int check_stopped(
 		err, "give --deactivate a command that stops what uses it");
 }
 
+/* Not before the source can be given back, and nobody boots it any more. */
+static int wipe_copy(struct part *p, struct error *err)
+{
+	int r = volume_open_source_agent(p, VOLUME_USE, err);
+
+	if (r < 0)
+		return r;
+	move_set(p->move, "replica", "wiped", 1);
+	r = move_save(p->move, true, err);
+	return r < 0 ? r : volume_discard(p, err);
+}
+
 int volume_deactivate(struct part *p, struct error *err)
 {
 	static struct volume_facts now;
@@ -630,7 +646,7 @@ int volume_deactivate(struct part *p, struct error *err)
 	if (volume_of(p)->machine)
 		return move_get(p->move, "machine", "booted")
 			       ? 0
-			       : volume_discard(p, err);
+			       : wipe_copy(p, err);
 	r = run_target_hooks(
 		p, &p->move->options.deactivate, "deactivate", err);
 	if (r == 0)

@@ -187,6 +187,9 @@ static void on_state(struct keeper *k, uint32_t id)
 	m->phase = k->maps.shared->phase;
 	m->hold = (uint8_t)k->maps.shared->hold;
 	m->fence = (uint8_t)k->maps.shared->fence;
+	m->network[0] = '\0';
+	if (k->net)
+		(void)netfence_text(k->net, m->network, sizeof(m->network));
 	send_msg(k, MSG_KEEPER_STATE, id, m);
 }
 

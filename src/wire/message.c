@@ -135,7 +135,7 @@ DEF(commit, msg_commit, F_U8(msg_commit, fence),
 DEF(keeper_state, msg_keeper_state, F_U8(msg_keeper_state, present),
 	F_U32(msg_keeper_state, phase), F_U8(msg_keeper_state, hold),
 	F_U8(msg_keeper_state, fence), F_U32(msg_keeper_state, rollbacks),
-	F_STR(msg_keeper_state, reason));
+	F_STR(msg_keeper_state, reason), F_STR(msg_keeper_state, network));
 DEF(end, msg_end, F_U8(msg_end, confirm), F_U8(msg_end, poweroff));
 DEF(release, msg_release, F_U8(msg_release, rollback));
 DEF(blocks, msg_blocks, F_STR(msg_blocks, path),
@@ -204,6 +204,7 @@ DEF(pieces, msg_pieces, F_LIST(msg_pieces, n, v, &piece),
 	F_LIST(msg_pieces, n_arrays, arrays, &array));
 DEF(fit_mount, msg_fit_mount, F_STR(msg_fit_mount, point),
 	F_STR(msg_fit_mount, type), F_STR(msg_fit_mount, options),
+	F_STR(msg_fit_mount, folder),
 	F_LIST(msg_fit_mount, on.n, on.v, &piece),
 	F_LIST(msg_fit_mount, on.n_arrays, on.arrays, &array));
 DEF(fit, msg_fit, F_LIST(msg_fit, n_disks, disks, &path),

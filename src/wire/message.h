@@ -464,6 +464,7 @@ struct msg_keeper_state {
 	uint8_t fence;	    /* enum fence_kind, when committed */
 	uint32_t rollbacks; /* how often it thawed by itself */
 	char reason[512];   /* why, the last time */
+	char network[256];  /* how it is fenced: netfence_text; "": it is not */
 };
 
 struct msg_end {
@@ -635,6 +636,7 @@ struct msg_pieces {
 #define FIT_MOUNTS_MAX 32
 struct msg_fit_mount {
 	char point[1024], type[32], options[256];
+	char folder[1024]; /* of it, that is mounted there; "": all of it */
 	struct msg_pieces on;
 };
 

@@ -157,6 +157,27 @@ static void crypttab_names_devices_by_uuid(void **state)
 	assert_int_equal(image_count("changes", "crypttab"), 1);
 }
 
+/* A plain volume is written over at each boot: never by a name that another
+ * disk may have. */
+static void crypttab_swap_made_at_each_boot(void **state)
+{
+	image_put("/etc/crypttab", "a /dev/vda4 /dev/urandom swap,cipher=x\n"
+				   "b /dev/vdc /dev/urandom swap\n"
+				   "c /dev/sdx1 none tmp=ext4\n"
+				   "d /dev/sdx1 /dev/hwrng plain\n"
+				   "e /dev/mapper/big-swap /dev/random swap\n");
+	image_run("crypttab",
+		"'filesystems': [{'device': '/dev/vda4', 'partuuid': 'p-4'},"
+		"{'device': '/dev/vdc'}, {'device': '/dev/dm-1', "
+		"'logical': '/dev/mapper/big-swap'}]");
+	image_is("/etc/crypttab", "a PARTUUID=p-4 /dev/urandom swap,cipher=x\n"
+				  "# b /dev/vdc /dev/urandom swap\n"
+				  "# c /dev/sdx1 none tmp=ext4\n"
+				  "# d /dev/sdx1 /dev/hwrng plain\n"
+				  "e /dev/mapper/big-swap /dev/random swap\n");
+	assert_true(image_says("warnings", "the line is left out"));
+}
+
 static void lvm_looks_at_all_disks(void **state)
 {
 	static const char path[] = "/etc/lvm/devices/system.devices";
@@ -177,6 +198,8 @@ static void hostname_of_debian(void **state)
 	image_put("/etc/hosts", "127.0.0.1 localhost\n"
 				"127.0.1.1\tweb1.example.com web1\n"
 				"10.0.0.5 web10 web1 # web1\n");
+	/* The kernel takes names that are none. */
+	image_run("hostname", "'hostname': 'web1', 'old_hostname': 'db_01'");
 	image_run("hostname", "'hostname': 'web2', 'old_hostname': 'web1'");
 	image_is("/etc/hostname", "# ours\nweb2\n");
 	image_is("/etc/hosts", "127.0.0.1 localhost\n"
@@ -551,6 +574,7 @@ int main(void)
 		TEST(fstab_survives_what_is_hostile),
 		TEST(only_what_is_wished_for),
 		TEST(crypttab_names_devices_by_uuid),
+		TEST(crypttab_swap_made_at_each_boot),
 		TEST(lvm_looks_at_all_disks),
 		TEST(hostname_of_debian),
 		TEST(hostname_that_cloud_init_would_change),

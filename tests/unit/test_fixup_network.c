@@ -13,6 +13,7 @@
 	"'target_mac': '" NEW_MAC "', " rest "}]"
 #define KEEP NIC("'mode': 'keep'")
 #define DHCP NIC("'mode': 'dhcp'")
+#define IN_BRIDGE NIC("'holder': 'br0', 'mode': 'dhcp'")
 #define MAP                                                                    \
 	NIC("'mode': 'map', "                                                  \
 	    "'addresses': ['192.0.2.5/24', '192.0.2.6/25', "                   \
@@ -169,10 +170,23 @@ static void ifupdown_bridge(void **state)
 	image_put("/etc/network/interfaces",
 		"iface ens3 inet manual\n\nauto br0\niface br0 inet static\n"
 		"\taddress 10.0.0.5/24\n\tbridge_ports ens3\n");
-	image_run("network", DHCP);
+	image_run("network", IN_BRIDGE);
 	image_is("/etc/network/interfaces",
 		"iface ens3 inet manual\n\nauto br0\niface br0 inet dhcp\n"
 		"\tbridge_ports ens3\n");
+}
+
+static void ifupdown_lines_that_go_on(void **state)
+{
+	image_put("/etc/network/interfaces",
+		"auto \\\n ens3\niface ens3 inet \\\n static\n"
+		"\taddress 10.0.0.5/24\n\tdns-nameservers 10.0.0.2 \\\n"
+		"\t10.0.0.3\n\tdns-search a.example \\\n\tb.example\n"
+		"\tmtu 9000\n");
+	image_run("network", DHCP);
+	image_is("/etc/network/interfaces",
+		"auto \\\n ens3\niface ens3 inet dhcp\n"
+		"\tdns-search a.example \\\n\tb.example\n\tmtu 9000\n");
 }
 
 static void ifupdown_without_the_interface(void **state)
@@ -265,7 +279,8 @@ static void keyfile_made(void **state)
 		 "rehost-ens3.nmconnection",
 		"# Made by rehost when it moved this machine.\n"
 		"[connection]\nid=rehost-ens3\ntype=ethernet\n"
-		"interface-name=ens3\n\n[ipv4]\nmethod=auto\n\n"
+		"interface-name=ens3\nautoconnect-priority=999\n\n[ipv4]"
+		"\nmethod=auto\n\n"
 		"[ipv6]\nmethod=auto\n");
 	assert_int_equal(
 		stat(image_path("/etc/NetworkManager/system-connections/"
@@ -342,6 +357,67 @@ static void netplan_dhcp(void **state)
 	assert_true(image_says("warnings", "not understood"));
 }
 
+static void netplan_bridge(void **state)
+{
+	image_put("/etc/netplan/01.yaml",
+		"network:\n  ethernets:\n    ens3: {}\n  bridges:\n"
+		"    br0:\n      interfaces: [ens3]\n"
+		"      addresses: [10.0.0.5/24]\n");
+	image_run("network", IN_BRIDGE);
+	image_is("/etc/netplan/01.yaml",
+		"network:\n  ethernets:\n    ens3: {}\n  bridges:\n"
+		"    br0:\n      dhcp4: true\n      dhcp6: true\n"
+		"      interfaces: [ens3]\n");
+}
+
+/* Of files that fit, networkd takes the first by name: 10-netplan-all-en would
+ * go before 10-netplan-ens3. */
+static void netplan_by_a_pattern(void **state)
+{
+	static const char ours[] = "/etc/netplan/90-rehost-ens3.yaml";
+	char first[1024];
+
+	image_put("/etc/netplan/90-default.yaml",
+		"network:\n  ethernets:\n    all-en:\n      match:\n"
+		"        name: en*\n      dhcp4: true\n");
+	image_run("network", MAP);
+	assert_non_null(strstr(image_read(ours), "\n    00-rehost-ens3:\n"));
+	assert_non_null(strstr(
+		image_read(ours), "\n      match:\n        name: \"ens3\"\n"));
+	(void)snprintf(first, sizeof(first), "%s", image_read(ours));
+	/* Done once more it finds its own. */
+	image_run("network", MAP);
+	assert_int_equal(image_count("changes", "network"), 0);
+	image_is(ours, first);
+}
+
+static void image_fails(const char *only, const char *wish, const char *why)
+{
+	assert_int_equal(image_try(only, wish), -EADDRINUSE);
+	assert_non_null(strstr(image_error, why));
+}
+
+/* A clone must not come up with its source's addresses. */
+static void clone_is_refused(void **state)
+{
+	static const char new_one[] = ", 'identity': 'new', 'id': 'ab'";
+	char wish[1024];
+
+	image_put("/etc/netplan/01.yaml", "network:\n  ethernets:\n    ens3: "
+					  "{addresses: [10.0.0.5/24]}\n");
+	(void)snprintf(wish, sizeof(wish), "%s%s", DHCP, new_one);
+	image_fails("network", wish, "may come up with those of its source");
+	(void)unlink(image_path("/etc/netplan/01.yaml"));
+	image_put("/etc/sysconfig/network/ifcfg-ens3", "IPADDR=10.0.0.5/24\n");
+	image_folder("/etc/systemd/network");
+	image_fails("network", wish, "ifcfg-");
+	(void)snprintf(wish, sizeof(wish), "%s%s", IN_BRIDGE, new_one);
+	(void)unlink(image_path("/etc/sysconfig/network/ifcfg-ens3"));
+	image_fails("network", wish, "configures it");
+	image_run("network", IN_BRIDGE);
+	assert_true(image_says("warnings", "br0 does not get"));
+}
+
 /* ---- RHEL ---- */
 
 #define SCRIPTS "/etc/sysconfig/network-scripts/"
@@ -389,10 +465,24 @@ static void ifcfg_bridge(void **state)
 	image_put(SCRIPTS "ifcfg-ens3", "DEVICE=ens3\nBRIDGE=br0\n");
 	image_put(SCRIPTS "ifcfg-br0",
 		"DEVICE=br0\nTYPE=Bridge\nBOOTPROTO=none\nIPADDR=10.0.0.5\n");
-	image_run("network", DHCP);
+	image_run("network", IN_BRIDGE);
 	image_is(SCRIPTS "ifcfg-ens3", "DEVICE=ens3\nBRIDGE=br0\n");
 	image_is(SCRIPTS "ifcfg-br0",
 		"DEVICE=br0\nTYPE=Bridge\nBOOTPROTO=dhcp\n");
+}
+
+/* The gateway of an interface that keeps what it has stays. */
+static void ifcfg_others_keep(void **state)
+{
+	image_put(SCRIPTS "ifcfg-ens3", "DEVICE=ens3\nBOOTPROTO=dhcp\n");
+	image_put(SCRIPTS "route-ens3", "10.1.0.0/16 via 10.0.0.9\n");
+	image_put("/etc/sysconfig/network", "GATEWAY=10.0.0.1\n");
+	image_run("network", "'nics': [{'name': 'ens3', 'mac': '" OLD_MAC
+			     "', 'target_mac': '" NEW_MAC "', 'mode': 'dhcp'},"
+			     "{'name': 'ens4', 'mode': 'keep'}]");
+	image_is("/etc/sysconfig/network", "GATEWAY=10.0.0.1\n");
+	/* Nothing had to change. */
+	assert_true(image_has(SCRIPTS "route-ens3"));
 }
 
 /* ---- all ---- */
@@ -410,7 +500,7 @@ static void addresses_are_kept(void **state)
 static void nothing_configures_it(void **state)
 {
 	image_run("network", DHCP);
-	assert_true(image_says("warnings", "ens3 gets no addresses"));
+	assert_true(image_says("warnings", "ens3 does not get the planned"));
 	image_folder("/etc/cloud/cloud.cfg.d");
 	image_folder("/etc/cloud/cloud.cfg.d/x");
 	image_run("network", DHCP);
@@ -452,6 +542,7 @@ int main(void)
 		TEST(ifupdown_mapped),
 		TEST(ifupdown_dhcp),
 		TEST(ifupdown_bridge),
+		TEST(ifupdown_lines_that_go_on),
 		TEST(ifupdown_without_the_interface),
 		TEST(networkd_mapped),
 		TEST(networkd_dhcp),
@@ -459,9 +550,13 @@ int main(void)
 		TEST(keyfile_made),
 		TEST(netplan_mapped),
 		TEST(netplan_dhcp),
+		TEST(netplan_bridge),
+		TEST(netplan_by_a_pattern),
+		TEST(clone_is_refused),
 		TEST(ifcfg_mapped),
 		TEST(ifcfg_dhcp),
 		TEST(ifcfg_bridge),
+		TEST(ifcfg_others_keep),
 		TEST(addresses_are_kept),
 		TEST(nothing_configures_it),
 		TEST(hostile_files),

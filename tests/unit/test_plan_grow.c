@@ -508,6 +508,114 @@ static void names_in_tables(void **state)
 	json_decref(none);
 }
 
+/* What lies on a disk that is left out may be absent, unless it comes over the
+ * network. */
+static void disks_that_stay(void **state)
+{
+	json_t *facts = read_json(
+		"{\"disks\":[{\"name\":\"sda\",\"size\":9,\"kind\":\"disk\","
+		"\"id\":\"A\"},"
+		"{\"name\":\"sda1\",\"parents\":[\"sda\"],\"path\":\"/dev/"
+		"sda1\"},"
+		"{\"name\":\"sdb\",\"size\":9,\"kind\":\"disk\",\"id\":\"B\"},"
+		"{\"name\":\"sdb1\",\"parents\":[\"sdb\"]},"
+		"{\"name\":\"dm-0\",\"parents\":[\"sdb1\"]},"
+		"{\"name\":\"nbd0\",\"size\":9,\"kind\":\"disk\",\"id\":\"C\","
+		"\"path\":\"/dev/nbd0\",\"content\":{\"type\":\"ext4\"}},"
+		"{\"name\":\"dm-1\",\"parents\":[\"dm-1\",\"dm-1\"]}]}");
+	json_t *none = json_object(), *wish;
+	const json_t *list;
+	struct plan p;
+
+	(void)state;
+	plan_init(&p);
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(plan_add_disk(&p));
+		p.disks[i].exclude = true;
+		p.disks[i].id = strdup(i ? "C" : "B");
+		p.disks[i].name = strdup(i ? "nbd0" : "sdb");
+	}
+	wish = machine_wish(&p, facts, none, "new");
+	assert_non_null(wish);
+	list = json_object_get(wish, "filesystems");
+	assert_int_equal(json_array_size(list), 3);
+	assert_string_equal(
+		facts_text(json_array_get(list, 0), "device"), "/dev/sda1");
+	assert_string_equal(
+		facts_text(json_array_get(list, 1), "device"), "/dev/nbd0");
+	plan_done(&p);
+	json_decref(wish);
+	json_decref(facts);
+	json_decref(none);
+}
+
+/* Where what the firmware reads is mounted, although nobody did on the source;
+ * and a folder of a filesystem. */
+static void mounts_of_the_wish(void **state)
+{
+	json_t *facts = read_json(
+		"{\"disks\":[{\"name\":\"sda1\",\"path\":\"/dev/sda1\"},"
+		"{\"name\":\"sda2\",\"path\":\"/dev/sda2\"}],"
+		"\"filesystems\":[{\"mount\":\"/\",\"disk\":\"sda2\","
+		"\"type\":\"xfs\"},{\"mount\":\"/var\",\"disk\":\"sda2\","
+		"\"folder\":\"/srv/var\",\"type\":\"xfs\"},"
+		"{\"mount\":\"/efi\",\"type\":\"autofs\"}],"
+		"\"fstab\":[{\"mount\":\"/efi\",\"disk\":\"sda1\"}],"
+		"\"boot\":{\"esp\":{\"disk\":\"sda1\"}}}");
+	json_t *none = json_object(), *wish;
+	const json_t *list;
+	struct plan p;
+
+	(void)state;
+	plan_init(&p);
+	wish = machine_wish(&p, facts, none, "new");
+	assert_non_null(wish);
+	list = json_object_get(wish, "mounts");
+	assert_int_equal(json_array_size(list), 3);
+	assert_string_equal(
+		facts_text(json_array_get(list, 1), "mount"), "/efi");
+	assert_string_equal(
+		facts_text(json_array_get(list, 1), "device"), "/dev/sda1");
+	assert_string_equal(
+		facts_text(json_array_get(list, 1), "type"), "vfat");
+	assert_string_equal(
+		facts_text(json_array_get(list, 2), "folder"), "/srv/var");
+	plan_done(&p);
+	json_decref(wish);
+	json_decref(facts);
+	json_decref(none);
+}
+
+/* A bridge has the addresses of its card. */
+static void holder_of_a_card(void **state)
+{
+	static char mac[] = "52:54:00:00:00:01";
+	json_t *facts = read_json(
+		"{\"network\":{\"interfaces\":[{\"name\":\"br0\",\"kind\":"
+		"\"bridge\",\"mac\":\"52:54:00:00:00:01\",\"addresses\":"
+		"[\"10.0.0.5/24\"]},{\"name\":\"eno1\",\"kind\":\"ethernet\","
+		"\"mac\":\"52:54:00:00:00:01\",\"master\":\"br0\"}]}}");
+	json_t *none = json_object(), *wish;
+	const json_t *nic;
+	struct plan p;
+
+	(void)state;
+	plan_init(&p);
+	assert_non_null(plan_add_nic(&p));
+	p.nics[0].name = strdup("eno1");
+	p.nics[0].mac = strdup(mac);
+	p.nics[0].target = strdup("52:54:00:00:00:02");
+	wish = machine_wish(&p, facts, none, "new");
+	assert_non_null(wish);
+	nic = json_array_get(json_object_get(wish, "nics"), 0);
+	assert_string_equal(facts_text(nic, "name"), "eno1");
+	assert_string_equal(facts_text(nic, "holder"), "br0");
+	plan_done(&p);
+	json_decref(wish);
+	json_decref(facts);
+	json_decref(none);
+}
+
 static json_t *wish_of(const char *boot)
 {
 	char text[2048];
@@ -545,10 +653,13 @@ static void kernels_without_an_initramfs(void **state)
 	assert_true(json_is_null(
 		json_object_get(json_object_get(w, "kernel"), "initramfs")));
 	json_decref(w);
+	/* Nobody waits for a disk that has another name. */
 	w = wish_of("\"kernel\":\"/boot/k\",\"initramfs\":\"/boot/i\","
 		    "\"root\":\"/dev/sda1\",\"command_line\":"
-		    "\"root=/dev/sda1 ro\"");
+		    "\"root=/dev/sda1 resume=/dev/sda2 ro resume=UUID=u-3\"");
 	assert_string_equal(facts_text(w, "root"), "UUID=u-1");
+	assert_string_equal(facts_text(w, "boot.command_line"),
+		"root=UUID=u-1 ro resume=UUID=u-3");
 	json_decref(w);
 	/* Boot loaders may have it in other ways than facts know. */
 	w = wish_of("\"kernel\":\"/boot/k\",\"root\":\"/dev/sda1\","
@@ -582,6 +693,9 @@ int main(void)
 		cmocka_unit_test(addresses_that_software_has),
 		cmocka_unit_test(macs_in_configuration),
 		cmocka_unit_test(names_in_tables),
+		cmocka_unit_test(disks_that_stay),
+		cmocka_unit_test(mounts_of_the_wish),
+		cmocka_unit_test(holder_of_a_card),
 		cmocka_unit_test(kernels_without_an_initramfs),
 	};
 

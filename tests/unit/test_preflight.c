@@ -171,7 +171,8 @@ static const struct preflight_wish
 	overwrite_named = {.disks = to_vda, .n_disks = 1, .overwrite = by_name},
 	same_disk = {.disks = to_vda, .n_disks = 1},
 	not_chosen = {.disks = nothing, .n_disks = 1}, /* no wish at all */
-	wish_stays = {.disks = stays, .n_disks = 1};
+	wish_stays = {.disks = stays, .n_disks = 1},
+	wish_fits = {.fits_loader = true}, stays_there = {.stays = true};
 
 /* What is changed in the two machines, and what is then found. */
 static const struct {
@@ -295,6 +296,17 @@ static const struct {
 		"{'mode':'uefi'}}}"},
 	{"no-boot-loader", "warns", "{'boot':{'loader':'none'}}"},
 	{"no-boot-loader", "warns", "{'boot':{'loader':'unknown'}}"},
+	{"no-boot-loader", "blocks", "{'boot':{'loader':'none'}}", NULL,
+		&wish_fits, "its host starts"},
+	{"no-room", "blocks", "{'filesystems':[{'mount':'/','free':4194303}]}"},
+	{"no-room", "warns", "{'filesystems':[{'mount':'/','free':1}]}", NULL,
+		&stays_there},
+	{"no-room", NULL, "{'filesystems':[{'mount':'/','free':4194304}]}"},
+	{"no-room", "warns",
+		"{'filesystems':[{'mount':'/','free':4194304},{'mount':'/boot',"
+		"'free':1048576}],'drivers':[{'modalias':'" BLK "',"
+		"'module':'virtio_blk','in':'modules'}]}",
+		NULL, NULL, "/boot has 1.0 MiB free"},
 	{"no-efi-fallback", "warns",
 		"{'boot':{'esp':{'files':['EFI/debian/grubx64.efi']}},"
 		"'system':{'firmware':{'mode':'uefi'}}}",

@@ -53,6 +53,8 @@ report_is web .proof.ok true
 report_is web .lanes.path direct
 report_is web .tracker.losses 0
 report_is web .machine.boots_by firmware
+report_is web '.fence.network | contains("it withstands the end of rehost")' \
+	true
 report_is web '[.fixups.warnings[]]' '[]'
 # Swap stays behind, and free space does.
 expect_same true "$(report_of web '.bytes.used < 1300 * 1048576')" "used"
