@@ -88,17 +88,40 @@ static int bind_folder(const struct msg_fit_mount *f)
 	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
+/* The device of a mount. A filesystem that is mounted at several points must be
+ * on one device each time, or it would be written through two. */
+static int find_device(const struct msg_fit *m, uint32_t i, const char **ret,
+	struct error *err)
+{
+	static char devices[FIT_MOUNTS_MAX][64];
+	int r;
+
+	*ret = devices[i];
+	for (uint32_t k = 0; k < i; k++)
+		if (devices[k][0] && memcmp(&m->mounts[k].on, &m->mounts[i].on,
+					     sizeof(m->mounts[k].on)) == 0) {
+			*ret = devices[k];
+			return 0;
+		}
+	r = assemble(
+		m->disks, m->n_disks, &m->mounts[i].on, i, devices[i], err);
+	if (r < 0)
+		devices[i][0] = '\0';
+	return r;
+}
+
 static int mount_one(const struct msg_fit *m, uint32_t i, struct error *err)
 {
 	const struct msg_fit_mount *f = &m->mounts[i];
 	unsigned long flags = MS_NOATIME | MS_NOSUID | MS_NODEV;
 	CLEANUP_CLOSE int at = -1;
-	char device[64], path[64];
+	const char *device;
+	char path[64];
 	int r;
 
 	if (f->point[0] != '/' || (f->folder[0] && f->folder[0] != '/'))
 		return error_set(err, -EPROTO, "mount %s", f->point);
-	r = assemble(m->disks, m->n_disks, &f->on, i, device, err);
+	r = find_device(m, i, &device, err);
 	if (r < 0)
 		return r;
 	at = open_folder(f->point);

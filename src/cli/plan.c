@@ -142,8 +142,9 @@ static int make(struct flags *f, struct error *err)
 {
 	struct preflight_disk disks[PLAN_DISKS_MAX];
 	struct machine source = {0}, target = {0};
-	struct preflight_wish wish = {
-		.new_addresses = f->clone, .stays = f->clone};
+	struct preflight_wish wish = {.new_addresses = f->clone,
+		.stays = f->clone,
+		.fits_loader = true};
 	const char *overwrite[2] = {f->options.overwrite, NULL};
 	json_t *findings = NULL;
 	struct plan plan;

@@ -161,3 +161,18 @@ const char *fstab_names(const char *spec)
 		return "other";
 	return strchr(name, '/') ? "lvm" : "other";
 }
+
+bool fstab_has_option(const char *options, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (*options) {
+		size_t k = strcspn(options, ",");
+
+		if (k >= n && strncmp(options, name, n) == 0 &&
+			(k == n || options[n] == '='))
+			return true;
+		options += k + (options[k] == ',');
+	}
+	return false;
+}

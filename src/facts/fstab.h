@@ -35,6 +35,9 @@ void fstab_begin(struct fstab_reader *r, char *text);
 bool fstab_next(struct fstab_reader *r, struct fstab_entry *ret);
 bool fstab_next_crypt(struct fstab_reader *r, struct fstab_crypt *ret);
 
+/* Whether an option stands in a list of them, also with a value. */
+bool fstab_has_option(const char *options, const char *name);
+
 /* How a word of fstab (or root=) names what it means, as in rehost-facts(5):
  * "uuid", "label", "partuuid", "partlabel", "lvm", "mapper", "path",
  * "unstable" or "other". */

@@ -22,42 +22,31 @@ static bool is_root(const struct unit *u, const char *name)
 	       strcmp(unit_text(root, "logical"), path) == 0;
 }
 
-/* Whether an option stands in the list. */
-static bool has_option(const char *options, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (; *options; options += *options == ',') {
-		size_t k = strcspn(options, ",");
-
-		if (k >= n && strncmp(options, name, n) == 0 &&
-			(k == n || options[n] == '='))
-			return true;
-		options += k;
-	}
-	return false;
-}
-
 /* What such a line names is written over at each boot. */
 static bool is_made_anew(const struct fstab_crypt *c)
 {
-	return has_option(c->options, "swap") ||
-	       has_option(c->options, "tmp") ||
+	return fstab_has_option(c->options, "swap") ||
+	       fstab_has_option(c->options, "tmp") ||
 	       strcmp(c->key, "/dev/urandom") == 0 ||
 	       strcmp(c->key, "/dev/random") == 0 ||
 	       strcmp(c->key, "/dev/hwrng") == 0;
 }
 
-/* Another disk may have that name on the target. */
-static void leave_out(struct unit *u, const struct edit_line *l,
+/* Another disk may have that name on the target. Nor may the boot wait for what
+ * it makes. */
+static int leave_out(struct unit *u, const struct edit_line *l,
 	const struct fstab_crypt *c, struct edit *out)
 {
+	char path[EDIT_LINE_MAX + 32];
+
 	unit_warn(u,
 		"%s, for %s in /etc/crypttab, would be made anew at each boot, "
 		"and may be another disk now: the line is left out",
 		c->device, c->name);
 	edit_splice(out, l, 0, 0, "# ");
 	edit_say(out, "%s is not made of %s", c->name, c->device);
+	(void)snprintf(path, sizeof(path), "/dev/mapper/%s", c->name);
+	return u->tree ? unit_fstab_may_lack(u, path) : 0;
 }
 
 static void allow_absence(struct unit *u, const struct edit_line *l,
@@ -65,7 +54,8 @@ static void allow_absence(struct unit *u, const struct edit_line *l,
 {
 	size_t at = 0, from = 0, n = 0;
 
-	if (strstr(c->options, "nofail") || strstr(c->options, "noauto")) {
+	if (fstab_has_option(c->options, "nofail") ||
+		fstab_has_option(c->options, "noauto")) {
 		edit_pass(out, l);
 		return;
 	}
@@ -89,7 +79,7 @@ static void allow_absence(struct unit *u, const struct edit_line *l,
 	edit_say(out, "%s for %s may be absent (nofail)", c->device, c->name);
 }
 
-static void rewrite_line(struct unit *u, const struct edit_line *l,
+static int rewrite_line(struct unit *u, const struct edit_line *l,
 	const struct fstab_crypt *c, struct edit *out, bool *ret_root)
 {
 	char name[DEVICES_NAME_MAX];
@@ -100,10 +90,8 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	n = edit_word(l->text, &at, &from);
 	switch (devices_find(u->wish, c->device, &entry)) {
 	case DEVICES_RENAMED:
-		if (!devices_name(entry, name) && is_made_anew(c)) {
-			leave_out(u, l, c, out);
-			return;
-		}
+		if (!devices_name(entry, name) && is_made_anew(c))
+			return leave_out(u, l, c, out);
 		if (!devices_name(entry, name)) {
 			unit_warn(u,
 				"%s in /etc/crypttab keeps its name: it has no "
@@ -115,15 +103,13 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 		edit_splice(out, l, from, n, name);
 		edit_say(
 			out, "%s for %s is named %s", c->device, c->name, name);
-		return;
+		return 0;
 	case DEVICES_UNKNOWN:
-		if (is_made_anew(c)) {
-			leave_out(u, l, c, out);
-			return;
-		}
+		if (is_made_anew(c))
+			return leave_out(u, l, c, out);
 		if (!is_root(u, c->name)) {
 			allow_absence(u, l, c, out);
-			return;
+			return 0;
 		}
 		unit_warn(u,
 			"nobody knows what %s is, on which the root stands in "
@@ -134,6 +120,7 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 		break;
 	}
 	edit_pass(out, l);
+	return 0;
 }
 
 int unit_rewrite_crypttab(
@@ -141,21 +128,22 @@ int unit_rewrite_crypttab(
 {
 	bool root = false;
 	struct edit_line l;
+	int r = 0;
 
-	while (edit_next(&text, &l)) {
+	while (r == 0 && edit_next(&text, &l)) {
 		char copy[EDIT_LINE_MAX + 1];
-		struct fstab_reader r;
+		struct fstab_reader reader;
 		struct fstab_crypt c;
 
 		memcpy(copy, l.text, sizeof(copy));
-		fstab_begin(&r, copy);
-		if (fstab_next_crypt(&r, &c))
-			rewrite_line(u, &l, &c, out, &root);
+		fstab_begin(&reader, copy);
+		if (fstab_next_crypt(&reader, &c))
+			r = rewrite_line(u, &l, &c, out, &root);
 		else
 			edit_pass(out, &l);
 	}
 	/* The initramfs opens the root by its own copy. */
-	return root && u->tree ? unit_make_stale(u) : 0;
+	return r == 0 && root && u->tree ? unit_make_stale(u) : r;
 }
 
 int unit_crypttab(struct unit *u)

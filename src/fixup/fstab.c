@@ -27,20 +27,6 @@ static void split(const char *text, struct words *w)
 	}
 }
 
-static bool has_option(const char *options, const char *option)
-{
-	size_t n = strlen(option);
-
-	while (*options) {
-		size_t k = strcspn(options, ",");
-
-		if (k == n && strncmp(options, option, n) == 0)
-			return true;
-		options += k + (options[k] == ',');
-	}
-	return false;
-}
-
 /* A device that is not here must not stop the boot. */
 static void allow_absence(struct unit *u, const struct edit_line *l,
 	const struct words *w, const struct fstab_entry *e, struct edit *out)
@@ -48,8 +34,8 @@ static void allow_absence(struct unit *u, const struct edit_line *l,
 	char options[EDIT_LINE_MAX + 16];
 	size_t last = w->count > 3 ? 3 : 2;
 
-	if (has_option(e->options, "nofail") ||
-		has_option(e->options, "noauto")) {
+	if (fstab_has_option(e->options, "nofail") ||
+		fstab_has_option(e->options, "noauto")) {
 		edit_pass(out, l);
 		return;
 	}
@@ -115,9 +101,12 @@ static void rewrite_line(struct unit *u, const struct edit_line *l,
 	edit_pass(out, l);
 }
 
+/* arg: the one device that may be absent; NULL: all are looked at. */
 int unit_rewrite_fstab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
+	const char *lacks = arg;
+	struct words w;
 	struct edit_line l;
 
 	while (edit_next(&text, &l)) {
@@ -127,12 +116,23 @@ int unit_rewrite_fstab(
 
 		memcpy(copy, l.text, sizeof(copy));
 		fstab_begin(&r, copy);
-		if (fstab_next(&r, &e))
-			rewrite_line(u, &l, &e, out);
-		else
+		if (!fstab_next(&r, &e) ||
+			(lacks && strcmp(e.spec, lacks) != 0)) {
 			edit_pass(out, &l);
+		} else if (lacks) {
+			split(l.text, &w);
+			allow_absence(u, &l, &w, &e, out);
+		} else {
+			rewrite_line(u, &l, &e, out);
+		}
 	}
 	return 0;
+}
+
+int unit_fstab_may_lack(struct unit *u, const char *device)
+{
+	return unit_rewrite_if(
+		u, "/etc/fstab", unit_rewrite_fstab, (void *)device);
 }
 
 int unit_fstab(struct unit *u)

@@ -48,7 +48,9 @@ struct scan {
 struct search {
 	struct nic *nic;
 	struct scan all;
-	bool foreign; /* a file of a kind that is not rewritten names it */
+	/* A file of a kind that is not rewritten names it, and how. */
+	bool foreign;
+	enum netconfig_mode foreign_mode;
 	bool changed; /* something was not yet as planned */
 };
 
@@ -227,8 +229,10 @@ static int scan_file(struct unit *u, const struct source *s, const char *path,
 	/* A file without DEVICE= goes by its own name. */
 	if (s->format == NETCONFIG_IFCFG &&
 		strcmp(strrchr(path, '/') + 1 + strlen("ifcfg-"),
-			ret->nic->name) == 0)
+			ret->nic->name) == 0) {
 		ret->exact = true;
+		ret->mode = MAX(ret->mode, ret->pattern_mode);
+	}
 	return 0;
 }
 
@@ -246,6 +250,7 @@ static int find_in_file(
 	r = scan_file(u, s, path, &scan);
 	if (!s->rewrite) {
 		search->foreign |= scan.exact;
+		search->foreign_mode = MAX(search->foreign_mode, scan.mode);
 		return r;
 	}
 	search->all.exact |= scan.exact;
@@ -326,6 +331,22 @@ static int rewrite_gateway(
 			gateway[0] ? gateway : "left to DHCP");
 	}
 	return 0;
+}
+
+/* Of several cards of one bridge or bond one is enough: a planned address goes
+ * before DHCP. */
+static bool is_covered(const struct nic_list *nics, size_t i)
+{
+	const struct nic *nic = &nics->v[i], *o;
+
+	for (size_t k = 0; nic->holder[0] && k < nics->n; k++) {
+		o = &nics->v[k];
+		if (k != i && (o->map || o->dhcp) &&
+			strcmp(o->holder, nic->holder) == 0 &&
+			(o->map == nic->map ? k < i : o->map))
+			return true;
+	}
+	return false;
 }
 
 /* RHEL's gateway of the whole machine: the planned one; none only when no
@@ -421,6 +442,11 @@ static int fix_addresses(struct unit *u, struct nic *nic)
 	r = each_source(u, find_in_file, &search);
 	if (r < 0)
 		return r;
+	/* It does so already. */
+	if (nic->dhcp && !search.all.exact &&
+		(search.foreign ? search.foreign_mode
+				: search.all.pattern_mode) == NETCONFIG_DHCP)
+		return 0;
 	if (search.foreign && !search.all.exact)
 		return nic_unchanged(u, search.nic,
 			"it is configured in /etc/sysconfig/network/ifcfg-…, "
@@ -430,8 +456,7 @@ static int fix_addresses(struct unit *u, struct nic *nic)
 			u, search.nic, "no file is known that configures it");
 	if (search.all.exact) {
 		r = each_source(u, change_file, &search);
-	} else if (!nic->dhcp || !search.all.pattern ||
-		   search.all.pattern_mode != NETCONFIG_DHCP) {
+	} else {
 		search.changed = true;
 		r = add_somewhere(u, nic);
 	}
@@ -482,7 +507,7 @@ static int fix_all(struct unit *u, struct nic_list *nics)
 
 		if (nic->map && !nic_at(nic->addresses, 0))
 			r = nic_unchanged(u, nic, "the plan has none");
-		else if (nic->map || nic->dhcp)
+		else if ((nic->map || nic->dhcp) && !is_covered(nics, i))
 			r = fix_addresses(u, nic);
 	}
 	if (r == 0)

@@ -122,6 +122,9 @@ int unit_cloud(struct unit *u) MUST_CHECK;
 int unit_grow(struct unit *u) MUST_CHECK;
 int unit_marker(struct unit *u) MUST_CHECK;
 
+/* The boot goes on without this device of /etc/fstab. */
+int unit_fstab_may_lack(struct unit *u, const char *device) MUST_CHECK;
+
 /* Rewriters of the above, for fuzzers; the last is a kernelargs_fn. */
 int unit_rewrite_fstab(
 	struct unit *u, const char *text, struct edit *out, void *arg);

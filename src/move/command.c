@@ -89,7 +89,7 @@ static int check_off(struct move *m, struct error *err)
 	int r;
 
 	move_ssh_probe(m, probe);
-	r = address && address[0] &&
+	r = address && address[0] && !move_hears_stranger(m) &&
 			    (move_get(m, "machine", "booted") ||
 				    move_get(m, "machine", "stopped"))
 		    ? probe_once(probe, address, OFF_MS)
@@ -154,10 +154,11 @@ static int stop_target(struct move *m, struct error *err)
 		*err = why;
 		return err->code;
 	}
+	/* As far as the command knows; nobody may speak against it. */
+	m->target_stopped = true;
 	r = check_off(m, err);
 	if (r < 0)
 		return r;
-	m->target_stopped = true;
 	move_set(m, "machine", "stopped", 1);
 	return move_save(m, true, err);
 }

@@ -85,10 +85,12 @@ static int preflight_all(struct move *m, const struct plan *p,
 {
 	struct preflight_disk disks[PLAN_DISKS_MAX];
 	const char *overwrite[PLAN_DISKS_MAX + 1] = {NULL};
+	/* A plain copy stays as it is. */
+	bool fits = !m->options.copy || m->options.clone;
 	struct preflight_wish wish = {.disks = disks,
 		.overwrite = overwrite,
 		.new_addresses = m->options.clone,
-		.fits_loader = p->fixups[PLAN_BOOTLOADER],
+		.fits_loader = fits && p->fixups[PLAN_BOOTLOADER],
 		.stays = m->options.copy || m->options.clone,
 		.source_asked_ms = b->source_ms,
 		.target_asked_ms = b->target_ms};
@@ -326,7 +328,7 @@ int machine_plan(struct move *m, struct error *err)
 	if (!o->wish)
 		return error_set(err, -ENOMEM, "plan the move");
 	/* The target would refuse it, after the commit. */
-	return wish_check(o->wish, err);
+	return o->copy && !o->clone ? 0 : wish_check(o->wish, err);
 }
 
 /* A system goes on living while it is copied, or waits for days: its kernel may

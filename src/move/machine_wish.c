@@ -146,7 +146,11 @@ static const char *holder(const json_t *source, const char *mac)
 	const json_t *card = interfaces_card(all, mac);
 	const json_t *has = card ? interfaces_holder(all, card) : NULL;
 
-	return has == card ? "" : facts_text(has, "name");
+	/* Without addresses nobody knows which of them is meant. */
+	return has == card || json_array_size(
+				      json_object_get(has, "addresses")) == 0
+		       ? ""
+		       : facts_text(has, "name");
 }
 
 static json_t *nics(const struct plan *p, const json_t *source)

@@ -396,6 +396,11 @@ bool move_keeps_address(const struct move *m)
 	return old[0] && strcmp(report_text(m, "machine", "address"), old) == 0;
 }
 
+bool move_hears_stranger(const struct move *m)
+{
+	return move_keeps_address(m) && move_get(m, "machine", "stranger");
+}
+
 bool move_shares_addresses(const struct move *m)
 {
 	return json_array_size(json_object_get(

@@ -304,13 +304,16 @@ void preflight_room(struct preflight *p)
 	const json_t *root = mounted_at(p->source, "/");
 	const json_t *boot = mounted_at(p->source, "/boot");
 	bool rebuild = false;
-	uint64_t n;
+	uint64_t n, used;
 
 	boot = boot ? boot : root;
 	for (unsigned i = 0; i < p->n_devices; i++)
 		rebuild |= p->devices[i].storage &&
 			   p->devices[i].driven == IN_MODULES;
-	if (preflight_number(root, "free", &n) && n < FITTING_ROOM) {
+	/* What is kept for root counts: it is root who writes. */
+	if (preflight_number(root, "size", &n) &&
+		preflight_number(root, "used", &used) && used <= n &&
+		n - used < FITTING_ROOM) {
 		preflight_find(p, p->wish->stays ? WARNS : BLOCKS, SOURCE,
 			"its root filesystem is full, and what must be changed "
 			"for the target is written there");

@@ -399,7 +399,8 @@ static int activate(struct move *m, struct error *err)
 			"the target %s (cannot %s: %s); the source %s",
 			stopped ? "is stopped, and the source could not be "
 				  "given back"
-			: back	? "could not be confirmed stopped"
+			: back || !m->machine
+				? "could not be confirmed stopped"
 				: "is as it was, because the source cannot be "
 				  "given back",
 			why.what, why.why,
@@ -407,8 +408,9 @@ static int activate(struct move *m, struct error *err)
 			: move_source_may_live(m) ? "may live"
 						  : "stays fenced");
 		error_todo(err, "%srehost rollback %s%s%s",
-			stopped || !back ? ""
-					 : "stop the target by hand, then ",
+			stopped || (!back && m->machine)
+				? ""
+				: "stop the target by hand, then ",
 			m->row.name,
 			resumes ? "; or mend it, then rehost resume " : "",
 			resumes ? m->row.name : "");
@@ -431,7 +433,8 @@ static void confirm(struct move *m)
 
 	if (!m->options.no_rollback)
 		return;
-	if (m->options.probes.n == 0 || !address || !address[0])
+	if (m->options.probes.n == 0 || !address || !address[0] ||
+		move_hears_stranger(m))
 		move_note(m, "not-confirmed",
 			"nothing says that the new machine lives: rehost "
 			"confirm %s when it does",

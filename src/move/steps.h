@@ -45,6 +45,9 @@ bool move_source_answers(struct move *m);
 /* Is the new machine to answer at the address by which the source is reached?
  */
 bool move_keeps_address(const struct move *m);
+/* Whether it has the address of the source, and who answers there where the
+ * controller is was not the source: it says nothing of either. */
+bool move_hears_stranger(const struct move *m);
 
 /* Is it to have any address that the source has? Then the source has to be
  * silent. */

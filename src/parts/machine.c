@@ -573,13 +573,13 @@ static int await_answer(struct part *p, struct error *err)
 	uint64_t until = clock_ms() + m->options.boot_timeout_ms, last;
 	int r = 0;
 
-	bool stranger =
-		move_keeps_address(m) && machine_get(p, "stranger") != 0;
+	bool stranger = move_hears_stranger(m);
 
 	if (m->options.probes.n == 0 || !address[0] || stranger) {
 		move_note(m, "not-probed",
 			"whether the new machine answers is not known: %s",
-			stranger     ? "at its address another one answers here"
+			stranger     ? "who answers at its address here was "
+				       "not the source"
 			: address[0] ? "there is no probe"
 				     : "its address is not known");
 		return 0;
@@ -701,7 +701,7 @@ static bool is_off_still(struct part *p)
 	struct error ignored;
 	int who;
 
-	if (!is_silent(p, at, SILENCE_MS))
+	if (!move_hears_stranger(m) && !is_silent(p, at, SILENCE_MS))
 		return move_keeps_address(m) && move_source_answers(m);
 	if (connect_moved(p, &ignored) < 0)
 		return true;
@@ -752,7 +752,8 @@ static int machine_deactivate(struct part *p, struct error *err)
 		if (session_idle(&m->session, 100, err) < 0)
 			break;
 	if (r == 0 && (m->session.host[TARGET].alive ||
-			      !is_silent(p, at, SILENCE_MS))) {
+			      !(move_hears_stranger(m) ||
+				      is_silent(p, at, SILENCE_MS)))) {
 		r = error_set(err, -ETIMEDOUT, "stop the target");
 		error_why(err, "it still answers after it said that it goes "
 			       "off");

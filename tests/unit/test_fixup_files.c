@@ -166,6 +166,10 @@ static void crypttab_swap_made_at_each_boot(void **state)
 				   "c /dev/sdx1 none tmp=ext4\n"
 				   "d /dev/sdx1 /dev/hwrng plain\n"
 				   "e /dev/mapper/big-swap /dev/random swap\n");
+	image_put("/etc/fstab",
+		"/dev/mapper/a none swap sw 0 0\n"
+		"/dev/mapper/b none swap sw 0 0\n"
+		"/dev/mapper/c /scratch ext4 defaults,nofail\n");
 	image_run("crypttab",
 		"'filesystems': [{'device': '/dev/vda4', 'partuuid': 'p-4'},"
 		"{'device': '/dev/vdc'}, {'device': '/dev/dm-1', "
@@ -176,6 +180,10 @@ static void crypttab_swap_made_at_each_boot(void **state)
 				  "# d /dev/sdx1 /dev/hwrng plain\n"
 				  "e /dev/mapper/big-swap /dev/random swap\n");
 	assert_true(image_says("warnings", "the line is left out"));
+	/* Nobody waits for it. */
+	image_is("/etc/fstab", "/dev/mapper/a none swap sw 0 0\n"
+			       "/dev/mapper/b none swap sw,nofail 0 0\n"
+			       "/dev/mapper/c /scratch ext4 defaults,nofail\n");
 }
 
 static void lvm_looks_at_all_disks(void **state)

@@ -370,6 +370,27 @@ static void netplan_bridge(void **state)
 		"      interfaces: [ens3]\n");
 }
 
+/* The second card of a bond has no addresses of its own. */
+static void netplan_bond(void **state)
+{
+	image_put("/etc/netplan/01.yaml",
+		"network:\n  ethernets:\n    ens3: {}\n    ens4: {}\n"
+		"  bonds:\n    bond0:\n      interfaces: [ens3, ens4]\n"
+		"      addresses: [10.0.0.5/24]\n");
+	image_run("network",
+		"'nics': [{'name': 'ens4', 'holder': 'bond0', 'mode': 'dhcp'},"
+		"{'name': 'ens3', 'holder': 'bond0', 'mode': 'map',"
+		"'addresses': ['192.0.2.5/24']},{'name': 'ens5',"
+		"'holder': 'bond0', 'mode': 'map',"
+		"'addresses': ['192.0.2.6/24']}]");
+	image_is("/etc/netplan/01.yaml",
+		"network:\n  ethernets:\n    ens3: {}\n    ens4: {}\n"
+		"  bonds:\n    bond0:\n      dhcp4: false\n"
+		"      dhcp6: false\n      addresses:\n"
+		"        - \"192.0.2.5/24\"\n"
+		"      interfaces: [ens3, ens4]\n");
+}
+
 /* Of files that fit, networkd takes the first by name: 10-netplan-all-en would
  * go before 10-netplan-ens3. */
 static void netplan_by_a_pattern(void **state)
@@ -411,6 +432,9 @@ static void clone_is_refused(void **state)
 	image_put("/etc/sysconfig/network/ifcfg-ens3", "IPADDR=10.0.0.5/24\n");
 	image_folder("/etc/systemd/network");
 	image_fails("network", wish, "ifcfg-");
+	image_put("/etc/sysconfig/network/ifcfg-ens3", "BOOTPROTO=dhcp\n");
+	image_run("network", wish);
+	assert_int_equal(image_count("warnings", "network"), 0);
 	(void)snprintf(wish, sizeof(wish), "%s%s", IN_BRIDGE, new_one);
 	(void)unlink(image_path("/etc/sysconfig/network/ifcfg-ens3"));
 	image_fails("network", wish, "configures it");
@@ -551,6 +575,7 @@ int main(void)
 		TEST(netplan_mapped),
 		TEST(netplan_dhcp),
 		TEST(netplan_bridge),
+		TEST(netplan_bond),
 		TEST(netplan_by_a_pattern),
 		TEST(clone_is_refused),
 		TEST(ifcfg_mapped),

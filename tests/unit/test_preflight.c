@@ -298,12 +298,17 @@ static const struct {
 	{"no-boot-loader", "warns", "{'boot':{'loader':'unknown'}}"},
 	{"no-boot-loader", "blocks", "{'boot':{'loader':'none'}}", NULL,
 		&wish_fits, "its host starts"},
-	{"no-room", "blocks", "{'filesystems':[{'mount':'/','free':4194303}]}"},
-	{"no-room", "warns", "{'filesystems':[{'mount':'/','free':1}]}", NULL,
-		&stays_there},
-	{"no-room", NULL, "{'filesystems':[{'mount':'/','free':4194304}]}"},
+	{"no-room", "blocks",
+		"{'filesystems':[{'mount':'/"
+		"','size':4194304,'used':1,'free':0}]}"},
 	{"no-room", "warns",
-		"{'filesystems':[{'mount':'/','free':4194304},{'mount':'/boot',"
+		"{'filesystems':[{'mount':'/','size':1,'used':1}]}", NULL,
+		&stays_there},
+	{"no-room", NULL,
+		"{'filesystems':[{'mount':'/','size':4194304,'used':0}]}"},
+	{"no-room", "warns",
+		"{'filesystems':[{'mount':'/','size':9,'used':10},{'mount':'/"
+		"boot',"
 		"'free':1048576}],'drivers':[{'modalias':'" BLK "',"
 		"'module':'virtio_blk','in':'modules'}]}",
 		NULL, NULL, "/boot has 1.0 MiB free"},

@@ -5,7 +5,7 @@
 # The new machine is found at another address than the source, and has the source's
 # as well: the source falls silent all the same, and comes back. Before that the
 # source is reset after the commit, behind a fence that ends so: it lives, and no
-# other is booted beside it.
+# other is booted beside it. Its /var is a folder elsewhere.
 . "$(dirname "$0")/../move_lib.sh"
 
 rig_witness_start
@@ -15,6 +15,10 @@ mac=$(mac_of old)
 rig_target new bios 2G
 up new
 rescue=$(boot_of new)
+# A folder of the root's own filesystem: what is fitted is looked for there.
+on old 'systemctl stop postgresql nginx && mkdir /srv/var &&
+	cp -a /var/. /srv/var && echo /srv/var /var none bind 0 0 >>/etc/fstab &&
+	mount /var && systemctl start postgresql nginx'
 expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
 sed -i 's|overwrite: ~|overwrite: "serial:new-0"|; s|^\( *\)mode: keep$|\1mode: map\n\1addresses: [192.0.2.40/24, 192.0.2.15/24]\n\1gateways: [192.0.2.2]|' \
 	"$dir/plan"
@@ -51,6 +55,8 @@ another=$(boot_of old)
 [[ $another != "$boot" ]] || fail "the source answers"
 expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same since "$(on old cat /root/since)" "what it has"
+expect_same /srv/var "$(on old findmnt -nro FSROOT /var)" "what is at /var"
+on old 'test -d /var/lib/rehost/old' || fail "what was replaced is not kept"
 on old 'test -s /root/stopped' || fail "no service was stopped"
 on old 'echo lost >/root/since; sync'
 
