@@ -490,7 +490,10 @@ static int boot(struct part *p, struct error *err)
 	m->session.spare[SOURCE] = true;
 	if (!move_shares_addresses(m))
 		session_close(&m->session, SOURCE);
-	if (v->fit->n_mounts == 0)
+	/* The rescue system is another boot. */
+	if (before)
+		r = volume_check_target(&m->parts[0], err);
+	if (r == 0 && v->fit->n_mounts == 0)
 		r = fit_load(m, v->fit, err);
 	if (r == 0)
 		do

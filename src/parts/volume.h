@@ -66,6 +66,9 @@ int volume_take_differences(struct part *p, enum differences how,
 	struct differences_found *ret, struct error *err);
 int volume_settle_tracker(struct part *p, bool live, struct error *err);
 int volume_map(struct part *p, struct error *err);
+/* Whether the target's disks are those that were written: another process, or
+ * another boot, opened them, and paths may have changed hands since. */
+int volume_check_target(struct part *p, struct error *err);
 /* Changes the maps as set says. */
 int volume_mark(struct part *p, const struct msg_mark *set, struct error *err);
 int volume_state(

@@ -554,8 +554,7 @@ static void say_written(struct part *p, uint64_t written)
 		(unsigned long long)written);
 }
 
-/* Another process opened them; paths may have changed hands since. */
-static int check_disks(struct part *p, struct error *err)
+int volume_check_target(struct part *p, struct error *err)
 {
 	static struct volume_facts now;
 	int r = 0;
@@ -589,7 +588,7 @@ int volume_activate(struct part *p, struct error *err)
 		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
 		v->target_agent = 0;
 	} else if (v->machine && m->resumed && m->session.host[TARGET].alive)
-		r = check_disks(p, err);
+		r = volume_check_target(p, err);
 	/* What is to come does not need the source: a clone's boot may take
 	 * long, and may be tried again. */
 	if (r == 0 && m->options.clone)

@@ -56,6 +56,13 @@ expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same before "$(on old cat /root/log)" "what was written"
 wait_for 120 serves
 
+say "a command that has nothing to switch on is no way back for a lost source"
+rig_cut old
+NO_F=1 expect_exit 5 rehost_run rollback web --power-on true
+expect_out 'power-on is for what --power-off fenced; nothing was changed'
+rig_heal old
+serves || fail "the target was stopped"
+
 say "somebody starts the target with the rescue system"
 rig_off new
 rig_on new kernel
