@@ -637,10 +637,9 @@ static int machine_activate(struct part *p, struct error *err)
 		if (r != -ESTALE)
 			break;
 	}
-	if (r == 0) {
-		prober_end(v->prober);
-		v->prober = NULL;
-	}
+	/* A source that is to be given back must not be busy with answering. */
+	prober_end(v->prober);
+	v->prober = NULL;
 	return r;
 }
 
