@@ -19,7 +19,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -316,9 +315,8 @@ int fit_machine(struct agent *a, const struct frame *f, struct error *err)
 		return r;
 	}
 	/* unshare(2) is for a process with one thread. */
-	pid = fork();
+	pid = io_fork();
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		o->code = fit(&m, &o->fitted, &o->err);
 		_exit(0);
 	}

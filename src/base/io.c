@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,6 +189,18 @@ void io_random(void *buf, size_t n)
 		p += r;
 		n -= (size_t)r;
 	}
+}
+
+pid_t io_fork(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid != 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	return 0;
 }
 
 int io_set_nonblock(int fd, int on)

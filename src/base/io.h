@@ -44,6 +44,10 @@ int io_slurp(
 /* Fills buf from the kernel's random source; aborts when there is none. */
 void io_random(void *buf, size_t n);
 
+/* As fork(2); the child is killed when the calling thread ends, also when that
+ * happens before the child first runs. */
+pid_t io_fork(void);
+
 /* Sets or clears O_NONBLOCK. 0 or negative errno. */
 int io_set_nonblock(int fd, int on) MUST_CHECK;
 

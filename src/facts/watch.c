@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -311,10 +310,9 @@ static int start(struct run *r, struct watch *w, struct child *ret)
 	*ret = (struct child){.fd = ends[0], .at_ms = clock_ms()};
 	w->what[0] = '\0';
 	ret->steps = w->steps;
-	ret->pid = fork();
+	ret->pid = io_fork();
 	e = errno;
 	if (ret->pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		r->g->watch = w;
 		let_go(r->g, ends[1]);
 		for (size_t i = r->done; i < r->n; i++)

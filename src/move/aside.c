@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 
 #define STEP_MS 5
 
@@ -74,16 +74,13 @@ int aside_run(const struct aside *a, struct session *s, struct error *err)
 	size_t size = sizeof(struct shared) + a->n;
 	struct shared *m = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	int r;
 
 	if (m == MAP_FAILED)
 		return error_set(err, -errno, "start a process");
-	pid = fork();
+	pid = io_fork();
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
 		m->code = a->work(a->arg, m->out, &m->err);
 		_exit(0);
 	}

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/parse.h"
 
 #define PAUSE_MS 50
@@ -230,7 +230,7 @@ int prober_start(
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (p->shared == MAP_FAILED)
 		return -errno;
-	p->pid = fork();
+	p->pid = io_fork();
 	if (p->pid < 0) {
 		int e = -errno;
 
@@ -238,7 +238,6 @@ int prober_start(
 		return e;
 	}
 	if (p->pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close_range(3, ~0U, 0);
 		(void)signal(SIGINT, SIG_IGN);
 		(void)signal(SIGTERM, SIG_DFL);

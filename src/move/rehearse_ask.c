@@ -5,12 +5,12 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "move/probe.h"
 
 #define PATIENCE_MS 5000
@@ -35,9 +35,8 @@ static void ask_http(struct asked *a, unsigned port)
 
 	if (probe_at_port(a->probe, port, probe, sizeof(probe)) < 0)
 		return;
-	pid = fork();
+	pid = io_fork();
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close_range(3, ~0U, 0);
 		_exit(probe_once(probe, "127.0.0.1", PATIENCE_MS) == 0 ? 0 : 1);
 	}
