@@ -17,6 +17,7 @@
 #define TURNS 3	      /* of each way */
 #define TURN_MS 1200  /* that a sample should take */
 #define LIMIT_MS 4000 /* and may take */
+#define GONE_MS 2000  /* until a lost connection is seen */
 #define FIRST_BYTES (1ULL << 20)
 #define PIECES 64 /* of a sample, if they are not too small */
 #define PIECE_MIN (256ULL << 10)
@@ -269,6 +270,18 @@ static int name_volumes(struct run *r, const struct ssh_options *ssh,
 	return e;
 }
 
+/* Both ends say that the lanes broke; the one that is gone is why. */
+static int blame(struct session *s, int e, struct error *err)
+{
+	struct error gone = {0};
+
+	if (!s->host[SOURCE].alive || !s->host[TARGET].alive ||
+		session_idle(s, GONE_MS, &gone) != -ECONNRESET)
+		return e;
+	*err = gone;
+	return gone.code;
+}
+
 int estimate(
 	const struct estimate_wish *w, struct estimate *ret, struct error *err)
 {
@@ -297,8 +310,11 @@ int estimate(
 		e = look_at_source(&r, q, err);
 	if (e == 0)
 		e = open_target(&r, q, err);
-	if (e == 0 && ret->used > 0)
+	if (e == 0 && ret->used > 0) {
 		e = measure_lanes(&r, err);
+		if (e < 0)
+			e = blame(&r.session, e, err);
+	}
 	if (e == 0 && r.disk) {
 		ret->on_disk = true;
 		e = estimate_let_go(&r.session, err);
