@@ -90,9 +90,9 @@ static int rewrite_line(struct unit *u, const struct edit_line *l,
 	n = edit_word(l->text, &at, &from);
 	switch (devices_find(u->wish, c->device, &entry)) {
 	case DEVICES_RENAMED:
-		if (!devices_name(entry, name) && is_made_anew(c))
-			return leave_out(u, l, c, out);
 		if (!devices_name(entry, name)) {
+			if (is_made_anew(c))
+				return leave_out(u, l, c, out);
 			unit_warn(u,
 				"%s in /etc/crypttab keeps its name: it has no "
 				"UUID",

@@ -106,13 +106,13 @@ int unit_rewrite_fstab(
 	struct unit *u, const char *text, struct edit *out, void *arg)
 {
 	const char *lacks = arg;
-	struct words w;
 	struct edit_line l;
 
 	while (edit_next(&text, &l)) {
 		char copy[EDIT_LINE_MAX + 1];
 		struct fstab_reader r;
 		struct fstab_entry e;
+		struct words w;
 
 		memcpy(copy, l.text, sizeof(copy));
 		fstab_begin(&r, copy);

@@ -16,6 +16,7 @@
 #include "move/plan_disk.h"
 #include "move/preflight.h"
 #include "move/probe.h"
+#include "move/steps.h"
 
 #define PROBE_MS 3000
 
@@ -85,12 +86,11 @@ static int preflight_all(struct move *m, const struct plan *p,
 {
 	struct preflight_disk disks[PLAN_DISKS_MAX];
 	const char *overwrite[PLAN_DISKS_MAX + 1] = {NULL};
-	/* A plain copy stays as it is. */
-	bool fits = !m->options.copy || m->options.clone;
 	struct preflight_wish wish = {.disks = disks,
 		.overwrite = overwrite,
 		.new_addresses = m->options.clone,
-		.fits_loader = fits && p->fixups[PLAN_BOOTLOADER],
+		.fits_loader =
+			!move_is_plain_copy(m) && p->fixups[PLAN_BOOTLOADER],
 		.stays = m->options.copy || m->options.clone,
 		.source_asked_ms = b->source_ms,
 		.target_asked_ms = b->target_ms};
@@ -241,7 +241,7 @@ static int take_probes(struct move *m, const struct plan *p, struct error *err)
 	const char *address = m->session.host[SOURCE].hello.ssh_address;
 	struct hook_list *probes = &m->options.probes;
 
-	if ((m->options.copy && !m->options.clone) || probes->n > 0)
+	if (move_is_plain_copy(m) || probes->n > 0)
 		return 0;
 	for (uint32_t i = 0; i < p->probes.n; i++) {
 		const char *probe = p->probes.v[i];
@@ -328,7 +328,7 @@ int machine_plan(struct move *m, struct error *err)
 	if (!o->wish)
 		return error_set(err, -ENOMEM, "plan the move");
 	/* The target would refuse it, after the commit. */
-	return o->copy && !o->clone ? 0 : wish_check(o->wish, err);
+	return move_is_plain_copy(m) ? 0 : wish_check(o->wish, err);
 }
 
 /* A system goes on living while it is copied, or waits for days: its kernel may

@@ -389,6 +389,11 @@ bool move_source_answers(struct move *m)
 	       check_source(m, &ignored) == 0;
 }
 
+bool move_is_plain_copy(const struct move *m)
+{
+	return m->options.copy && !m->options.clone;
+}
+
 bool move_keeps_address(const struct move *m)
 {
 	const char *old = report_text(m, "machine", "source_address");

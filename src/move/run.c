@@ -390,11 +390,11 @@ static int activate(struct move *m, struct error *err)
 	if (r == 0)
 		r = ALL(m, unfence, &why);
 	if (r < 0) {
-		move_set_state(m, "failed", "none");
-		move_set_error(m, err);
 		bool resumes = !move_source_may_live(m) &&
 			       !move_get(m, "replica", "wiped");
 
+		move_set_state(m, "failed", "none");
+		move_set_error(m, err);
 		move_note(m, "fenced",
 			"the target %s (cannot %s: %s); the source %s",
 			stopped ? "is stopped, and the source could not be "
@@ -658,7 +658,7 @@ static int plan_machine(struct move *m, struct error *err)
 
 	if (m->machine && m->n_parts == 0)
 		r = machine_plan(m, err);
-	else if (m->machine && m->options.wish)
+	else if (m->machine && m->options.wish && !move_is_plain_copy(m))
 		r = machine_plan_again(m, err);
 	/* The plan may have made another thing of it. */
 	if (r == 0)

@@ -44,6 +44,9 @@ bool move_source_answers(struct move *m);
 
 /* Is the new machine to answer at the address by which the source is reached?
  */
+/* Whether it is a copy that stays as it is: nothing of it is changed or booted.
+ */
+bool move_is_plain_copy(const struct move *m);
 bool move_keeps_address(const struct move *m);
 /* Whether it has the address of the source, and who answers there where the
  * controller is was not the source: it says nothing of either. */

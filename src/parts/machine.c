@@ -250,7 +250,7 @@ static int machine_prepare(struct part *p, struct error *err)
 	struct move *m = p->move;
 	int r;
 
-	if (m->options.copy && !m->options.clone)
+	if (move_is_plain_copy(m))
 		return 0;
 	r = make_fit(p, err);
 	if (r < 0)
@@ -621,7 +621,7 @@ static int machine_activate(struct part *p, struct error *err)
 	struct machine_part *v = p->data;
 	int r = 0;
 
-	if (p->move->options.copy && !p->move->options.clone) {
+	if (move_is_plain_copy(p->move)) {
 		r = grow_target(p, err);
 		move_note(p->move, "target-boots",
 			"the target's disks hold a copy that boots, with the "

@@ -468,10 +468,24 @@ static void macs_in_configuration(void **state)
 		"");
 }
 
+/* What the fix-ups are told of a source with these facts. The plan is given up.
+ */
+static json_t *wish_with(struct plan *p, const char *text)
+{
+	json_t *facts = read_json(text), *none = json_object();
+	json_t *wish = machine_wish(p, facts, none, "new");
+
+	assert_non_null(wish);
+	plan_done(p);
+	json_decref(facts);
+	json_decref(none);
+	return wish;
+}
+
 /* What the fix-ups are told of names that say nothing by themselves. */
 static void names_in_tables(void **state)
 {
-	json_t *facts = read_json(
+	static const char facts[] =
 		"{\"disks\":[{\"name\":\"sdb1\",\"kind\":\"part\",\"content\":"
 		"{\"type\":\"ext4\",\"uuid\":\"u-1\"}},{\"name\":\"sdb2\","
 		"\"kind\":\"part\",\"content\":{\"type\":\"crypto_LUKS\","
@@ -481,15 +495,14 @@ static void names_in_tables(void **state)
 		"\"fstab\":[{\"spec\":\"/dev/disk/by-path/x-part1\","
 		"\"mount\":\"/srv\"},{\"spec\":\"/dev/disk/by-path/y\","
 		"\"mount\":\"/other\"},{\"spec\":\"UUID=u-1\","
-		"\"mount\":\"/srv\"}]}");
-	json_t *none = json_object(), *wish;
+		"\"mount\":\"/srv\"}]}";
+	json_t *wish;
 	const json_t *names;
 	struct plan p;
 
 	(void)state;
 	plan_init(&p);
-	wish = machine_wish(&p, facts, none, "new");
-	assert_non_null(wish);
+	wish = wish_with(&p, facts);
 	names = json_object_get(
 		json_array_get(json_object_get(wish, "filesystems"), 0),
 		"aliases");
@@ -502,17 +515,14 @@ static void names_in_tables(void **state)
 	assert_int_equal(json_array_size(names), 1);
 	assert_string_equal(json_string_value(json_array_get(names, 0)),
 		"/dev/disk/by-id/z-part2");
-	plan_done(&p);
 	json_decref(wish);
-	json_decref(facts);
-	json_decref(none);
 }
 
 /* What lies on a disk that is left out may be absent, unless it comes over the
  * network. */
 static void disks_that_stay(void **state)
 {
-	json_t *facts = read_json(
+	static const char facts[] =
 		"{\"disks\":[{\"name\":\"sda\",\"size\":9,\"kind\":\"disk\","
 		"\"id\":\"A\"},"
 		"{\"name\":\"sda1\",\"parents\":[\"sda\"],\"path\":\"/dev/"
@@ -522,8 +532,8 @@ static void disks_that_stay(void **state)
 		"{\"name\":\"dm-0\",\"parents\":[\"sdb1\"]},"
 		"{\"name\":\"nbd0\",\"size\":9,\"kind\":\"disk\",\"id\":\"C\","
 		"\"path\":\"/dev/nbd0\",\"content\":{\"type\":\"ext4\"}},"
-		"{\"name\":\"dm-1\",\"parents\":[\"dm-1\",\"dm-1\"]}]}");
-	json_t *none = json_object(), *wish;
+		"{\"name\":\"dm-1\",\"parents\":[\"dm-1\",\"dm-1\"]}]}";
+	json_t *wish;
 	const json_t *list;
 	struct plan p;
 
@@ -535,25 +545,21 @@ static void disks_that_stay(void **state)
 		p.disks[i].id = strdup(i ? "C" : "B");
 		p.disks[i].name = strdup(i ? "nbd0" : "sdb");
 	}
-	wish = machine_wish(&p, facts, none, "new");
-	assert_non_null(wish);
+	wish = wish_with(&p, facts);
 	list = json_object_get(wish, "filesystems");
 	assert_int_equal(json_array_size(list), 3);
 	assert_string_equal(
 		facts_text(json_array_get(list, 0), "device"), "/dev/sda1");
 	assert_string_equal(
 		facts_text(json_array_get(list, 1), "device"), "/dev/nbd0");
-	plan_done(&p);
 	json_decref(wish);
-	json_decref(facts);
-	json_decref(none);
 }
 
 /* Where what the firmware reads is mounted, although nobody did on the source;
  * and a folder of a filesystem. */
 static void mounts_of_the_wish(void **state)
 {
-	json_t *facts = read_json(
+	static const char facts[] =
 		"{\"disks\":[{\"name\":\"sda1\",\"path\":\"/dev/sda1\"},"
 		"{\"name\":\"sda2\",\"path\":\"/dev/sda2\"}],"
 		"\"filesystems\":[{\"mount\":\"/\",\"disk\":\"sda2\","
@@ -561,15 +567,14 @@ static void mounts_of_the_wish(void **state)
 		"\"folder\":\"/srv/var\",\"type\":\"xfs\"},"
 		"{\"mount\":\"/efi\",\"type\":\"autofs\"}],"
 		"\"fstab\":[{\"mount\":\"/efi\",\"disk\":\"sda1\"}],"
-		"\"boot\":{\"esp\":{\"disk\":\"sda1\"}}}");
-	json_t *none = json_object(), *wish;
+		"\"boot\":{\"esp\":{\"disk\":\"sda1\"}}}";
+	json_t *wish;
 	const json_t *list;
 	struct plan p;
 
 	(void)state;
 	plan_init(&p);
-	wish = machine_wish(&p, facts, none, "new");
-	assert_non_null(wish);
+	wish = wish_with(&p, facts);
 	list = json_object_get(wish, "mounts");
 	assert_int_equal(json_array_size(list), 3);
 	assert_string_equal(
@@ -580,22 +585,19 @@ static void mounts_of_the_wish(void **state)
 		facts_text(json_array_get(list, 1), "type"), "vfat");
 	assert_string_equal(
 		facts_text(json_array_get(list, 2), "folder"), "/srv/var");
-	plan_done(&p);
 	json_decref(wish);
-	json_decref(facts);
-	json_decref(none);
 }
 
 /* A bridge has the addresses of its card. */
 static void holder_of_a_card(void **state)
 {
 	static char mac[] = "52:54:00:00:00:01";
-	json_t *facts = read_json(
+	static const char facts[] =
 		"{\"network\":{\"interfaces\":[{\"name\":\"br0\",\"kind\":"
 		"\"bridge\",\"mac\":\"52:54:00:00:00:01\",\"addresses\":"
 		"[\"10.0.0.5/24\"]},{\"name\":\"eno1\",\"kind\":\"ethernet\","
-		"\"mac\":\"52:54:00:00:00:01\",\"master\":\"br0\"}]}}");
-	json_t *none = json_object(), *wish;
+		"\"mac\":\"52:54:00:00:00:01\",\"master\":\"br0\"}]}}";
+	json_t *wish;
 	const json_t *nic;
 	struct plan p;
 
@@ -605,21 +607,16 @@ static void holder_of_a_card(void **state)
 	p.nics[0].name = strdup("eno1");
 	p.nics[0].mac = strdup(mac);
 	p.nics[0].target = strdup("52:54:00:00:00:02");
-	wish = machine_wish(&p, facts, none, "new");
-	assert_non_null(wish);
+	wish = wish_with(&p, facts);
 	nic = json_array_get(json_object_get(wish, "nics"), 0);
 	assert_string_equal(facts_text(nic, "name"), "eno1");
 	assert_string_equal(facts_text(nic, "holder"), "br0");
-	plan_done(&p);
 	json_decref(wish);
-	json_decref(facts);
-	json_decref(none);
 }
 
 static json_t *wish_of(const char *boot)
 {
 	char text[2048];
-	json_t *facts, *none = json_object(), *wish;
 	struct plan p;
 
 	(void)snprintf(text, sizeof(text),
@@ -628,14 +625,8 @@ static json_t *wish_of(const char *boot)
 		"\"filesystems\":[{\"mount\":\"/\",\"disk\":\"sda1\","
 		"\"uuid\":\"u-1\"}],\"boot\":{\"default\":{%s}}}",
 		boot);
-	facts = read_json(text);
 	plan_init(&p);
-	wish = machine_wish(&p, facts, none, "new");
-	assert_non_null(wish);
-	plan_done(&p);
-	json_decref(facts);
-	json_decref(none);
-	return wish;
+	return wish_with(&p, text);
 }
 
 /* A kernel alone knows partitions only. */
