@@ -76,7 +76,7 @@ is_writable old /data || fail "the source does not live"
 expect_exit 2 on new blkid -p /dev/vdb
 on_sh old 'echo written meanwhile >/data/more; sync -f /data'
 resume pause --bwlimit 1G
-expect_sent pause 95 140
+expect_sent pause 99 140
 report_is pause .tracker.compares 0
 finish_move pause
 
@@ -88,7 +88,7 @@ wait_for 30 sent_is signals $((80 * mib))
 kill -s INT "$rehost_pid"
 rehost_wait 30 4
 resume signals --bwlimit 1G
-expect_sent signals 95 140
+expect_sent signals 99 140
 finish_move signals
 
 say "kill -9 of the controller during the seed"
@@ -164,7 +164,7 @@ start target
 rehost_wait 60 4
 expect_exit 2 on new blkid -p /dev/vdb
 resume target --bwlimit 1G
-expect_sent target 95 140
+expect_sent target 99 140
 finish_move target
 
 say "abort gives everything up and leaves nothing"
