@@ -29,6 +29,7 @@ say "verify finds it, says so by its exit status, and says equal otherwise"
 rehost_start move --name proof root@old:/dev/vdb root@new:/dev/vdb \
 	--cutover wait --verify full --freeze \
 	--activate 'mkdir -p /data; mount -o ro /dev/vdb /data'
+wait_for 60 status_is proof .progress.phase follow
 wait_for 60 status_is proof .progress.unproved 0
 expect_exit 0 env NO_F=1 bash -c "XDG_STATE_HOME=$dir/state $REHOST pause proof"
 rehost_wait 30 4

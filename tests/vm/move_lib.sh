@@ -278,6 +278,18 @@ rehearsal_is() {
 	grep -q "^rehearsal: $1" "$dir/log/rehost.$rehost_n.log"
 }
 
+# no_rehearsal: no process and no folder of one is left by this test, which has a
+# network of its own; other tests may be at work. For wait_for.
+no_rehearsal() {
+	local at
+
+	! pgrep --ns $$ --nslist net -f '[/]rehost-rehearsal\.' >/dev/null ||
+		return
+	for at in /var/tmp/rehost-rehearsal.*; do
+		[[ ! -e $at ]] || pgrep -f "$at" >/dev/null || return
+	done
+}
+
 # ---- the network -----------------------------------------------------------
 
 # rig_port NAME: the port of the bridge where "old" or a target is.

@@ -9,12 +9,6 @@
 # shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../move_lib.sh"
 
-# Processes and folders of rehearsals are gone, for wait_for.
-nothing_left() {
-	! pgrep -f '[/]rehost-rehearsal\.' >/dev/null &&
-		! compgen -G '/var/tmp/rehost-rehearsal.*' >/dev/null
-}
-
 rehearsed+=(--boot-timeout 5m)
 
 say "another host"
@@ -73,15 +67,15 @@ report_is web '.rehearsals[0].on' elsewhere
 report_is web '.rehearsals[0].boots_by' kexec
 report_is web '.rehearsals[0].not_rehearsed | length' 0
 [[ -s $(report_of web '.rehearsals[0].screenshot') ]] || fail "no picture"
-nothing_left || fail "something is left of it"
+no_rehearsal || fail "something is left of it"
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
 
 say "the controller is killed in the middle of one"
 NO_F=1 rehost_start rehearse web --on elsewhere --probe tcp:22 "${rehearsed[@]}"
 wait_for 900 rehearsal_is 'waits for answers'
-! nothing_left || fail "no machine runs"
+! no_rehearsal || fail "no machine runs"
 kill -KILL "$move_pid"
-wait_for 60 nothing_left
+wait_for 60 no_rehearsal
 rehost_wait 60 1
 expect_out 'who controlled the move has ended'
 
@@ -94,6 +88,6 @@ expect_out 'the driver of the disk.s controller is missing'
 report_is web '.rehearsals | length' 2
 report_is web .state paused
 report_is web .live source
-nothing_left || fail "something is left of it"
+no_rehearsal || fail "something is left of it"
 NO_F=1 expect_exit 0 rehost_run abort web
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
