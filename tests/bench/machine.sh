@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # How long a whole machine is away for clients of its web server: when it is
-# rebooted, and when it moves, in turn; a machine that moved is taken back for the
-# next run. Prints a table in Markdown. BENCH_RUNS (3) makes it smaller; BENCH_BOOT
-# is how the new machine is started (kexec).
+# rebooted, and when it moves, in turn; and how long a rehearsal before it holds
+# replication. A machine that moved is taken back for the next run. Prints a table
+# in Markdown. BENCH_RUNS (3) makes it smaller; BENCH_BOOT is how the new machine is
+# started (kexec).
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/vm/move_lib.sh
@@ -52,8 +53,8 @@ rig_up bios
 by=${BENCH_BOOT:-kexec}
 echo "Away for clients, in ms; the new machine started by $by:"
 echo
-echo "| run | plain reboot | move | to the order to boot | of it freezing, fitting | slower than the host |"
-echo "| --- | --- | --- | --- | --- | --- |"
+echo "| run | plain reboot | move | to the order to boot | of it freezing, fitting | slower than the host | rehearsal: held | of it fitting, boot and probe |"
+echo "| --- | --- | --- | --- | --- | --- | --- | --- |"
 for ((i = 0; i < runs; i++)); do
 	boot=$(boot_of old)
 	clients_begin
@@ -72,6 +73,8 @@ for ((i = 0; i < runs; i++)); do
 	rehost_start move root@old "root@t$i" --name $name --downtime 60s \
 		--cutover wait --probe http://:80/boot --boot "$by"
 	wait_for 900 status_is $name .phase follow
+	NO_F=1 expect_exit 0 rehost_run rehearse $name --probe http://:80/boot \
+		"${rehearsed[@]}"
 	sleep 20
 	clients_begin
 	sleep 3
@@ -81,7 +84,8 @@ for ((i = 0; i < runs; i++)); do
 	clients_end
 	report_of $name . | jq -r --arg i "$((i + 1))" --arg r "$rebooted" --arg g "$gap" \
 		--arg s "$slow" '"| \($i) | \($r) | \($g) | " +
-		"\(.downtime_ms.to_boot) | \(.downtime_ms.freeze), \(.machine.fit_ms) | \($s) |"'
+		"\(.downtime_ms.to_boot) | \(.downtime_ms.freeze), \(.machine.fit_ms) | \($s) | " +
+		(.rehearsals[0] | "\(.held_ms) | \(.fit_ms), \(.probes[0].ms) |")'
 	NO_F=1 expect_exit 0 rehost_run rollback $name
 	ends "${rig_pid[t$i]}" 120
 	wait_for 60 answers old
