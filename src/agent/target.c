@@ -213,8 +213,10 @@ static int open_disk(struct agent *a, const struct msg_open_target *m,
 		(void)unlink(d->path);
 	if (r < 0)
 		return r;
-	return m->trial
-		       ? spare(a, m, f, err)
+	if (m->trial)
+		return spare(a, m, f, err);
+	return m->whole
+		       ? 0
 		       : wipe_old(&a->joined.v[a->joined.n - 1].volume, f, err);
 }
 
@@ -248,7 +250,9 @@ static int open_all(
 		a->joined.volume.size);
 	if (r < 0)
 		return error_set(err, r, "withhold the source's signatures");
-	return made ? 0 : receiver_wipe(&a->joined.volume, &a->withheld, err);
+	return made || m->whole
+		       ? 0
+		       : receiver_wipe(&a->joined.volume, &a->withheld, err);
 }
 
 int target_open(struct agent *a, const struct frame *f, struct error *err)
@@ -258,7 +262,8 @@ int target_open(struct agent *a, const struct frame *f, struct error *err)
 	int r;
 
 	if (frame_decode(f, &m) < 0 || m.n == 0 ||
-		(m.trial && (m.n > 1 || m.create || m.resume)))
+		(m.trial && (m.n > 1 || m.create || m.resume)) ||
+		(m.whole && (!m.resume || m.trial)))
 		return error_set(err, -EPROTO, "understand a request");
 	r = check_all(a, &m, err);
 	if (r == 0 && !m.check)
@@ -282,8 +287,17 @@ int target_open(struct agent *a, const struct frame *f, struct error *err)
 int target_publish(struct agent *a, const struct frame *f, struct error *err)
 {
 	struct msg_target_state state = {.size = a->volume->size};
-	int r = receiver_publish(a->volume, &a->withheld, err);
+	CLEANUP_FREE struct msg_blocks *m = calloc(1, sizeof(*m));
+	int r = 0;
 
+	if (!m)
+		return error_set(err, -ENOMEM, "write the signatures");
+	if (frame_decode(f, m) < 0)
+		return error_set(err, -EPROTO, "understand a request");
+	for (uint32_t i = 0; i < m->n && r == 0; i++)
+		r = receiver_restore(a->volume, &a->withheld, &m->v[i], err);
+	if (r == 0)
+		r = receiver_publish(a->volume, &a->withheld, err);
 	state.hwm_kb = agent_hwm(getpid());
 	if (r == 0)
 		agent_answer(a, MSG_TARGET_STATE, f->id, &state);

@@ -162,6 +162,30 @@ static int act(struct receiver *r, enum action a, uint8_t *buf, uint64_t n,
 	return 0;
 }
 
+int receiver_restore(struct volume *volume, struct withheld *w,
+	const struct msg_block *b, struct error *err)
+{
+	static const uint8_t zeros[SIGNATURE_BLOCK];
+	int i = b->n > 0 ? find_withheld(w, b->offset, b->n) : -1, r;
+	void *buf;
+
+	if (i < 0 || w->v[i].offset != b->offset || w->v[i].n < b->n)
+		return error_set(err, -EPROTO, "understand a block");
+	if (posix_memalign(&buf, 4096, 2 * SIGNATURE_BLOCK) != 0)
+		return error_set(err, -ENOMEM, "read %s", volume->path);
+	r = volume->ops->read(volume, buf, w->v[i].n, b->offset);
+	memset(w->v[i].data, 0, sizeof(w->v[i].data));
+	if (r < 0)
+		error_set(err, r, "read %s", volume->path);
+	else if (memcmp(buf, zeros, w->v[i].n) != 0)
+		memcpy(w->v[i].data, buf, w->v[i].n);
+	else
+		memcpy(w->v[i].data, b->data, b->n);
+	w->v[i].filled = r == 0;
+	free(buf);
+	return r;
+}
+
 int receiver_publish(
 	struct volume *volume, const struct withheld *w, struct error *err)
 {

@@ -55,6 +55,13 @@ int receiver_start(struct volume *volume, const uint8_t secret[SECRET_SIZE],
 /* Ends the lanes, joins the threads, frees. NULL is fine. */
 void receiver_stop(struct receiver *r);
 
+/* Fills a withheld block that another process received: with what is on the
+ * volume if that is not zero, for it was published then, else with b. A disk
+ * that ends within a block has less of it, and zeros follow. -EPROTO when b is
+ * none that is withheld. */
+int receiver_restore(struct volume *volume, struct withheld *w,
+	const struct msg_block *b, struct error *err);
+
 /* Writes the withheld blocks, flushes, and reads them back from the disk.
  * -ENODATA when one of them never arrived. No receiver may be writing. */
 int receiver_publish(

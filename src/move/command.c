@@ -83,22 +83,25 @@ int move_abort(struct move *m, struct error *err)
 /* The user's word that the target is off is not taken against what is seen. */
 static int check_off(struct move *m, struct error *err)
 {
-	const char *address = json_string_value(json_object_get(
-		json_object_get(m->report, "machine"), "address"));
+	/* What was never told to boot has not its own address yet. */
+	bool told = move_get(m, "machine", "booted") ||
+		    move_get(m, "machine", "stopped");
+	const char *address = json_string_value(
+		json_object_get(json_object_get(m->report, "machine"),
+			told ? "address" : "source_address"));
 	char probe[32];
 	int r;
 
 	move_ssh_probe(m, probe);
 	r = address && address[0] && !move_hears_stranger(m) &&
-			    (move_get(m, "machine", "booted") ||
-				    move_get(m, "machine", "stopped"))
+			    move_target_may_live(m)
 		    ? probe_once(probe, address, OFF_MS)
 		    : -ETIMEDOUT;
 	if (r != 0 && r != -ECONNREFUSED)
 		return 0;
 	/* At the address that both may have it may be the source, which is
 	 * back; at another one it is not. */
-	if (move_keeps_address(m) && move_source_answers(m))
+	if ((!told || move_keeps_address(m)) && move_source_answers(m))
 		return 0;
 	error_set(err, -EADDRINUSE, "take the target for switched off");
 	error_why(err, "somebody answers at %s", address);
@@ -148,6 +151,7 @@ static int stop_target(struct move *m, struct error *err)
 		return r;
 	move_note(m, "target-power-off", "%s: %s; it is switched off",
 		err->what, err->why);
+	m->target_serves = false;
 	/* Another try finds it off, which the command may call an error. */
 	if (power_off_target(m, &why) < 0 &&
 		!move_get(m, "machine", "stopped")) {
@@ -171,8 +175,8 @@ static void say_choices(const struct move *m, struct error *err)
 		"it "
 		"and rehost %s %s; the source lacks what the new machine wrote "
 		"since, so switch that off for good, start the source with the "
-		"rescue system at the address that it had, and rehost rollback "
-		"--discard-target-writes %s",
+		"rescue system at the address that it had, rehost rollback "
+		"--discard-target-writes %s, and reset it",
 		strcmp(m->row.state, "done") == 0 ? "confirm" : "resume",
 		m->row.name, m->row.name);
 }
@@ -226,6 +230,8 @@ int move_rollback(struct move *m, struct error *err)
 	if (r < 0) {
 		if (!err->todo[0])
 			say_unstopped(m, err);
+		if (m->target_serves && strcmp(m->row.live, "target") == 0)
+			return EXIT_REFUSED;
 		move_set_state(m, "failed", "none");
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
@@ -252,6 +258,10 @@ int move_rollback(struct move *m, struct error *err)
 		return EXIT_ACT_NOW;
 	}
 	move_set_state(m, "rolled-back", "source");
+	if (m->machine && m->session.host[SOURCE].hello.rescue)
+		move_note(m, "reset-source",
+			"the source's disks are as they were at the cutover; "
+			"it runs a rescue system: reset it");
 	r = move_save(m, true, err);
 	if (ALL(m, settle, &why) < 0)
 		move_note(m, "left-behind", "%s: %s", why.what, why.why);

@@ -49,7 +49,7 @@ int fit_system(struct move *m, enum side side, struct msg_fit *fit,
 	do
 		r = session_call(
 			&m->session, side, MSG_FIT, fit, &fitted, FIT_MS, err);
-	while (move_waits_for_disks(m, &until, &r, err));
+	while (move_waits_for_disks(m, m->resumed, &until, &r, err));
 	if (r < 0)
 		return r;
 	ret->ms = fitted.ms;

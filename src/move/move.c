@@ -85,9 +85,9 @@ bool move_keeps_source(const struct move *m)
 }
 
 bool move_waits_for_disks(
-	struct move *m, uint64_t *until, int *r, struct error *err)
+	struct move *m, bool left, uint64_t *until, int *r, struct error *err)
 {
-	if (*r != -EBUSY || !m->resumed)
+	if (*r != -EBUSY || !left)
 		return false;
 	if (*until == 0)
 		*until = clock_ms() + HELD_MS;
@@ -335,13 +335,13 @@ static int connect_back(struct move *m, struct error *err)
 	return session_connect(&m->session, SOURCE, &m->source, &o, err);
 }
 
-/* Once a new machine was told to boot, it may be that one which answers at the
- * source's address. */
+/* Once a new machine can boot, it may be that one which answers at the source's
+ * address. */
 static int check_source(struct move *m, struct error *err)
 {
 	int who;
 
-	if (!move_get(m, "machine", "booted"))
+	if (!move_target_may_live(m))
 		return 0;
 	who = who_answers(m, SOURCE, err);
 	if (who == WHO_SOURCE || who == WHO_SOURCE_SINCE)
@@ -371,11 +371,32 @@ static int connect_source(
 		r = session_connect(&m->session, SOURCE, &m->source, o, err);
 	if (r == 0)
 		return check_source(m, err);
-	/* What kept it from the way that is meant says more. */
-	hushed = hushed && move_keeps_address(m);
-	if (hushed)
+	/* What kept it from the way that is meant says more; but it may also
+	 * have been started with a rescue system, which has other keys. */
+	if (hushed && move_keeps_address(m)) {
+		struct error direct = *err;
+
 		*err = back;
-	return hushed ? back.code : r;
+		error_why(err, "%.300s; and at its own address: %.300s",
+			back.why, direct.why);
+		r = back.code;
+	}
+	return r;
+}
+
+bool move_is_published(const struct move *m)
+{
+	return move_get(m, "replica", "published") == PUBLISH_ANSWERED ||
+	       move_get(m, "machine", "booted");
+}
+
+bool move_target_may_live(const struct move *m)
+{
+	return json_object_get(m->report, "machine") &&
+	       !move_is_plain_copy(m) &&
+	       (move_get(m, "machine", "booted") ||
+		       move_get(m, "machine", "stopped") ||
+		       move_get(m, "replica", "published"));
 }
 
 bool move_source_answers(struct move *m)

@@ -71,6 +71,7 @@ struct move {
 	bool want_pause, want_abort, want_cutover;
 	bool target_is_off;  /* the user says so, for a rollback */
 	bool target_stopped; /* seen by this process */
+	bool target_serves;  /* it was asked for nothing, and answers */
 	bool hurry;	     /* the cutover is near: the source waits for us */
 	bool quiesced;	     /* rollback has something to undo */
 	bool want_rehearsal; /* somebody asked for one */

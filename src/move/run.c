@@ -368,7 +368,9 @@ static int activate(struct move *m, struct error *err)
 	/* A machine that was told to boot may have taken writes, whatever
 	 * answers there now. */
 	if (again || booted(m) || r == -ECONNRESET || r == -EINTR ||
-		r == -EADDRINUSE || !m->session.host[TARGET].alive) {
+		r == -EADDRINUSE || !m->session.host[TARGET].alive ||
+		/* An agent of before holds it still. */
+		(r == -EBUSY && !move_is_published(m))) {
 		/* Nobody knows whether it runs. */
 		if (!reached || !err->todo[0])
 			error_todo(err,

@@ -42,11 +42,18 @@ int move_budget_missed(struct move *m, struct error *err);
  * rescue system on it. The connection to it is kept then. */
 bool move_source_answers(struct move *m);
 
-/* Is the new machine to answer at the address by which the source is reached?
- */
 /* Whether it is a copy that stays as it is: nothing of it is changed or booted.
  */
 bool move_is_plain_copy(const struct move *m);
+/* replica.published: asked for when nothing else can keep the target from being
+ * booted; whoever answers has what the source was. */
+enum { PUBLISH_ASKED = 1, PUBLISH_ANSWERED };
+/* Whether the target has all, and may have written to it. */
+bool move_is_published(const struct move *m);
+/* Whether the target, when it is reset, may boot what it has. */
+bool move_target_may_live(const struct move *m);
+/* Is the new machine to answer at the address by which the source is reached?
+ */
 bool move_keeps_address(const struct move *m);
 /* Whether it has the address of the source, and who answers there where the
  * controller is was not the source: it says nothing of either. */
@@ -72,10 +79,10 @@ int move_run_all(struct move *m, size_t offset, struct error *err);
 
 /* What a call to the target came to: is it worth another try? The agent of an
  * earlier process, behind a connection that was cut, may hold the disks for a
- * while. Waits a second then; *until begins as 0. *r is the error of the wait
- * when that fails. */
+ * while: left says whether there may be one. Waits a second then; *until begins
+ * as 0. *r is the error of the wait when that fails. */
 bool move_waits_for_disks(
-	struct move *m, uint64_t *until, int *r, struct error *err);
+	struct move *m, bool left, uint64_t *until, int *r, struct error *err);
 
 /* Is it past the commit, as far as the store knows? */
 bool move_committed(const struct move *m);

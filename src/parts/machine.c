@@ -498,7 +498,7 @@ static int boot(struct part *p, struct error *err)
 	if (r == 0)
 		do
 			r = grow_target(p, err);
-		while (move_waits_for_disks(m, &until, &r, err));
+		while (move_waits_for_disks(m, m->resumed, &until, &r, err));
 	if (r == 0)
 		r = fit_system(m, TARGET, v->fit, &fitted, err);
 	if (r < 0)
@@ -718,6 +718,7 @@ static int machine_deactivate(struct part *p, struct error *err)
 	struct msg_boot off = {BOOT_POWEROFF};
 	const char *at = machine_text(p, "address");
 	uint64_t until;
+	char probe[32];
 	int r;
 
 	if (machine_get(p, "stopped") && is_off_still(p)) {
@@ -734,16 +735,21 @@ static int machine_deactivate(struct part *p, struct error *err)
 	/* What ssh advises is not enough. */
 	if (r < 0)
 		error_todo(err,
-			"switch it off for good, then rehost rollback "
-			"--discard-target-writes %s",
-			m->row.name);
+			"see that root can log in there, then rehost rollback "
+			"%s again; or switch it off for good, then rehost "
+			"rollback --discard-target-writes %s",
+			m->row.name, m->row.name);
 	else
 		r = check_moved(p, err);
 	/* The rescue system has keys, and may have an address, of its own. */
 	if (r < 0) {
 		session_close(&m->session, TARGET);
+		move_ssh_probe(m, probe);
+		m->target_serves = !move_hears_stranger(m) &&
+				   answers(probe, at, PATIENCE_MAX_MS);
 		at = machine_text(p, "rescue_address");
 		r = is_rescue(p) ? 0 : r;
+		m->target_serves = m->target_serves && r < 0;
 	}
 	if (r == 0)
 		r = session_call(&m->session, TARGET, MSG_BOOT, &off, NULL,

@@ -27,6 +27,14 @@ int volume_target_call(struct part *p, uint32_t type, const void *request,
 		&p->move->session, TARGET, type, request, answer, LONG_MS, err);
 }
 
+bool volume_has_target(const struct part *p)
+{
+	const struct volume_part *v = p->data;
+
+	return v->target_agent &&
+	       v->target_agent == (int)p->move->session.host[TARGET].peer.pid;
+}
+
 static int make_lanes(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;

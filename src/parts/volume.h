@@ -39,8 +39,7 @@ struct volume_part {
 	uint64_t sync_ms;
 
 	uint8_t hold; /* enum hold_kind */
-	bool published;
-	bool keep_replica; /* a copy that is complete */
+	bool proved;
 };
 
 /* volume.c: shared by all. */
@@ -48,6 +47,8 @@ int volume_source_call(struct part *p, uint32_t type, const void *request,
 	void *answer, struct error *err);
 int volume_target_call(struct part *p, uint32_t type, const void *request,
 	void *answer, struct error *err);
+/* Whether the target's agent has the volumes open since this process asked. */
+bool volume_has_target(const struct part *p);
 /* Runs a pass; makes new lanes and repeats it when they broke, unless the
  * source is held. */
 int volume_pass(struct part *p, enum pass_kind kind, uint64_t budget,
@@ -96,6 +97,11 @@ uint64_t volume_source_bytes(const struct part *p, uint32_t disk);
 int volume_know_source(struct part *p, struct error *err);
 int volume_inspect(struct part *p, struct error *err);
 int volume_discard(struct part *p, struct error *err);
+/* Opens what another process prepared on the target, wherever the source is:
+ * whole is what is withheld of a replica that is proved; without it the replica
+ * is as a half-made one afterwards. -ENOENT when it is not there. */
+int volume_open_again(
+	struct part *p, const struct msg_blocks *whole, struct error *err);
 int volume_prepare(struct part *p, struct error *err);
 
 /* volume_follow.c */

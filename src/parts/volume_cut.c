@@ -287,13 +287,48 @@ int volume_finish(struct part *p, struct error *err)
 	return r < 0 ? r : send_rest(p, err);
 }
 
+/* What is withheld, away from both: without it the replica is nothing, and
+ * once its fence has taken it the source, too. */
+static int keep_signatures(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	CLEANUP_FREE struct msg_blocks *blocks = calloc(1, sizeof(*blocks));
+	int r;
+
+	if (!blocks)
+		return error_set(err, -ENOMEM, "keep the signatures");
+	r = volume_source_call(p, MSG_READ_BLOCKS, &v->signatures, blocks, err);
+	return r < 0 ? r
+		     : store_put_blob(m->store, m->row.name, "signatures",
+			       blocks, sizeof(*blocks), err);
+}
+
+static int take_signatures(
+	struct move *m, struct msg_blocks *ret, struct error *err)
+{
+	CLEANUP_FREE void *stored = NULL;
+	uint32_t n = 0;
+	int r = store_get_blob(
+		m->store, m->row.name, "signatures", &stored, &n, err);
+
+	if (r < 0)
+		return r;
+	if (n != sizeof(*ret)) {
+		error_set(err, -EINVAL, "take the signatures from the store");
+		error_why(err, "another build of rehost stored them");
+		return error_todo(err, "use that build for %s", m->row.name);
+	}
+	memcpy(ret, stored, sizeof(*ret));
+	return 0;
+}
+
 int volume_verify(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	struct msg_source_state state;
 	struct msg_pass_done done = {0};
-	struct msg_target_state target;
 	struct differences_found found;
 	int r = 0;
 
@@ -356,13 +391,10 @@ int volume_verify(struct part *p, struct error *err)
 	/* It is shown to the rehearsal alone, with what is withheld. */
 	if (m->rehearsing)
 		return 0;
-	/* Before: an answer that does not come may still have done it. */
-	v->published = true;
-	r = volume_target_call(p, MSG_PUBLISH, NULL, &target, err);
+	r = keep_signatures(p, err);
 	if (r < 0)
 		return r;
-	move_set(m, "memory_kb", "target", (int64_t)target.hwm_kb);
-	v->keep_replica = m->options.copy;
+	v->proved = true;
 	move_set_bool(m, "proof", "ok", true);
 	return 0;
 }
@@ -385,36 +417,23 @@ static enum fence_kind fence_of(const struct part *p)
 
 int volume_fence(struct part *p, struct error *err)
 {
-	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	enum fence_kind fence = fence_of(p);
-	struct msg_blocks *blocks;
-	struct msg_file *file;
+	CLEANUP_FREE struct msg_file *file = NULL;
 	int r;
 
 	move_set_text(m, "fence", "kind", fence_names[fence]);
 	move_set_bool(m, "fence", "survives_reboot", fence == FENCE_SIGNATURE);
 	if (fence != FENCE_SIGNATURE)
 		return 0;
-	/* Two copies of what will be removed, away from the source. */
-	blocks = calloc(1, sizeof(*blocks));
+	/* A second copy of what will be removed, away from the source. */
 	file = calloc(1, sizeof(*file));
-	r = blocks && file ? 0 : error_set(err, -ENOMEM, "fence");
-	if (r == 0)
-		r = volume_source_call(
-			p, MSG_READ_BLOCKS, &v->signatures, blocks, err);
-	if (r == 0) {
-		(void)snprintf(
-			file->name, sizeof(file->name), "%s", m->row.name);
-		file->blocks = *blocks;
-		r = store_put_blob(m->store, m->row.name, "signatures", blocks,
-			sizeof(*blocks), err);
-	}
-	if (r == 0)
-		r = volume_target_call(p, MSG_KEEP_FILE, file, NULL, err);
-	free(blocks);
-	free(file);
-	return r;
+	if (!file)
+		return error_set(err, -ENOMEM, "fence");
+	(void)snprintf(file->name, sizeof(file->name), "%s", m->row.name);
+	r = take_signatures(m, &file->blocks, err);
+	return r < 0 ? r
+		     : volume_target_call(p, MSG_KEEP_FILE, file, NULL, err);
 }
 
 static int ask_commit(struct part *p, struct error *err)
@@ -463,6 +482,9 @@ int volume_commit(struct part *p, struct error *err)
 	static struct msg_keeper_state state;
 	int r = ask_commit(p, err);
 
+	/* Stored with it, and so at no cost. */
+	if (r == 0 && !move_get(p->move, "replica", "published"))
+		move_set(p->move, "replica", "published", PUBLISH_ASKED);
 	if (r < 0 || !v->machine ||
 		volume_source_call(p, MSG_KEEPER, NULL, &state, NULL) < 0)
 		return r;
@@ -577,21 +599,58 @@ static void leave_source(struct part *p)
 	session_close(&m->session, SOURCE);
 }
 
+/* The replica becomes what the source was. Not before the source is fenced: a
+ * target that is reset by then has nothing to boot. Of another process's
+ * replica the store has what is missing. */
+static int publish(struct part *p, struct error *err)
+{
+	struct volume_part *v = p->data;
+	struct move *m = p->move;
+	CLEANUP_FREE struct msg_blocks *blocks = calloc(1, sizeof(*blocks));
+	struct msg_target_state state;
+	uint64_t until = 0;
+	int r = blocks ? 0 : error_set(err, -ENOMEM, "make the copy whole");
+
+	/* A machine that moves has it stored since the commit. */
+	if (r == 0 && !move_get(m, "replica", "published")) {
+		move_set(m, "replica", "published", PUBLISH_ASKED);
+		r = move_save(m, true, err);
+	}
+	if (r == 0 && !volume_has_target(p)) {
+		r = take_signatures(m, blocks, err);
+		if (r == 0)
+			do
+				r = volume_open_again(p, blocks, err);
+			while (move_waits_for_disks(m, true, &until, &r, err));
+		if (r == 0)
+			v->target_agent = (int)m->session.host[TARGET].peer.pid;
+	}
+	if (r == 0)
+		r = volume_target_call(p, MSG_PUBLISH, blocks, &state, err);
+	if (r == 0)
+		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	v->target_agent = 0;
+	move_set(m, "memory_kb", "target", (int64_t)state.hwm_kb);
+	/* From here on others write there, and nothing is put back. */
+	move_set(m, "replica", "published", PUBLISH_ANSWERED);
+	return move_save(m, true, err);
+}
+
 int volume_activate(struct part *p, struct error *err)
 {
 	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	int r = 0;
 
-	if (v->target_agent == (int)m->session.host[TARGET].peer.pid &&
-		v->target_agent) {
-		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
-		v->target_agent = 0;
-	} else if (v->machine && m->resumed && m->session.host[TARGET].alive)
+	if (volume_has_target(p) || !move_is_published(m))
+		r = publish(p, err);
+	else if (v->machine && m->resumed && m->session.host[TARGET].alive)
 		r = volume_check_target(p, err);
 	/* What is to come does not need the source: a clone's boot may take
 	 * long, and may be tried again. */
-	if (r == 0 && m->options.clone)
+	if (r != -EINTR && m->options.clone)
 		leave_source(p);
 	/* A machine boots from its disks: parts/machine.c. */
 	if (r == 0 && !m->options.copy && !v->machine) {
@@ -665,18 +724,14 @@ int volume_rollback(struct part *p, struct error *err)
 	struct move *m = p->move;
 	struct msg_release release = {.rollback = 1};
 	static struct msg_hooks_result hooks;
-	struct error why;
 	int r;
 
 	/* The source first: a target that hangs must not hold it up. */
 	r = session_call(
 		&m->session, SOURCE, MSG_RELEASE, &release, &hooks, 0, err);
-	if (v->published && !v->keep_replica && m->session.host[TARGET].alive) {
-		/* Not proved any more, so it must not look real. */
-		if (session_call(&m->session, TARGET, MSG_WIPE, NULL, NULL,
-			    CALL_MS, &why) < 0)
-			move_note(m, "wipe", "%s: %s", why.what, why.why);
-		v->published = false;
+	/* A copy goes on to be one. */
+	if (v->proved && !m->options.copy) {
+		v->proved = false;
 		move_set_bool(m, "proof", "ok", false);
 	}
 	if (r < 0)
@@ -705,29 +760,12 @@ static int ask_unfence(struct part *p, const struct msg_unfence *u,
 			       0, err);
 }
 
-/* What the fence took away; without it the source would not boot any more. */
-static int take_signatures(
-	struct move *m, struct msg_unfence *u, struct error *err)
+static bool fenced_by_signature(const struct move *m)
 {
-	CLEANUP_FREE void *stored = NULL;
-	const struct msg_blocks *blocks;
-	uint32_t n = 0;
-	int r = store_get_blob(
-		m->store, m->row.name, "signatures", &stored, &n, err);
+	const char *kind = json_string_value(
+		json_object_get(json_object_get(m->report, "fence"), "kind"));
 
-	if (r == -ENOENT) /* another fence */
-		return 0;
-	if (r < 0)
-		return r;
-	if (n != sizeof(*blocks)) {
-		error_set(err, -EINVAL, "put the source's signatures back");
-		error_why(err, "another build of rehost stored them");
-		return error_todo(err, "use that build for %s", m->row.name);
-	}
-	blocks = stored;
-	u->n = blocks->n;
-	memcpy(u->v, blocks->v, sizeof(u->v));
-	return 0;
+	return kind && strcmp(kind, fence_names[FENCE_SIGNATURE]) == 0;
 }
 
 /* back: the source is to live again; otherwise what was frozen is only let go.
@@ -735,15 +773,20 @@ static int take_signatures(
 static int unfence(struct part *p, bool back, struct error *err)
 {
 	struct move *m = p->move;
-	struct msg_unfence *u = calloc(1, sizeof(*u));
+	CLEANUP_FREE struct msg_unfence *u = calloc(1, sizeof(*u));
+	CLEANUP_FREE struct msg_blocks *blocks = calloc(1, sizeof(*blocks));
 	static struct msg_hooks_result hooks;
 	int r;
 
-	if (!u)
+	if (!u || !blocks)
 		return error_set(err, -ENOMEM, "remove the fence");
 	r = volume_open_source_agent(p, VOLUME_USE, err);
-	if (r == 0 && back)
-		r = take_signatures(m, u, err);
+	/* What the fence took away; without it the source would not boot any
+	 * more. */
+	if (r == 0 && back && fenced_by_signature(m))
+		r = take_signatures(m, blocks, err);
+	u->n = blocks->n;
+	memcpy(u->v, blocks->v, sizeof(u->v));
 	u->rollback = back;
 	take_mounts(m, u);
 	u->hook_timeout_ms = (uint32_t)m->options.hook_timeout_ms;
@@ -756,7 +799,6 @@ static int unfence(struct part *p, bool back, struct error *err)
 			&u->n_rollback);
 	if (r == 0)
 		r = ask_unfence(p, u, &hooks, err);
-	free(u);
 	if (r < 0)
 		return r;
 	note_back(m, &hooks);

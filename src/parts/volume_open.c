@@ -314,6 +314,13 @@ static int check_frozen(struct part *p, struct error *err)
 	int r = 0;
 
 	io_boot_id(own);
+	/* Whatever its disks are made of. */
+	if (v->machine && strcmp(own, boot) == 0) {
+		error_set(err, -EDEADLK, "move the whole machine");
+		error_why(err, "this is it: rehost would stand still with it");
+		error_todo(err, "run rehost on another machine");
+		return at(p, SOURCE, err);
+	}
 	if (!source_is_mounted(v))
 		return 0;
 	if (strcmp(own, boot) == 0)
@@ -514,7 +521,7 @@ static int open_target(struct part *p, bool resume, struct error *err)
 	struct msg_target_state state;
 	int r;
 
-	if (v->target_agent == (int)h->peer.pid && v->target_agent)
+	if (volume_has_target(p))
 		return 0;
 	open = calloc(1, sizeof(*open));
 	if (!open)
@@ -565,6 +572,7 @@ int volume_prepare(struct part *p, struct error *err)
 	/* From here on the target may be ours: which one it is, and that, must
 	 * be known after any death. */
 	move_set(m, "replica", "prepared", 1);
+	move_set(m, "replica", "published", 0);
 	if (r == 0)
 		r = move_save(m, true, err);
 	if (r == 0)
@@ -586,21 +594,18 @@ int volume_prepare(struct part *p, struct error *err)
 	return 0;
 }
 
-/* Opening a target for a resume wipes what a process that died may have
- * published. */
-static int discard_left(struct part *p, struct error *err)
+int volume_open_again(
+	struct part *p, const struct msg_blocks *whole, struct error *err)
 {
 	struct volume_part *v = p->data;
 	CLEANUP_FREE struct msg_open_target *open = calloc(1, sizeof(*open));
 	struct msg_target_state state;
-	int r = open ? 0 : error_set(err, -ENOMEM, "wipe the target");
+	int r = open ? 0 : error_set(err, -ENOMEM, "open the target again");
 
 	for (uint32_t i = 0; i < v->n && r == 0; i++) {
 		struct volume_disk *d = &v->disks[i];
 
 		r = volume_probe(p, TARGET, d->target_path, &d->target, err);
-		if (r == -ENOENT)
-			return 0;
 		if (r == 0)
 			r = volume_check_identity(
 				p, TARGET, i, &d->target, err);
@@ -619,27 +624,33 @@ static int discard_left(struct part *p, struct error *err)
 		(void)snprintf(open->v[i].source_uuid,
 			sizeof(open->v[i].source_uuid), "%s", stored(p, key));
 	}
-	r = volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
-	if (r == 0)
-		r = volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
-	return r;
+	if (whole) {
+		open->whole = 1;
+		open->n_withhold = whole->n;
+		for (uint32_t i = 0; i < whole->n; i++)
+			open->withhold[i] = (struct msg_extent){
+				whole->v[i].offset, whole->v[i].n};
+	}
+	return volume_target_call(p, MSG_OPEN_TARGET, open, &state, err);
 }
 
 int volume_discard(struct part *p, struct error *err)
 {
-	struct volume_part *v = p->data;
 	struct move *m = p->move;
 	int r;
 
 	if (!move_get(m, "replica", "prepared"))
 		return 0;
 	move_set_bool(m, "proof", "ok", false);
-	if (v->target_agent == (int)m->session.host[TARGET].peer.pid &&
-		v->target_agent) {
-		/* It is this process that made it. */
-		r = volume_target_call(p, MSG_WIPE, NULL, NULL, err);
-		v->published = false;
-		return r;
-	}
-	return discard_left(p, err);
+	/* It is this process that made it. */
+	if (volume_has_target(p))
+		return volume_target_call(p, MSG_WIPE, NULL, NULL, err);
+	/* Opening it for a resume wipes what a process that died may have
+	 * published. */
+	r = volume_open_again(p, NULL, err);
+	if (r == -ENOENT)
+		return 0;
+	move_set(m, "replica", "published", 0);
+	return r < 0 ? r
+		     : volume_target_call(p, MSG_CLOSE_TARGET, NULL, NULL, err);
 }

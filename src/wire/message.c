@@ -153,7 +153,7 @@ DEF(target_disk, msg_target_disk, F_STR(msg_target_disk, path),
 DEF(open_target, msg_open_target, F_STR(msg_open_target, name),
 	F_LIST(msg_open_target, n, v, &target_disk),
 	F_U8(msg_open_target, create), F_U8(msg_open_target, resume),
-	F_U8(msg_open_target, check), F_U8(msg_open_target, trial),
+	F_U8(msg_open_target, whole), F_U8(msg_open_target, check), F_U8(msg_open_target, trial),
 	F_BYTES(msg_open_target, secret),
 	F_LIST(msg_open_target, n_withhold, withhold, &extent));
 DEF(target_state, msg_target_state, F_U64(msg_target_state, size),
@@ -299,7 +299,7 @@ static const struct message_def table[MSG_TYPE_MAX] = {
 	REQ(MSG_HUSH, &peers, IN_SOURCE, MSG_OK),
 
 	REQ(MSG_OPEN_TARGET, &open_target, IN_NEW, MSG_TARGET_STATE),
-	REQ(MSG_PUBLISH, &empty, IN_TARGET, MSG_TARGET_STATE),
+	REQ(MSG_PUBLISH, &blocks, IN_TARGET, MSG_TARGET_STATE),
 	REQ(MSG_WIPE, &empty, IN_TARGET, MSG_OK),
 	REQ(MSG_CLOSE_TARGET, &empty, IN_TARGET, MSG_OK),
 	REQ(MSG_HOOKS, &hooks, IN_QUIET, MSG_HOOKS_RESULT),

@@ -518,6 +518,7 @@ struct msg_open_target {
 	struct msg_target_disk v[VOLUMES_MAX];
 	uint8_t create; /* a file may be made */
 	uint8_t resume; /* it is ours already */
+	uint8_t whole;	/* all but what is withheld is there: see target_open */
 	uint8_t check;	/* only say whether it may be used */
 	uint8_t trial;	/* one disk, for an estimate: see target_open */
 	uint8_t secret[SECRET_SIZE];

@@ -69,6 +69,27 @@ expect_out 'data goes through this machine'
 report_is found .lanes.path relay
 [[ $(digest_on new vdb) == "$digest" ]] || fail "the copy differs"
 
+say "the controller dies with a whole copy: abort wipes it; without one resume ends it"
+for point in verify.after activate.after; do
+	garbage_on new /dev/vdb 96
+	expect_exit 137 env REHOST_TEST_KILL=$point:controller \
+		XDG_STATE_HOME="$dir/state" "$REHOST" copy -F "$dir/ssh_config" \
+		--name $point --overwrite size:100663296 old:/dev/vdb new:/dev/vdb
+	wait_for 60 on_sh new '! pgrep -x rehost-agent'
+	if [[ $point == activate.after ]]; then
+		[[ $(digest_on new vdb) == "$digest" ]] || fail "the copy differs"
+		NO_F=1 expect_exit 0 rehost_run abort $point
+	else
+		expect_exit 2 on new blkid -p /dev/vdb
+		NO_F=1 expect_exit 0 rehost_run resume $point
+		[[ $(digest_on new vdb) == "$digest" ]] || fail "the copy differs"
+		on new blkdiscard -f /dev/vdb
+	fi
+	expect_exit 2 on new blkid -p /dev/vdb
+	expect_clean old $point
+	expect_clean new
+done
+
 say "a larger target: old signatures behind the copy go"
 garbage_on new /dev/vdc 128
 on new mkfs.btrfs -q -f /dev/vdc >/dev/null

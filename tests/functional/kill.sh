@@ -122,12 +122,9 @@ one() { # POINT WHO
 		wait_for 20 acks_go_on
 		[[ $point:$who == activate.*:hook ]] ||
 			on_sh new '! [ -f /root/witness ]' || fail "activated"
-		# A proved replica is made whole just before the commit; with
-		# nobody there it stays so until it is opened again.
-		case $point:$who in
-		verify.after:[ct]* | commit.before:[ct]* | activate.*) ;;
-		*) expect_exit 2 on new blkid -p /dev/vdb ;;
-		esac
+		# A proved replica is made whole after the commit.
+		[[ $point == activate.* ]] ||
+			expect_exit 2 on new blkid -p /dev/vdb
 	else
 		[[ $state != source\ * ]] || fail "committed, and $state"
 		expect_exit 1 acks_go_on

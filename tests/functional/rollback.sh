@@ -188,13 +188,13 @@ expect_exit 1 on old pgrep -f 'sleep 471[12]'
 NO_F=1 rehost_run abort hangs >/dev/null 2>&1 || :
 expect_clean old hangs
 
-say "the controller dies with a whole replica: abort wipes it"
+say "the controller dies with a proved replica: nobody takes it for one"
 fresh
 expect_exit 137 env REHOST_TEST_KILL=verify.after:controller \
 	XDG_STATE_HOME="$dir/state" "$REHOST" move -F "$dir/ssh_config" \
 	--name whole --freeze --downtime 30s old:/dev/vdb new:/dev/vdb
 wait_for 20 is_writable old /data/lost+found
-expect_exit 0 on new blkid -p /dev/vdb
+expect_exit 2 on new blkid -p /dev/vdb
 NO_F=1 expect_exit 0 rehost_run abort whole
 expect_exit 2 on new blkid -p /dev/vdb
 expect_clean old whole

@@ -652,6 +652,66 @@ static void test_budget(void **state)
 	rig_close(&r);
 }
 
+/* Another process has them from elsewhere; what was published before it, and
+ * may have been written to since, stays. */
+static void restore_withheld(
+	struct rig *r, const struct msg_extent *v, uint32_t n, uint64_t size)
+{
+	static struct msg_block b[8];
+	struct withheld old = r->withheld;
+	uint8_t *buf = aligned(8192);
+	struct error err;
+
+	assert_int_equal(withheld_init(&r->withheld, v, n, size), 0);
+	assert_true(old.n <= ARRAY_LEN(b));
+	for (uint32_t i = 0; i < old.n; i++) {
+		b[i].offset = old.v[i].offset;
+		b[i].n = old.v[i].n;
+		memcpy(b[i].data, old.v[i].data, old.v[i].n);
+	}
+	b[0].offset += 4096; /* none of them */
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[0], &err), -EPROTO);
+	b[0].offset = old.v[0].offset;
+	b[0].n++;
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[0], &err), -EPROTO);
+	b[0].n = 0;
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[0], &err), -EPROTO);
+	b[0].n = old.v[0].n;
+	for (uint32_t i = 0; i + 1 < old.n; i++)
+		assert_int_equal(
+			receiver_restore(&r->to, &r->withheld, &b[i], &err), 0);
+	/* A disk that ends in it. */
+	b[2].n = 512;
+	memset(r->withheld.v[2].data, 'x', sizeof(r->withheld.v[2].data));
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[2], &err), 0);
+	assert_memory_equal(r->withheld.v[2].data, b[2].data, 512);
+	for (uint32_t k = 512; k < old.v[2].n; k++)
+		assert_int_equal(r->withheld.v[2].data[k], 0);
+	b[2].n = old.v[2].n;
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[2], &err), 0);
+	/* All of them, or nothing. */
+	assert_int_equal(
+		receiver_publish(&r->to, &r->withheld, &err), -ENODATA);
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[old.n - 1], &err), 0);
+	memset(buf, 'm', old.v[1].n);
+	assert_int_equal(
+		r->to.ops->write(&r->to, buf, old.v[1].n, old.v[1].offset), 0);
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[1], &err), 0);
+	assert_int_equal(receiver_publish(&r->to, &r->withheld, &err), 0);
+	assert_int_equal(differing(r, NULL), 1);
+	assert_int_equal(
+		r->to.ops->read(&r->to, buf, old.v[1].n, old.v[1].offset), 0);
+	assert_int_equal(buf[7], 'm');
+	free(buf);
+}
+
 /* Signatures are kept back, compared in memory, and written at the end. */
 static void test_withheld(void **state)
 {
@@ -706,6 +766,7 @@ static void test_withheld(void **state)
 	assert_int_equal(differing(&r, NULL), 0);
 	assert_int_equal(receiver_wipe(&r.to, &r.withheld, &err), 0);
 	assert_int_equal(differing(&r, NULL), ARRAY_LEN(blocks));
+	restore_withheld(&r, v, ARRAY_LEN(v), size);
 	rig_close(&r);
 	free(buf);
 }

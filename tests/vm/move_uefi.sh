@@ -99,9 +99,12 @@ alike() {
 		s/,mb_optimize_scan=0//
 		s/^([^ ]+ (devtmpfs|tmpfs|autofs)) .*/\1/' "$1"
 }
-traces on_moved >"$dir/after"
-diff <(alike "$dir/before") <(alike "$dir/after") >"$dir/traces" ||
-	fail "it is not as the source was: $(<"$dir/traces")"
+is_alike() {
+	traces on_moved >"$dir/after"
+	diff <(alike "$dir/before") <(alike "$dir/after") >"$dir/traces" ||
+		fail "it is not as the source was: $(<"$dir/traces")"
+}
+is_alike
 
 say "it boots by its firmware, too"
 on_moved 'systemctl reboot' || :
@@ -120,3 +123,5 @@ pid=$(<"$dir/m/uefi/pid")
 NO_F=1 expect_exit 0 rehost_run confirm boot
 expect_out 'boot: confirmed'
 wait_for 60 not_running "$pid"
+on_moved 'systemctl is-system-running --wait >/dev/null' || :
+is_alike
