@@ -4,6 +4,7 @@
 #define REHOST_PARTS_VOLUME_H
 
 #include "move/move.h"
+#include "move/phase.h"
 
 #define CALL_MS 60000
 #define LONG_MS 600000
@@ -67,9 +68,6 @@ int volume_take_differences(struct part *p, enum differences how,
 	struct differences_found *ret, struct error *err);
 int volume_settle_tracker(struct part *p, bool live, struct error *err);
 int volume_map(struct part *p, struct error *err);
-/* Whether the target's disks are those that were written: another process, or
- * another boot, opened them, and paths may have changed hands since. */
-int volume_check_target(struct part *p, struct error *err);
 /* Changes the maps as set says. */
 int volume_mark(struct part *p, const struct msg_mark *set, struct error *err);
 int volume_state(
@@ -108,6 +106,17 @@ int volume_prepare(struct part *p, struct error *err);
 int volume_seed(struct part *p, struct error *err);
 int volume_follow(struct part *p, struct backlog *ret, struct error *err);
 int volume_check(struct part *p, uint64_t *ret_differ, struct error *err);
+int volume_attach(struct part *p, struct error *err);
+
+/* volume_hooks.c */
+void volume_copy_hooks(
+	const struct hook_list *l, struct msg_hook *v, uint32_t *n);
+/* For tests: the first hook, which is command, is killed before it does
+ * anything, or when it has done all and not ended. Without one, nothing. */
+void volume_kill_hook(struct msg_hook *v, const char *command, enum phase p);
+/* Says which hook failed, and the last line that it printed. -ECANCELED. */
+int volume_hook_error(struct part *p, enum side side, const char *phase,
+	const struct msg_hooks_result *h, struct error *err);
 
 /* volume_cut.c */
 int volume_quiesce(struct part *p, struct error *err);
@@ -115,9 +124,19 @@ int volume_finish(struct part *p, struct error *err);
 int volume_verify(struct part *p, struct error *err);
 int volume_fence(struct part *p, struct error *err);
 int volume_commit(struct part *p, struct error *err);
+/* What volume_verify stored: the blocks that are withheld from the target, and
+ * that a fence by signature takes from the source. */
+int volume_take_signatures(
+	struct move *m, struct msg_blocks *ret, struct error *err);
+
+/* volume_target.c */
+/* Whether the target's disks are those that were written: another process, or
+ * another boot, opened them, and paths may have changed hands since. */
+int volume_check_target(struct part *p, struct error *err);
 int volume_activate(struct part *p, struct error *err);
 int volume_deactivate(struct part *p, struct error *err);
-int volume_attach(struct part *p, struct error *err);
+
+/* volume_back.c */
 int volume_recover(struct part *p, struct error *err);
 int volume_rollback(struct part *p, struct error *err);
 int volume_unfence(struct part *p, struct error *err);

@@ -5,7 +5,8 @@
 # A rehearsal that fails, because the initramfs of the source lacks the driver of the
 # target's disk and the plan leaves it as it is: it says so. It runs on another host;
 # nothing is left there, also when the controller is killed in the middle. Then
-# nobody controls the move, and another rehearsal does.
+# nobody controls the move, and another rehearsal does. When the plan lets the initramfs
+# be made anew, it passes.
 # shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../move_lib.sh"
 
@@ -91,3 +92,17 @@ report_is web .live source
 no_rehearsal || fail "something is left of it"
 NO_F=1 expect_exit 0 rehost_run abort web
 expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+
+say "with an initramfs that is made anew it passes"
+on new 'dd if=/dev/zero of=/dev/nvme0n1 bs=1M 2>/dev/null; sync'
+sed -i 's/^\( *initramfs:\) false/\1 true/' "$dir/web.yaml"
+rehost_start move --plan "$dir/web.yaml" --name again --downtime 60s --cutover wait
+wait_for 1200 status_is again .phase follow
+NO_F=1 expect_exit 0 rehost_run rehearse again --on elsewhere --probe tcp:22 \
+	"${rehearsed[@]}"
+expect_out '^again: rehearsal passed'
+report_is again '[.rehearsals[0].fixups.changes[] | select(.fixup == "initramfs")] |
+	length > 0' true
+no_rehearsal || fail "something is left of it"
+NO_F=1 expect_exit 0 rehost_run abort again
+rehost_wait 120 1
