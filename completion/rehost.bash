@@ -33,7 +33,7 @@ _rehost_flags() {
 		"--lane-port --via --write --overwrite -F -i -J -o -p" ;;
 	plan) echo "--output --clone --as --name --quiet --format --bwlimit" \
 		"--downtime --cutover --overwrite --quiesce --rollback" \
-		"--activate --deactivate --hook-timeout --sample --measure" \
+		"--hook-timeout --sample --measure" \
 		"-o -q -F -i -J -p" ;;
 	takeover) echo "--dry-run --watchdog --authorized-keys --quiet" \
 		"--format -n -q -F -i -J -o -p" ;;

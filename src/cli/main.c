@@ -56,8 +56,7 @@ const struct command commands[] = {
 	{"plan", cmd_plan, "SOURCE TARGET",
 		"what would block moving a machine, and a plan",
 		"output clone as name quiet format bwlimit downtime cutover "
-		"overwrite quiesce rollback activate deactivate hook-timeout "
-		"sample measure ssh"},
+		"overwrite quiesce rollback hook-timeout sample measure ssh"},
 	{"takeover", cmd_takeover, "HOST",
 		"make a running machine a target in memory",
 		"dry-run watchdog authorized-keys quiet format" SSH},
@@ -82,9 +81,11 @@ static int help(FILE *to)
 	(void)fprintf(to,
 		"usage: rehost COMMAND [FLAGS] [ARGUMENTS]\n"
 		"\n"
-		"Moves live volumes between Linux machines over SSH, with "
-		"about a second offline,\n"
-		"proof that nothing was lost, and a way back.\n"
+		"Moves running Linux machines and live volumes over SSH: "
+		"offline for a reboot\n"
+		"or for about a second, with proof that nothing was lost, and "
+		"a "
+		"way back.\n"
 		"\n"
 		"commands:\n");
 	for (const struct command *c = commands; c->name; c++)

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "copy/record.h"
+#include "volume/signatures.h"
 
 #define WRITERS 16
 #define ITEMS 32
@@ -165,7 +166,6 @@ static int act(struct receiver *r, enum action a, uint8_t *buf, uint64_t n,
 int receiver_restore(struct volume *volume, struct withheld *w,
 	const struct msg_block *b, struct error *err)
 {
-	static const uint8_t zeros[SIGNATURE_BLOCK];
 	int i = b->n > 0 ? find_withheld(w, b->offset, b->n) : -1, r;
 	void *buf;
 
@@ -175,12 +175,11 @@ int receiver_restore(struct volume *volume, struct withheld *w,
 		return error_set(err, -ENOMEM, "read %s", volume->path);
 	r = volume->ops->read(volume, buf, w->v[i].n, b->offset);
 	memset(w->v[i].data, 0, sizeof(w->v[i].data));
+	memcpy(w->v[i].data, b->data, b->n);
 	if (r < 0)
 		error_set(err, r, "read %s", volume->path);
-	else if (memcmp(buf, zeros, w->v[i].n) != 0)
+	else if (!signature_is_removed(buf, w->v[i].data, w->v[i].n))
 		memcpy(w->v[i].data, buf, w->v[i].n);
-	else
-		memcpy(w->v[i].data, b->data, b->n);
 	w->v[i].filled = r == 0;
 	free(buf);
 	return r;

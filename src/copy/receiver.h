@@ -55,8 +55,8 @@ int receiver_start(struct volume *volume, const uint8_t secret[SECRET_SIZE],
 /* Ends the lanes, joins the threads, frees. NULL is fine. */
 void receiver_stop(struct receiver *r);
 
-/* Fills a withheld block that another process received: with what is on the
- * volume if that is not zero, for it was published then, else with b. A disk
+/* Fills a withheld block that another process received with b, or with what is
+ * on the volume if that is neither removed nor b: it was published then. A disk
  * that ends within a block has less of it, and zeros follow. -EPROTO when b is
  * none that is withheld. */
 int receiver_restore(struct volume *volume, struct withheld *w,

@@ -258,10 +258,7 @@ int move_rollback(struct move *m, struct error *err)
 		return EXIT_ACT_NOW;
 	}
 	move_set_state(m, "rolled-back", "source");
-	if (m->machine && m->session.host[SOURCE].hello.rescue)
-		move_note(m, "reset-source",
-			"the source's disks are as they were at the cutover; "
-			"it runs a rescue system: reset it");
+	move_note_rescue(m);
 	r = move_save(m, true, err);
 	if (ALL(m, settle, &why) < 0)
 		move_note(m, "left-behind", "%s: %s", why.what, why.why);

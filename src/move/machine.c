@@ -175,10 +175,6 @@ static int take_rest(struct move *m, const struct plan *p, struct error *err)
 	r = take_hooks(&o->quiesce, &p->quiesce);
 	if (r == 0)
 		r = take_hooks(&o->rollback, &p->rollback);
-	if (r == 0)
-		r = take_hooks(&o->activate, &p->activate);
-	if (r == 0)
-		r = take_hooks(&o->deactivate, &p->deactivate);
 	return r < 0 ? error_set(err, r, "use the plan") : 0;
 }
 

@@ -384,6 +384,29 @@ static int connect_source(
 	return r;
 }
 
+bool move_source_is_rescue(const struct move *m)
+{
+	const struct host *h = &m->session.host[SOURCE];
+
+	return m->machine && h->alive && h->hello.rescue;
+}
+
+void move_note_rescue(struct move *m)
+{
+	if (move_source_is_rescue(m))
+		move_note(m, "reset-source",
+			"the source's disks are as they were at the cutover; "
+			"it runs a rescue system: reset it");
+}
+
+bool move_fenced_by_signature(const struct move *m)
+{
+	const char *kind = json_string_value(
+		json_object_get(json_object_get(m->report, "fence"), "kind"));
+
+	return kind && strcmp(kind, fence_names[FENCE_SIGNATURE]) == 0;
+}
+
 bool move_is_published(const struct move *m)
 {
 	return move_get(m, "replica", "published") == PUBLISH_ANSWERED ||

@@ -26,11 +26,20 @@ int phase_find(const char *name)
 	return -1;
 }
 
-const char *const point_names[POINT_COUNT] = {"before", "acked", "after"};
+const char *const point_names[POINT_COUNT] = {
+	"before", "acked", "published", "ordered", "after"};
 
 bool phase_has_point(enum phase p, enum point at)
 {
-	return at != POINT_ACKED || p == PHASE_COMMIT;
+	switch (at) {
+	case POINT_ACKED:
+		return p == PHASE_COMMIT;
+	case POINT_PUBLISHED:
+	case POINT_ORDERED:
+		return p == PHASE_ACTIVATE;
+	default:
+		return true;
+	}
 }
 
 const char *const *phase_victims(enum phase p, enum point at)
@@ -40,7 +49,10 @@ const char *const *phase_victims(enum phase p, enum point at)
 	static const char *const no_hook[] = {
 		"controller", "source", "target", "keeper", "ssh", NULL};
 
-	return (p == PHASE_QUIESCE || p == PHASE_ACTIVATE) ? all : no_hook;
+	return (p == PHASE_QUIESCE || p == PHASE_ACTIVATE) &&
+			       (at == POINT_BEFORE || at == POINT_AFTER)
+		       ? all
+		       : no_hook;
 }
 
 bool phase_kills(enum phase p, enum point at, const char *victim)

@@ -27,9 +27,18 @@ extern const char *const phase_names[PHASE_COUNT];
 /* The phase of that name, or -1. */
 int phase_find(const char *name);
 
-/* Points of a phase at which tests kill; "acked" is only in commit: the
- * keeper's word has come and is not stored yet. */
-enum point { POINT_BEFORE, POINT_ACKED, POINT_AFTER, POINT_COUNT };
+/* Points of a phase at which tests kill. In commit "acked": the keeper's word
+ * has come and is not stored yet. In activate "published": the copy is whole;
+ * and, of machines alone, "ordered": the order to boot is stored and not given
+ * yet. */
+enum point {
+	POINT_BEFORE,
+	POINT_ACKED,
+	POINT_PUBLISHED,
+	POINT_ORDERED,
+	POINT_AFTER,
+	POINT_COUNT
+};
 
 extern const char *const point_names[POINT_COUNT];
 

@@ -118,8 +118,6 @@ void plan_done(struct plan *p)
 	plan_list_done(&p->probes);
 	hooks_done(&p->quiesce);
 	hooks_done(&p->rollback);
-	hooks_done(&p->activate);
-	hooks_done(&p->deactivate);
 	free(p->comment);
 	memset(p, 0, sizeof(*p));
 }

@@ -96,7 +96,7 @@ struct plan {
 	uint64_t downtime_ms, bwlimit; /* bwlimit 0: none */
 	bool wait;		       /* cutover: wait */
 	struct plan_list probes;
-	struct hook_list quiesce, rollback, activate, deactivate;
+	struct hook_list quiesce, rollback;
 	uint64_t hook_timeout_ms;
 	char *comment; /* above the hooks */
 };

@@ -165,10 +165,6 @@ int plan_make(const struct options *o, bool clone, const json_t *source_facts,
 	if (r == 0)
 		r = copy_hooks(&p.rollback, &o->rollback);
 	if (r == 0)
-		r = copy_hooks(&p.activate, &o->activate);
-	if (r == 0)
-		r = copy_hooks(&p.deactivate, &o->deactivate);
-	if (r == 0)
 		r = note_hooks(&p, source_facts);
 	if (r < 0) {
 		plan_done(&p);

@@ -165,8 +165,6 @@ static const struct key hook_keys[] = {
 	{"timeout", TIMEOUT, P(hook_timeout_ms)},
 	{"quiesce", HOOKS, P(quiesce)},
 	{"rollback", HOOKS, P(rollback)},
-	{"activate", HOOKS, P(activate)},
-	{"deactivate", HOOKS, P(deactivate)},
 };
 static const struct map hook_map = {
 	"the hooks", hook_keys, ARRAY_LEN(hook_keys), NULL};

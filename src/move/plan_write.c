@@ -237,15 +237,12 @@ static void hooks(struct writer *w, const struct plan *p)
 	(void)fputc('\n', w->f);
 	comment(w, 0,
 		"Commands as root through sh -c. quiesce stops writers on the "
-		"source,\nrollback starts them again; activate and deactivate "
-		"run on the target.");
+		"source,\nrollback starts them again.");
 	comment(w, 0, p->comment);
 	(void)fputs("hooks:\n", w->f);
 	duration(w, 2, "timeout", p->hook_timeout_ms);
 	list(w, 2, "quiesce", p->quiesce.v, p->quiesce.n);
 	list(w, 2, "rollback", p->rollback.v, p->rollback.n);
-	list(w, 2, "activate", p->activate.v, p->activate.n);
-	list(w, 2, "deactivate", p->deactivate.v, p->deactivate.n);
 }
 
 static void facts(struct writer *w, const struct plan *p)

@@ -127,11 +127,8 @@ int power_off_source(struct move *m, struct error *err)
 
 bool power_can_bring_back(const struct move *m)
 {
-	const char *kind =
-		facts_text(json_object_get(m->report, "fence"), "kind");
-
 	return said(m)[0] && m->options.power_on.n > 0 &&
-	       strcmp(kind, "signature") != 0;
+	       !move_fenced_by_signature(m);
 }
 
 bool power_source_is_back(const struct move *m)

@@ -581,6 +581,15 @@ static int end_copy(struct move *m, struct error *err)
 	return settle(m, err);
 }
 
+/* The fence may have been in the making. */
+static const char *if_reset(const struct move *m)
+{
+	return m->machine && move_fenced_by_signature(m)
+		       ? "; if it was reset, and does not boot, start it with "
+			 "the rescue system at the address that it had first"
+		       : "";
+}
+
 static int go_commit(struct move *m, struct error *err)
 {
 	struct error why = {0};
@@ -605,8 +614,8 @@ static int go_commit(struct move *m, struct error *err)
 		error_todo(err,
 			"nobody knows whether the source committed; nothing "
 			"was activated: rehost resume %s as soon as it can be "
-			"reached",
-			m->row.name);
+			"reached%s",
+			m->row.name, if_reset(m));
 		(void)move_save(m, true, &why);
 		return EXIT_ACT_NOW;
 	}
@@ -755,14 +764,17 @@ int move_settle_commit(struct move *m, struct error *err)
 	if (r != -ENOLINK) {
 		error_todo(err,
 			"nobody knows whether the source committed: try again "
-			"as soon as it can be reached");
+			"as soon as it can be reached%s",
+			if_reset(m));
 		return r;
 	}
 	move_note(m, "not-committed",
-		"the source did not commit; it lives, and the move can go on");
+		"the source did not commit; it is given back, and the move can "
+		"go on");
 	r = ALL(m, recover, err);
 	if (r < 0)
 		return r;
+	move_note_rescue(m);
 	move_set_state(m, m->row.state, "source");
 	m->phase = PHASE_FOLLOW;
 	(void)snprintf(m->row.phase, sizeof(m->row.phase), "%s",
@@ -792,6 +804,13 @@ int move_run(struct move *m, struct error *err)
 			return resume_committed(m, err);
 		if (m->options.clone && m->phase == PHASE_ACTIVATE)
 			return resume_clone(m, err);
+		if (move_source_is_rescue(m)) {
+			error_set(err, -EAGAIN, "resume %s", m->row.name);
+			error_why(err, "the source runs a rescue system");
+			error_todo(err, "reset it, then rehost resume %s",
+				m->row.name);
+			return stop(m, err);
+		}
 		move_set_state(m, "running", "source");
 	}
 	r = begin(m, err);

@@ -41,6 +41,13 @@ int move_budget_missed(struct move *m, struct error *err);
 /* Whether the source itself answers at the address that it always had: it, or a
  * rescue system on it. The connection to it is kept then. */
 bool move_source_answers(struct move *m);
+/* Whether the source, which is connected, runs a rescue system, started because
+ * its own does not boot; and a note that it is to be reset then. */
+bool move_source_is_rescue(const struct move *m);
+void move_note_rescue(struct move *m);
+
+/* Whether the fence of this move is, or is to be, one by signature. */
+bool move_fenced_by_signature(const struct move *m);
 
 /* Whether it is a copy that stays as it is: nothing of it is changed or booted.
  */

@@ -22,6 +22,7 @@
 
 #define GONE_MS 60000
 #define HEARD_MS 1000
+#define KEEPER_MS 5000
 #define HEARING_MS 2000
 #define SILENCE_MS 20000
 #define PATIENCE_MS 250
@@ -384,8 +385,13 @@ static int hush_source(struct part *p, struct error *err)
 		return 0;
 	/* A process that was killed may have stored this and not done it. */
 	if (machine_get(p, "hushed") && heard &&
-		source_is_silent(p, HEARD_MS, &at))
+		source_is_silent(p, HEARD_MS, &at)) {
+		move_note(m, "hush",
+			"the source is silent, but nobody knows whether it was "
+			"told to be: if only its network is down, switch it "
+			"off before that is back");
 		return 0;
+	}
 	/* It may be another process that committed. */
 	r = move_connect(m, SOURCE, &why);
 	if (r == 0)
@@ -444,21 +450,39 @@ static int await_silence(struct part *p, struct error *err)
 		p->move->row.name);
 }
 
-/* A fence that ends with a reset: the source may live since, and have taken
- * writes, which would be lost when the new machine takes its place. */
+static bool fence_ends_with_a_reset(const struct move *m)
+{
+	return !m->options.clone &&
+	       !json_is_true(json_object_get(
+		       json_object_get(m->report, "fence"), "survives_reboot"));
+}
+
+/* The source may live since, and have taken writes, which would be lost when
+ * the new machine takes its place. */
 static int check_not_reset(struct part *p, struct error *err)
 {
 	struct move *m = p->move;
-	struct error ignored;
+	static struct msg_keeper_state state;
+	struct error why;
 	int r;
 
-	if (m->options.clone || json_is_true(json_object_get(
-					json_object_get(m->report, "fence"),
-					"survives_reboot")))
+	if (!fence_ends_with_a_reset(m))
+		return 0;
+	/* Where the commit was asked for, nobody has to log in again. */
+	if (m->session.host[SOURCE].alive &&
+		session_call(&m->session, SOURCE, MSG_KEEPER, NULL, &state,
+			KEEPER_MS, &why) == 0 &&
+		state.phase == KEEPER_COMMITTED)
 		return 0;
 	session_close(&m->session, SOURCE);
-	r = move_connect(m, SOURCE, &ignored);
-	if (r < 0 || who_answers(m, SOURCE, &ignored) == WHO_SOURCE)
+	r = move_connect(m, SOURCE, &why);
+	if (r < 0)
+		move_note(m, "source-unseen",
+			"the source cannot be reached (%s), and its fence ends "
+			"with a reset: nobody knows whether it was reset since "
+			"the commit; what it took since then is lost",
+			why.why);
+	if (r < 0 || who_answers(m, SOURCE, &why) == WHO_SOURCE)
 		return 0;
 	error_set(err, -EADDRINUSE, "boot the new machine");
 	error_why(err, "the source booted since the commit, and may have taken "
@@ -487,8 +511,7 @@ static int boot(struct part *p, struct error *err)
 
 	/* What becomes of the source is no matter any more, but where it has to
 	 * be told to be silent; then it is tried again. */
-	m->session.spare[SOURCE] = true;
-	if (!move_shares_addresses(m))
+	if (!move_shares_addresses(m) && !fence_ends_with_a_reset(m))
 		session_close(&m->session, SOURCE);
 	/* The rescue system is another boot. */
 	if (before)
@@ -526,9 +549,11 @@ static int boot(struct part *p, struct error *err)
 		move_set(m, "downtime_ms", "to_boot",
 			(int64_t)(clock_ms() - m->cut_at - m->hooks_ms));
 	r = move_save(m, true, err);
-	if (r == 0)
+	if (r == 0) {
+		move_kill_point(m, POINT_ORDERED);
 		r = session_call(&m->session, TARGET, MSG_BOOT, &fitted.how,
 			NULL, CALL_MS, err);
+	}
 	/* The answer may be lost, the order not. */
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		r = 0;

@@ -93,14 +93,6 @@ static int ask_unfence(struct part *p, const struct msg_unfence *u,
 			       0, err);
 }
 
-static bool fenced_by_signature(const struct move *m)
-{
-	const char *kind = json_string_value(
-		json_object_get(json_object_get(m->report, "fence"), "kind"));
-
-	return kind && strcmp(kind, fence_names[FENCE_SIGNATURE]) == 0;
-}
-
 /* back: the source is to live again; otherwise what was frozen is only let go.
  * Blocks that are still there are left alone by the keeper. */
 static int unfence(struct part *p, bool back, struct error *err)
@@ -116,7 +108,7 @@ static int unfence(struct part *p, bool back, struct error *err)
 	r = volume_open_source_agent(p, VOLUME_USE, err);
 	/* What the fence took away; without it the source would not boot any
 	 * more. */
-	if (r == 0 && back && fenced_by_signature(m))
+	if (r == 0 && back && move_fenced_by_signature(m))
 		r = volume_take_signatures(m, blocks, err);
 	u->n = blocks->n;
 	memcpy(u->v, blocks->v, sizeof(u->v));
@@ -126,8 +118,8 @@ static int unfence(struct part *p, bool back, struct error *err)
 	(void)snprintf(u->name, sizeof(u->name), "%s", m->row.name);
 	(void)snprintf(u->device, sizeof(u->device), "%s",
 		volume_of(p)->disks[0].source_path);
-	/* They undo what quiesce hooks did. */
-	if (move_get(m, "cutover", "hooks"))
+	/* They undo what quiesce hooks did: not in a rescue system. */
+	if (move_get(m, "cutover", "hooks") && !move_source_is_rescue(m))
 		volume_copy_hooks(&m->options.rollback, u->rollback_hooks,
 			&u->n_rollback);
 	if (r == 0)

@@ -151,7 +151,10 @@ static int publish(struct part *p, struct error *err)
 	move_set(m, "memory_kb", "target", (int64_t)state.hwm_kb);
 	/* From here on others write there, and nothing is put back. */
 	move_set(m, "replica", "published", PUBLISH_ANSWERED);
-	return move_save(m, true, err);
+	r = move_save(m, true, err);
+	if (r == 0)
+		move_kill_point(m, POINT_PUBLISHED);
+	return r;
 }
 
 int volume_activate(struct part *p, struct error *err)
@@ -160,6 +163,8 @@ int volume_activate(struct part *p, struct error *err)
 	struct move *m = p->move;
 	int r = 0;
 
+	/* Whatever becomes of it: where it is needed it is connected again. */
+	m->session.spare[SOURCE] = true;
 	if (volume_has_target(p) || !move_is_published(m))
 		r = publish(p, err);
 	else if (v->machine && m->resumed && m->session.host[TARGET].alive)

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "volume/signatures.h"
 
 /* The volume that the block lies in, open; *ret_at is where in it. */
 static int open_disk(const struct maps_shared *s, uint64_t offset, uint32_t n,
@@ -110,13 +111,12 @@ int blocks_read(const struct maps_shared *s, const struct msg_commit *what,
 int blocks_put_back(const struct maps_shared *s, const struct msg_block *b,
 	struct error *err)
 {
-	static const uint8_t zeros[SIGNATURE_BLOCK];
 	CLEANUP_FREE void *buf = NULL;
 	int r = new_buffer(&buf, err);
 
 	if (r == 0)
 		r = read_one(s, b->offset, b->n, buf, err);
-	if (r < 0 || memcmp(buf, zeros, b->n) != 0)
+	if (r < 0 || !signature_is_removed(buf, b->data, b->n))
 		return r;
 	return blocks_write(s, b, 1, false, err);
 }

@@ -22,7 +22,8 @@ int blocks_read(const struct maps_shared *s, const struct msg_commit *what,
 int blocks_write(const struct maps_shared *s, const struct msg_block *v,
 	uint32_t n, bool zero, struct error *err);
 
-/* Writes a block back if it was removed; a block that is there is newer. */
+/* Writes a block back if it was removed, as a whole or in part; one in which
+ * anything else is, is newer. */
 int blocks_put_back(const struct maps_shared *s, const struct msg_block *b,
 	struct error *err);
 

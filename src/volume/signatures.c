@@ -444,3 +444,21 @@ int signatures_read(int fd, struct volume_facts *f)
 	f->empty = zero && f->n_signatures == 0 && f->fstype[0] == '\0';
 	return 0;
 }
+
+/* A disk writes a sector as a whole, or not at all. */
+#define SECTOR 512
+
+bool signature_is_removed(const void *found, const void *saved, uint32_t n)
+{
+	static const uint8_t zeros[SECTOR];
+
+	for (uint32_t at = 0; at < n; at += SECTOR) {
+		const uint8_t *f = (const uint8_t *)found + at;
+		size_t part = MIN((size_t)SECTOR, n - at);
+
+		if (memcmp(f, zeros, part) != 0 &&
+			memcmp(f, (const uint8_t *)saved + at, part) != 0)
+			return false;
+	}
+	return true;
+}

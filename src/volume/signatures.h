@@ -16,6 +16,7 @@
 #ifndef REHOST_VOLUME_SIGNATURES_H
 #define REHOST_VOLUME_SIGNATURES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -30,5 +31,10 @@
  * size and logical of f are set. Nothing is written. 0, -EOVERFLOW when there
  * are more signatures than f can hold, or negative errno. */
 int signatures_read(int fd, struct volume_facts *f) MUST_CHECK;
+
+/* Whether found, n bytes of a disk, is all that is left of saved where that was
+ * removed, or partly written again: each sector is zero or as it was. What was
+ * written there since is neither. */
+bool signature_is_removed(const void *found, const void *saved, uint32_t n);
 
 #endif

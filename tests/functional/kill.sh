@@ -13,7 +13,8 @@ some="inspect.before:source inspect.after:controller prepare.before:target
 	quiesce.after:keeper quiesce.after:controller quiesce.after:hook finish.after:target
 	verify.before:ssh verify.after:source commit.before:keeper
 	commit.before:controller commit.after:controller commit.after:keeper
-	activate.before:target activate.after:ssh activate.after:hook settle.before:source
+	activate.before:target activate.published:controller activate.published:target
+	activate.after:ssh activate.after:hook settle.before:source
 	settle.after:controller"
 
 # The writer appends numbers. What is in /run/acked was fsynced before.
@@ -185,6 +186,8 @@ done < <(sed -n 's/.*\[PHASE_.*\] = "\(.*\)",/\1/p' \
 if [[ -n ${KILL_ALL-} ]]; then
 	some=
 	while read -r point victims; do
+		# Of machines alone.
+		[[ $point != activate.ordered ]] || continue
 		for who in $victims; do
 			some+=" $point:$who"
 		done

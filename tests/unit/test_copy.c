@@ -694,6 +694,13 @@ static void restore_withheld(
 	b[2].n = old.v[2].n;
 	assert_int_equal(
 		receiver_restore(&r->to, &r->withheld, &b[2], &err), 0);
+	/* Torn: some sectors were written, the others were not. */
+	memset(buf, 0, 4096);
+	memcpy(buf, b[1].data, 512);
+	assert_int_equal(r->to.ops->write(&r->to, buf, b[1].n, b[1].offset), 0);
+	assert_int_equal(
+		receiver_restore(&r->to, &r->withheld, &b[1], &err), 0);
+	assert_memory_equal(r->withheld.v[1].data, b[1].data, b[1].n);
 	/* All of them, or nothing. */
 	assert_int_equal(
 		receiver_publish(&r->to, &r->withheld, &err), -ENODATA);

@@ -1080,6 +1080,7 @@ static void test_signature_fence(void **state)
 static void test_fence_undone(void **state)
 {
 	uint8_t *before = NULL, *after = NULL;
+	static struct msg_block torn;
 	struct msg_block *saved;
 	struct error err;
 
@@ -1099,9 +1100,23 @@ static void test_fence_undone(void **state)
 	t.link.maps.shared->phase = KEEPER_FENCING;
 	assert_int_equal(
 		blocks_write(t.link.maps.shared, saved, 1, true, &err), 0);
+	/* Of which the power left half. */
+	torn = *saved;
+	memset(torn.data + 2048, 0, 2048);
+	assert_int_equal(
+		blocks_write(t.link.maps.shared, &torn, 1, false, &err), 0);
 	assert_int_equal(release(true, NULL), 0);
 	read_blocks(after);
 	assert_memory_equal(before, after, 65536);
+	/* What others wrote there is newer. */
+	torn.data[2100] = 'n';
+	assert_int_equal(
+		blocks_write(t.link.maps.shared, &torn, 1, false, &err), 0);
+	saved->n = 4096;
+	memcpy(saved->data, before, 4096);
+	assert_int_equal(blocks_put_back(t.link.maps.shared, saved, &err), 0);
+	read_blocks(after);
+	assert_memory_equal(after, torn.data, 4096);
 	free(before);
 	free(after);
 }

@@ -865,7 +865,7 @@ static void not_utf8(void **state)
 		free(text);
 		plan_done(&q);
 		/* But no command becomes another one. */
-		assert_int_equal(options_add_hook(&p.activate, bytes[i]), 0);
+		assert_int_equal(options_add_hook(&p.quiesce, bytes[i]), 0);
 		assert_int_equal(plan_write(&p, &text, &err), -EILSEQ);
 		plan_done(&p);
 		json_decref(s);
@@ -1015,7 +1015,7 @@ static const struct {
 	{"      name: vdb\n", "      name: vda\n",
 		"f:25:7: this target disk is here twice, first in line 16"},
 	{"name=vda size=1", "name=vda size=2",
-		"f:68:5: these facts or their fingerprint were changed; make "
+		"f:66:5: these facts or their fingerprint were changed; make "
 		"a new plan instead"},
 	/* what YAML can do, and plans do not need */
 	{"hostname: old", "hostname: &a old",
@@ -1164,8 +1164,6 @@ static void options(void **state)
 	o.hook_timeout_ms = 90000;
 	assert_int_equal(options_add_hook(&o.quiesce, "a b"), 0);
 	assert_int_equal(options_add_hook(&o.rollback, "c"), 0);
-	assert_int_equal(options_add_hook(&o.activate, "d"), 0);
-	assert_int_equal(options_add_hook(&o.deactivate, "e"), 0);
 	set(s, "ports",
 		json("[{\"protocol\":\"tcp\",\"port\":22,\"address\":"
 		     "\"::\"},{\"protocol\":\"tcp\",\"port\":80,"
@@ -1185,8 +1183,6 @@ static void options(void **state)
 	assert_int_equal(q.hook_timeout_ms, 90000);
 	assert_string_equal(q.quiesce.v[0], "a b");
 	assert_string_equal(q.rollback.v[0], "c");
-	assert_string_equal(q.activate.v[0], "d");
-	assert_string_equal(q.deactivate.v[0], "e");
 	assert_int_equal(q.probes.n, 1);
 	assert_string_equal(q.probes.v[0], "tcp:22");
 	free(text);

@@ -4,7 +4,7 @@
 #
 # A whole machine is rehearsed, moves under load, keeps its address, and goes back:
 # BIOS, a partition table of DOS, ext4 and swap, GRUB, ifupdown; nginx and PostgreSQL.
-# The rehearsal leaves the replica alone. Nothing is lost, there are never two, and
+# The rehearsal leaves the replica alone, and nobody hears of it. Nothing is lost, there are never two, and
 # the source writes nothing meanwhile.
 . "$(dirname "$0")/move_lib.sh"
 
@@ -15,6 +15,17 @@ mac=$(mac_of old)
 rig_target new bios 2G
 rig_client_start
 up new
+# Whenever it boots it calls, before it serves.
+on old 'printf "%s\n" "#!/bin/bash" "read -r boot </proc/sys/kernel/random/boot_id" \
+		"echo \$boot >/dev/tcp/192.0.2.2/4444" >/usr/local/bin/call
+	chmod +x /usr/local/bin/call
+	printf "%s\n" "[Unit]" "Wants=network-online.target" \
+		"After=network-online.target" "Before=nginx.service ssh.service" \
+		"[Service]" "Type=oneshot" "ExecStart=-/usr/bin/timeout 5 /usr/local/bin/call" \
+		"[Install]" "WantedBy=multi-user.target" >/etc/systemd/system/call.service
+	systemctl enable call.service 2>/dev/null'
+socat -u TCP-LISTEN:4444,reuseaddr,fork "OPEN:$dir/calls,creat,append" &
+background+=("$!")
 traces on old >"$dir/before"
 
 say "what would happen"
@@ -43,6 +54,7 @@ report_is web '.rehearsals[0].boots_by' firmware
 report_is web '[.rehearsals[0].probes[] | select(.ms > 0)] | length' 2
 wait_for 300 rounds_are web $((rounds + 1))
 no_rehearsal || fail "something is left of it"
+[[ ! -s $dir/calls ]] || fail "the rehearsal was heard: $(<"$dir/calls")"
 
 say "its cutover"
 NO_F=1 expect_exit 0 rehost_run cutover web
@@ -63,6 +75,7 @@ say "the target has the page, and the database its clients"
 rig_client_goes_on
 another=$(boot_of old)
 [[ $another != "$boot" ]] || fail "the source still answers"
+expect_same "$another" "$(<"$dir/calls")" "who called"
 expect_same "$(rig_mac 16)" "$(mac_of old)" "the card of who answers"
 expect_same bios "$(on old hostname)" "its name"
 expect_same swap "$(on old 'tail -n 1 /proc/swaps >/dev/null && echo swap')" "swap"

@@ -144,11 +144,14 @@ expect_out 'rehost resume web to try again, or rehost rollback web'
 expect_status none failed
 nothing_lives
 
-say "it is back; the controller is killed before it starts the target"
 rig_heal new
-broken_at 137 activate.before:controller
-expect_status none paused
-nothing_lives
+for point in before published ordered; do
+	say "it is back; the controller is killed: activate.$point"
+	broken_at 137 activate.$point:controller
+	expect_status none paused
+	nothing_lives
+done
+report_is web .machine.booted 1
 
 say "the target lives"
 NO_F=1 expect_exit 0 rehost_run resume web

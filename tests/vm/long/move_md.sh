@@ -73,4 +73,16 @@ rig_on new disk
 wait_for 600 is_another_boot old "$another"
 expect_same after "$(on old cat /root/after)" "what was written"
 expect_same '[_U]' "$(on old 'grep -o "\[U*_*U*\]" /proc/mdstat')" "/proc/mdstat"
-rig_witness_check "$mac" "$(rig_mac 16)"
+another=$(boot_of old)
+
+say "back: the source has its mirror, and boots from it"
+NO_F=1 expect_exit 0 rehost_run rollback md
+wait_for 60 answers old
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+expect_same '[UU]' "$(on old 'grep -o "\[U*_*U*\]" /proc/mdstat')" "/proc/mdstat"
+on old 'echo back >/root/back && sync' || fail "the source cannot write"
+rig_ask '{"execute":"system_reset"}' >/dev/null
+wait_for 600 is_another_boot old "$boot"
+expect_same back "$(on old cat /root/back)" "what was written"
+expect_same '[UU]' "$(on old 'grep -o "\[U*_*U*\]" /proc/mdstat')" "/proc/mdstat"
+rig_witness_check "$mac" "$(rig_mac 16)" "$mac"

@@ -4,6 +4,7 @@
 #
 # A machine with UEFI is rehearsed for a target of other parts: an NVMe disk that is
 # larger, started by its firmware. What the rehearsal saw is then what the move does.
+# Taken back the source is as it was, and boots.
 MACHINES=uefi
 . "$(dirname "$0")/../move_lib.sh"
 
@@ -15,6 +16,8 @@ boot=$(boot_of old)
 rig_drive=nvme
 rig_target new uefi 3G
 up new
+
+traces on old >"$dir/before"
 
 expect_exit 0 rehost_run plan root@old root@new -o "$dir/plan"
 sed -i 's|grow: ~|grow: /|' "$dir/plan"
@@ -55,3 +58,20 @@ report_is web .machine.address 192.0.2.16
 expect_same uefi "$(on_moved hostname)" "its name"
 on_moved 'test -b /dev/nvme0n1p2 && ls /sys/firmware/efi >/dev/null' ||
 	fail "another machine than planned"
+
+say "back: the source is as it was, with its ESP and its boot entries"
+NO_F=1 expect_exit 0 rehost_run rollback web
+ends "${rig_pid[new]}" 120
+expect_same "$boot" "$(boot_of old)" "the boot of who answers"
+traces on old >"$dir/after"
+diff "$dir/before" "$dir/after" >"$dir/traces" ||
+	fail "the source is not as before: $(<"$dir/traces")"
+on old 'touch /boot/efi/x && sync && rm /boot/efi/x' || fail "the ESP is read-only"
+
+say "and it boots, by both of its tables"
+rig_ask '{"execute":"system_reset"}' >/dev/null
+wait_for 600 is_another_boot old "$boot"
+on old 'sfdisk --verify /dev/vda' >"$dir/verify" 2>&1 || fail "$(<"$dir/verify")"
+if grep -i 'corrupt\|mismatch' "$dir/verify"; then
+	fail "the partition table is not right"
+fi
